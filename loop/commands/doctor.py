@@ -1,0 +1,145 @@
+"""stylematte doctor"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from loop.configfile import load_config
+
+Check = tuple[str, str, str]  # name, state (ok, note, problem), text
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", type=Path, nargs="?", help="also check the data folder and weights it names")
+    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    parser.add_argument("--json", action="store_true", help="machine-readable output")
+
+
+def main(args: argparse.Namespace) -> int:
+    checks = [_python(), *_torch(), _compiler(), _disk(), _memory(), _wandb(), _albumentations()]
+    if args.config is not None:
+        config = load_config(args.config, args.overrides)
+        checks += [_data(config.data.root), *_weights(config.matter.backbone.name, config.matter.backbone.weights)]
+    broken = any(state == "problem" for _, state, _ in checks)
+    if args.json:
+        print(json.dumps([{"check": n, "state": s, "text": t} for n, s, t in checks], indent=2))
+        return 1 if broken else 0
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("check", "", "found")
+    colour = {"ok": "green", "note": "yellow", "problem": "red"}
+    for name, state, text in checks:
+        table.add_row(name, f"[{colour[state]}]{state}[/]", text)
+    Console().print(table)
+    return 1 if broken else 0
+
+
+def _python() -> Check:
+    good = (3, 11) <= sys.version_info[:2] < (3, 14)
+    text = sys.version.split()[0] + ("" if good else ": expected 3.11, 3.12 or 3.13")
+    return "python", "ok" if good else "problem", text
+
+
+def _torch() -> list[Check]:
+    import torch
+
+    version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
+    state = "ok" if version >= (2, 8) else "problem"
+    checks = [("torch", state, torch.__version__ + ("" if state == "ok" else ": expected 2.8 or newer"))]
+    if torch.cuda.is_available():
+        names = Counter(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+        checks.append(("GPU", "ok", ", ".join(f"{count} x {name}" for name, count in names.items())))
+    else:
+        checks.append(("GPU", "note", f"none; fits run on {torch.get_num_threads()} CPU threads"))
+    try:
+        import timm
+
+        checks.append(("timm", "ok", timm.__version__))
+    except (ImportError, RuntimeError) as error:
+        checks.append(("timm", "problem", f"cannot be imported ({error}): install a torchvision made for this torch"))
+    return checks
+
+
+def _compiler() -> Check:
+    found = [name for name in ("c++", "ninja", "nvcc") if shutil.which(name)]
+    if "c++" not in found:
+        return "compiler", "note", "no C++ compiler: the operations run in plain torch (that is all they need today)"
+    version = subprocess.run(["c++", "--version"], capture_output=True, text=True, check=False).stdout.splitlines()
+    return "compiler", "ok", f"{version[0] if version else 'c++'}; also found: {', '.join(found[1:]) or 'nothing else'}"
+
+
+def _disk() -> Check:
+    free = shutil.disk_usage(".").free / 1e9
+    return "disk", "ok" if free > 5 else "note", f"{free:.1f} GB free here"
+
+
+def _memory() -> Check:
+    try:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
+    except (ValueError, OSError, AttributeError):
+        return "memory", "note", "unknown"
+    return "memory", "ok" if free > 4 else "note", f"{free:.1f} GB free, {os.cpu_count()} cores"
+
+
+def _wandb() -> Check:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        found = version("wandb")
+    except PackageNotFoundError:
+        return "W&B", "note", "not installed: set tracking.wandb=disabled; the jsonl files hold everything"
+    netrc = Path.home() / ".netrc"
+    key = bool(os.environ.get("WANDB_API_KEY")) or (netrc.is_file() and "wandb" in netrc.read_text(errors="replace"))
+    how = "an account is set up" if key else "no account: offline works, online needs `wandb login`"
+    return "W&B", "ok", f"{found}; {how}"
+
+
+def _albumentations() -> Check:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        version("albumentationsx")
+    except PackageNotFoundError:
+        return "albumentations", "ok", f"{version('albumentations')} (MIT)"
+    return "albumentations", "problem", "AlbumentationsX (AGPL-3.0) shadows it: pip uninstall albumentationsx"
+
+
+def _data(root: str | None) -> Check:
+    if root is None:
+        return "data", "ok", "drawn by code"
+    import csv
+
+    manifest = Path(root).expanduser() / "manifest.csv"
+    if not manifest.is_file():
+        return "data", "problem", f"{manifest}: no such file; see README, 'Your own pictures'"
+    with manifest.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    missing = [row["file"] for row in rows if not (manifest.parent / (row.get("file") or "")).is_file()]
+    kinds = Counter(f"{row.get('subject')}/{row.get('kind')}" for row in rows)
+    licences: dict[str, Any] = Counter(row.get("licence") or "unstated" for row in rows)
+    text = "; ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    text += f"; {len(licences)} different licence texts, read them before you ship anything made from these"
+    if missing:
+        return "data", "problem", f"{len(missing)} files are missing, for example {missing[0]}; {text}"
+    return "data", "ok", text
+
+
+def _weights(name: str, file: str | None) -> list[Check]:
+    if file is None:
+        return [("weights", "ok", f"{name} starts from random weights: nobody's licence applies")]
+    import timm
+
+    licence = "unknown"
+    if timm.is_model(name):
+        licence = timm.get_pretrained_cfg(name).to_dict().get("license") or "unknown"
+    state = "problem" if "nc" in licence.lower() else "note"
+    return [("weights", state, f"{file}: timm gives the licence of {name}'s weights as '{licence}'; yours may differ")]

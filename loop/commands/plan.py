@@ -1,0 +1,74 @@
+"""stylematte plan CONFIG|RUN"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+
+from loop.config import Config
+from loop.configfile import load_config
+from loop.execute import freshness
+from loop.plan import plan
+from loop.runfolder import is_run
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", type=Path, help="a YAML file, or a run folder")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="for example run.rounds=3")
+    parser.add_argument("--json", action="store_true", help="machine-readable output")
+
+
+def main(args: argparse.Namespace) -> int:
+    path = args.config / "config.yaml" if is_run(args.config) else args.config
+    config = load_config(path, args.overrides)
+    run_dir = args.config if is_run(args.config) else Path(config.run.dir)
+    steps = plan(config)
+    rows = [
+        {"step": step.id, "state": state, "why": why, "work": work(config, step.stage, step.round)}
+        for step, state, why in freshness(run_dir, steps)
+    ]
+    disk = {"run_bytes": _size(run_dir), "free_bytes": shutil.disk_usage(_existing(run_dir)).free}
+    if args.json:
+        print(json.dumps({"run": str(run_dir), "steps": rows, "disk": disk}, indent=2))
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("step", "state", "work", "why", title=str(run_dir))
+    colours = {"fresh": "green", "stale": "yellow", "missing": "cyan"}
+    for row in rows:
+        colour = colours.get(row["state"], "dim")
+        table.add_row(row["step"], f"[{colour}]{row['state']}[/]", row["work"], row["why"])
+    console = Console()
+    console.print(table)
+    states = Counter(row["state"] for row in rows)
+    console.print(", ".join(f"{count} {state}" for state, count in states.items()))
+    console.print(f"disk: the run holds {disk['run_bytes'] / 1e6:.0f} MB, {disk['free_bytes'] / 1e9:.1f} GB are free")
+    return 0
+
+
+def work(config: Config, stage: str, round_: int) -> str:
+    """How much one step has to do, in its own unit."""
+    matter = config.matter.later if round_ else config.matter.first
+    generator = config.generator.fit
+    return {
+        "fit_matter": f"{matter.steps} steps x {matter.batch}",
+        "fit_generator": f"{generator.steps * generator.batch / 1000:g} kimg",
+        "judge": f"{config.generator.judge_images} pictures",
+        "synthesize": f"{config.synthesize.count} pictures",
+        "select": f"{config.synthesize.count} candidates",
+    }.get(stage, "")
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
+
+
+def _existing(path: Path) -> Path:
+    path = path.absolute()
+    while not path.exists():
+        path = path.parent
+    return path

@@ -1,0 +1,256 @@
+"""The configuration's schema: every key, its type, its default and what it means.
+
+`loop.configfile` turns a YAML file and key=value words into one of these; `loop.checks` refuses impossible values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+
+class Launch(str, Enum):
+    """Where a stage's process runs."""
+
+    inline = "inline"
+    torchrun = "torchrun"
+
+
+class WandbMode(str, Enum):
+    offline = "offline"
+    online = "online"
+    disabled = "disabled"
+
+
+@dataclass
+class RunConfig:
+    dir: str = "runs/default"
+    """The run folder. Everything the loop writes is below it."""
+    seed: int = 0
+    rounds: int = 2
+    """Rounds after round 0 (round 0 trains the matter on real pairs alone)."""
+
+
+@dataclass
+class DrawnConfig:
+    """How many pictures the drawn data set has, per domain (used when data.root is null)."""
+
+    alpha: int = 96
+    """Labelled training pictures."""
+    heldout: int = 24
+    """Labelled pictures kept for measurement."""
+    none: int = 128
+    """Unlabelled photos."""
+    backgrounds: int = 64
+    """Background pictures, shared by all domains."""
+    seed: int = 1
+
+
+@dataclass
+class HeldoutConfig:
+    """Percent of the pictures of each kind that are held out, by a hash of the file name."""
+
+    alpha: int = 40
+    pseudo_alpha: int = 40
+
+
+@dataclass
+class DataConfig:
+    root: str | None = None
+    """Folder with manifest.csv; null draws the pictures by code."""
+    size: int = 64
+    """Pictures are brought to size x size: longest side scaled, rest padded by reflection."""
+    domains: dict[str, str] = field(default_factory=dict)
+    """Domain name -> the manifest's `subject`, e.g. {portraits: portrait, animals: animal}."""
+    extra_subjects: list[str] = field(default_factory=list)
+    """Subjects that train the matter but belong to no domain (never measured, never seen by a generator)."""
+    drawn: DrawnConfig = field(default_factory=DrawnConfig)
+    heldout: HeldoutConfig = field(default_factory=HeldoutConfig)
+    max_per_source: int = 0
+    """Use at most this many pictures of each (subject, kind); 0 = all. For quick looks."""
+
+
+@dataclass
+class BackboneConfig:
+    name: str = "swin_tiny_patch4_window7_224"
+    """Any timm model with features_only."""
+    weights: str | None = None
+    """A local .safetensors or .pth file; null = random. Nothing is ever downloaded."""
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    """Passed to timm.create_model (embed_dim, depths, ...)."""
+
+
+@dataclass
+class MatterLossConfig:
+    l1: float = 1.0
+    laplacian: float = 0.5
+    gradient: float = 0.5
+    composition: float = 1.0
+
+
+@dataclass
+class FitConfig:
+    steps: int = 1000
+    """Optimizer steps of one fit."""
+    tick: int = 50
+    """Steps between checkpoints; a stop signal waits at most this long."""
+    batch: int = 16
+    """Global batch, over all devices."""
+    workers: int = 0
+    """Data loading processes per device."""
+
+
+@dataclass
+class MatterFitConfig(FitConfig):
+    lr: float = 1e-3
+    weight_decay: float = 1e-2
+    warmup: int = 50
+    """Steps of linear warm-up, then cosine to lr/100."""
+    ema: float = 0.995
+    clip: float = 1.0
+    """Gradient norm clip; 0 = off."""
+    real_weight: float = 0.5
+    """Share of the loss that real pictures keep once generated pairs join; 0.5 to 1. 1 = no generated pair (control)."""
+    mask_share: float = 0.0
+    """Share of the real places given to pictures of kind `mask`."""
+    new_background: float = 0.5
+    """Probability that a real picture's foreground is put on a new background."""
+    losses: MatterLossConfig = field(default_factory=MatterLossConfig)
+
+
+@dataclass
+class MatterConfig:
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    channels: int = 128
+    """Width of the FPN."""
+    filter_radius: int = 1
+    filter_eps: float = 1e-4
+    first: MatterFitConfig = field(default_factory=MatterFitConfig)
+    """Round 0: on real pairs alone, from random (or backbone.weights)."""
+    later: MatterFitConfig = field(default_factory=MatterFitConfig)
+    """Rounds 1, 2, ...: warm-started from the accepted matter."""
+
+
+@dataclass
+class GeneratorNetworkConfig:
+    z_dim: int = 64
+    w_dim: int = 64
+    mapping_layers: int = 2
+    channel_base: int = 2048
+    channel_max: int = 64
+    num_layers: int = 14
+    num_critical: int = 2
+    margin_size: int = 10
+    d_channel_base: int = 2048
+    d_channel_max: int = 64
+    magnitude_ema_nimg: float = 20000.0
+    """Half-life, in images, of the magnitude EMA."""
+    w_avg_beta: float = 0.998
+
+
+@dataclass
+class GeneratorFitConfig(FitConfig):
+    glr: float = 2.5e-3
+    dlr: float = 2e-3
+    r1_gamma: float = 0.5
+    r1_every: int = 16
+    ema_kimg: float = 2.0
+    """Half-life of G_ema in thousands of images."""
+    ema_rampup: float = 0.05
+    ada_target: float = 0.6
+    ada_kimg: float = 50.0
+    """Thousands of images in which the augmentation probability may go from 0 to 1."""
+    augment_p: float = 0.0
+    """Start value of the augmentation probability."""
+    augment_max: float = 0.8
+    ada: bool = True
+    mirror: bool = True
+    pseudo_share: float = 0.5
+    """At most this share of the places goes to pseudo-labelled photos when real cut-outs exist."""
+
+
+@dataclass
+class GeneratorConfig:
+    network: GeneratorNetworkConfig = field(default_factory=GeneratorNetworkConfig)
+    fit: GeneratorFitConfig = field(default_factory=GeneratorFitConfig)
+    judge_images: int = 512
+    """Pictures sampled to measure the feature distance to the training set."""
+
+
+@dataclass
+class LabelConfig:
+    min_confidence: float = 0.9
+    """Photos whose flip/scale agreement is lower are left out."""
+    min_foreground: float = 0.03
+    max_foreground: float = 0.95
+
+
+@dataclass
+class SynthesizeConfig:
+    count: int = 400
+    psi: tuple[float, float] = (0.5, 1.0)
+    """Truncation is drawn uniformly from this interval; it must not contain 0."""
+    batch: int = 16
+
+
+@dataclass
+class SelectConfig:
+    max_disagreement: float = 0.08
+    """Mean absolute difference between the generator's alpha and the matter's on new backgrounds."""
+    backgrounds: int = 2
+    min_foreground: float = 0.05
+    max_foreground: float = 0.9
+    min_body: float = 0.95
+    """Share of the foreground in its largest connected body."""
+    max_similarity: float = 0.985
+    """Correlation of two small RGBA thumbnails above which the later one is a near-duplicate."""
+    keep: int = 0
+    """Keep at most this many (the best agreeing ones); 0 = all that pass."""
+
+
+@dataclass
+class AcceptConfig:
+    margin: float = 0.05
+    """Not worse: the upper bound of the relative change of SAD may be at most this."""
+    must_improve: list[str] = field(default_factory=list)
+    """Domains in which the upper bound must be below 0."""
+    confidence: float = 0.95
+    resamples: int = 10000
+    stop_after: int = 0
+    """Stop the run (exit code 4) after this many refused rounds in a row; 0 = never."""
+
+
+@dataclass
+class LaunchConfig:
+    kind: Launch = Launch.inline
+    devices: int = 1
+    """Processes of each fit."""
+    accelerator: str = "auto"
+    """auto, cpu or gpu."""
+    precision: str = "32-true"
+    heartbeat_timeout: float = 900.0
+    """Seconds without a sign of life after which a fit is stopped and tried again."""
+    stop_grace: float = 120.0
+    """Seconds a fit may take to reach its next checkpoint after a stop signal."""
+    retries: int = 2
+
+
+@dataclass
+class TrackingConfig:
+    wandb: WandbMode = WandbMode.offline
+    project: str = "stylematte"
+
+
+@dataclass
+class Config:
+    run: RunConfig = field(default_factory=RunConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    matter: MatterConfig = field(default_factory=MatterConfig)
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    label: LabelConfig = field(default_factory=LabelConfig)
+    synthesize: SynthesizeConfig = field(default_factory=SynthesizeConfig)
+    select: SelectConfig = field(default_factory=SelectConfig)
+    accept: AcceptConfig = field(default_factory=AcceptConfig)
+    launch: LaunchConfig = field(default_factory=LaunchConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)

@@ -1,0 +1,27 @@
+"""The sign of life of a stage: a file in scratch whose time moves. The watchdog in `loop.launch` looks at it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from loop.step import launch_folder
+
+INTERVAL = 0.5  # seconds; more frequent beats cost one clock read
+
+_last: dict[Path, float] = {}
+
+
+def beat(scratch: Path) -> None:
+    """Say that work goes on. Call it as often as you like; a stage that beats once must go on beating."""
+    now = time.monotonic()
+    if now - _last.get(scratch, -INTERVAL) < INTERVAL:
+        return
+    _last[scratch] = now
+    file = heartbeat_file(scratch)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+
+
+def heartbeat_file(scratch: Path) -> Path:
+    return launch_folder(scratch) / "heartbeat"

@@ -1,0 +1,131 @@
+"""Which steps a run has and what feeds what. Data, no work. Start reading here.
+
+    round 0:   prepare -> fit_matter -> evaluate -> accept
+    round r:   per domain   label -> fit_generator -> judge
+                                         |-> synthesize -> select
+               then once    fit_matter (real pairs + kept pairs of rounds 1..r) -> evaluate -> accept
+
+Between rounds only weights and pools travel: the accepted matter, the generator, the kept pairs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from loop.config import Config
+from loop.configfile import to_dict
+from loop.sources import fingerprint
+from loop.step import Step
+
+PREPARE = "00/prepare"
+
+# Raise a stage's number when its output changes for equal inputs: every run then makes it (and what follows) again.
+VERSIONS = {
+    "prepare": 1,
+    "label": 1,
+    "fit_generator": 1,
+    "judge": 1,
+    "synthesize": 1,
+    "select": 1,
+    "fit_matter": 1,
+    "evaluate": 1,
+    "accept": 1,
+}
+FITS = {"fit_matter", "fit_generator"}
+
+
+def plan(config: Config) -> list[Step]:
+    """Every step of the run in an order in which it can be done."""
+    tree = to_dict(config)
+    steps = [
+        _step(config, "prepare", 0, None, {}, {**tree["data"], "fingerprint": fingerprint(config.data.root)}),
+        *_judged_fit(config, tree, 0, {}),
+    ]
+    for round_ in range(1, config.run.rounds + 1):
+        for domain in config.data.domains:
+            steps += _domain_steps(config, tree, round_, domain)
+        pairs = {
+            f"pairs/{earlier:02d}/{domain}": f"{earlier:02d}/{domain}/select"
+            for earlier in range(1, round_ + 1)
+            for domain in config.data.domains
+        }
+        steps += _judged_fit(config, tree, round_, pairs)
+    return steps
+
+
+def _domain_steps(config: Config, tree: dict[str, Any], round_: int, domain: str) -> list[Step]:
+    here = f"{round_:02d}/{domain}"
+    matter = f"{round_ - 1:02d}/accept"
+    previous = {"previous": f"{round_ - 1:02d}/{domain}/fit_generator"} if round_ > 1 else {}
+    generator = tree["generator"]
+    training = {"data": PREPARE, "labels": f"{here}/label"}
+    return [
+        _step(config, "label", round_, domain, {"data": PREPARE, "matter": matter}, tree["label"]),
+        _step(
+            config,
+            "fit_generator",
+            round_,
+            domain,
+            {**training, **previous},
+            {"network": generator["network"], "fit": generator["fit"], "precision": config.launch.precision},
+        ),
+        _step(
+            config,
+            "judge",
+            round_,
+            domain,
+            # The features are round 0's in every round, so that the distances of all rounds can be compared.
+            {**training, "generator": f"{here}/fit_generator", "features": "00/accept"},
+            {"images": generator["judge_images"]},
+        ),
+        _step(config, "synthesize", round_, domain, {"generator": f"{here}/fit_generator"}, tree["synthesize"]),
+        _step(
+            config,
+            "select",
+            round_,
+            domain,
+            {"data": PREPARE, "matter": matter, "pool": f"{here}/synthesize"},
+            tree["select"],
+        ),
+    ]
+
+
+def _judged_fit(config: Config, tree: dict[str, Any], round_: int, pairs: dict[str, str]) -> list[Step]:
+    here = f"{round_:02d}"
+    matter = dict(tree["matter"])
+    fit = matter.pop("later" if round_ else "first")
+    matter.pop("first" if round_ else "later")
+    matter |= {"fit": fit, "precision": config.launch.precision, "extra_subjects": config.data.extra_subjects}
+    before = {"matter": f"{round_ - 1:02d}/accept", **pairs} if round_ else {}
+    gate = {"best": f"{round_ - 1:02d}/accept", "first": "00/accept"} if round_ else {}
+    return [
+        _step(config, "fit_matter", round_, None, {"data": PREPARE, **before}, matter),
+        _step(config, "evaluate", round_, None, {"data": PREPARE, "matter": f"{here}/fit_matter"}, {}),
+        _step(
+            config,
+            "accept",
+            round_,
+            None,
+            {"candidate": f"{here}/fit_matter", "scores": f"{here}/evaluate", **gate},
+            {key: value for key, value in tree["accept"].items() if key != "stop_after"},
+        ),
+    ]
+
+
+def _step(
+    config: Config, stage: str, round_: int, domain: str | None, inputs: dict[str, str], tree: dict[str, Any]
+) -> Step:
+    id_ = "/".join(part for part in (f"{round_:02d}", domain, stage) if part)
+    digest = hashlib.sha256(f"{config.run.seed}\x1f{id_}".encode()).digest()
+    return Step(
+        id=id_,
+        stage=stage,
+        round=round_,
+        domain=domain,
+        inputs=inputs,
+        config={**tree, "round": round_, "domain": domain, "size": config.data.size, "domains": config.data.domains},
+        seed=int.from_bytes(digest[:6], "big"),
+        fit=stage in FITS,
+        version=VERSIONS[stage],
+    )

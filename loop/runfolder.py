@@ -1,0 +1,51 @@
+"""Finding things in a run folder: its configuration, the accepted matter, the newest generator of a domain."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+
+class NoSuchArtefact(ValueError):
+    """The folder named holds no such thing; says what was expected there."""
+
+    exit_code = 3
+
+
+def is_run(folder: Path) -> bool:
+    return (folder / "config.yaml").is_file() and (folder / "rounds").is_dir()
+
+
+def accepted_matter(folder: Path) -> Path:
+    """The folder with matter.safetensors: `folder` itself, or the last accepted one of the run `folder`."""
+    if (folder / "matter.json").is_file():
+        return folder
+    found = sorted(folder.glob("rounds/[0-9][0-9]/accept/matter.json")) or sorted(folder.glob("matter/matter.json"))
+    if not found:
+        raise NoSuchArtefact(f"{folder}: no accepted matter; expected a run folder after round 0, or an exported one")
+    return found[-1].parent
+
+
+def accepted_round(folder: Path) -> int:
+    verdict = json.loads((accepted_matter(folder) / "verdict.json").read_text())
+    return int(verdict["accepted_round"])
+
+
+def generators(folder: Path) -> dict[str, Path]:
+    """Domain -> folder with generator.json: the newest of each domain of a run, or those of an export."""
+    found: dict[str, Path] = {}
+    for file in sorted(folder.glob("rounds/[0-9][0-9]/*/fit_generator/generator.json")):
+        found[file.parent.parent.name] = file.parent
+    for file in sorted(folder.glob("generators/*/generator.json")):
+        found[file.parent.name] = file.parent
+    if (folder / "generator.json").is_file():
+        found[folder.name] = folder
+    return found
+
+
+def newest_run(parent: Path = Path("runs")) -> Path:
+    """The run folder below `parent` that has an accepted matter and was worked on last."""
+    runs = {file.parents[3] for file in parent.glob("*/rounds/[0-9][0-9]/accept/verdict.json")}
+    if not runs:
+        raise NoSuchArtefact(f"no run with an accepted matter below {parent}/: name one, or do `stylematte run` first")
+    return max(runs, key=lambda run: (run / "manifest.json").stat().st_mtime if (run / "manifest.json").exists() else 0)

@@ -1,0 +1,115 @@
+"""Stopping cleanly. A signal handler only sets a flag; whoever works polls it at a place where stopping is safe.
+
+Doing work in the handler hangs: when one rank alone is signalled, its handler waits in a broadcast for ranks that are
+in the middle of a step. Fits agree on the flag over all ranks at the end of a tick.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+EX_TEMPFAIL = 75
+HANDLED = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(Exception):
+    """Stopped by a signal at a safe place; the same command goes on from there."""
+
+    exit_code = EX_TEMPFAIL
+
+
+class StopFlag:
+    """The one flag of a process: set by a signal, or by a stop file that the orchestrator writes for its ranks."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self.stop_file: Path | None = None
+        self.interrupts = 0
+        self.groups: set[int] = set()
+        """Process groups that a second Ctrl-C kills."""
+
+    def handle(self, signum: int, frame: FrameType | None) -> None:
+        self.requested = True
+        if signum == signal.SIGINT and self.stop_file is None:
+            self.interrupts += 1
+            if self.interrupts > 1:
+                self._at_once()
+            _say("stopping at the next safe place; Ctrl-C again stops at once")
+
+    def _at_once(self) -> None:
+        for group in list(self.groups):
+            try:
+                os.killpg(group, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                continue
+        _say("stopped at once; the same command goes on from the last checkpoint")
+        os._exit(EX_TEMPFAIL)
+
+
+_flag = StopFlag()
+_depth = 0
+
+
+def stop_requested() -> bool:
+    """True once this process, or the orchestrator of this rank, was asked to stop. Costs at most one stat()."""
+    if not _flag.requested and _flag.stop_file is not None:
+        _flag.requested = _flag.stop_file.exists()
+    return _flag.requested
+
+
+def stop_point(where: str = "stopped") -> None:
+    """Raise Stopped if a stop was asked for: for the loops of stages with nothing to agree over ranks."""
+    if stop_requested():
+        raise Stopped(where)
+
+
+def install() -> None:
+    """(Re)install the handlers, for example after a library put its own in. Does nothing outside the main thread."""
+    if threading.current_thread() is threading.main_thread():
+        for signum in HANDLED:
+            signal.signal(signum, _flag.handle)
+
+
+def install_in_worker(stop_file: Path) -> None:
+    """In a stage's own process: the flag is set by a signal or by `stop_file`, and Ctrl-C never kills at once."""
+    _flag.stop_file = stop_file
+    install()
+
+
+def kill_on_second_interrupt(group: int) -> None:
+    _flag.groups.add(group)
+
+
+def forget_group(group: int) -> None:
+    _flag.groups.discard(group)
+
+
+@contextmanager
+def handled() -> Iterator[None]:
+    """Install the handlers; at the end of the outermost use put the former ones back and lower the flag."""
+    global _depth
+    in_main = threading.current_thread() is threading.main_thread()
+    former: dict[signal.Signals, Any] = {signum: signal.getsignal(signum) for signum in HANDLED}
+    install()
+    _depth += 1
+    try:
+        yield
+    finally:
+        _depth -= 1
+        if _depth == 0:
+            _flag.requested, _flag.interrupts = False, 0
+        if in_main:
+            for signum, handler in former.items():
+                signal.signal(signum, handler if handler is not None else signal.SIG_DFL)
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):  # the terminal may be gone
+        os.write(2, f"\n{text}\n".encode())  # print() is not safe inside a signal handler

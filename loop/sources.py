@@ -1,0 +1,37 @@
+"""What the user's data folder holds, as one digest: names, sizes and times, and the manifest's own text.
+
+Contents are not read (a folder may hold a terabyte). A touched file makes `prepare` run again; if its output is the
+same, everything after it sleeps on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+
+def fingerprint(root: str | None) -> str:
+    """Digest of the folder `root`; of nothing when pictures are drawn by code (None)."""
+    if root is None:
+        return "drawn"
+    folder = Path(root).expanduser()
+    digest = hashlib.sha256()
+    manifest = folder / "manifest.csv"
+    if manifest.is_file():
+        digest.update(manifest.read_bytes())
+    for name, info in sorted(_files(folder)):
+        digest.update(f"{name}\x1f{info.st_size}\x1f{info.st_mtime_ns}\x1e".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _files(folder: Path) -> list[tuple[str, os.stat_result]]:
+    found = []
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(parent, name)
+            try:
+                found.append((os.path.relpath(path, folder), os.stat(path)))
+            except OSError:
+                continue  # a dangling link: `prepare` names it if the manifest asks for it
+    return found

@@ -1,0 +1,83 @@
+"""Is the candidate kept? Held-out numbers decide, with an interval and a reason.
+
+The candidate is compared, picture by picture, with the best matter so far and with round 0's (so that small losses
+cannot add up). Rejected, the former matter goes on.
+Out: matter.safetensors + matter.json + per_picture.jsonl (of the matter that goes on), verdict.json.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from loop.stage import Context, Metrics
+from loop.stages.pools import Row
+from loop.statistics import Interval, decide, paired_bootstrap
+
+TRUSTED = 8  # with fewer pictures of kind alpha, pseudo-alpha ones join the decision
+
+
+def run(ctx: Context) -> Metrics:
+    scores, candidate = _read(ctx.inputs["scores"]), ctx.inputs["candidate"]
+    stopped = candidate / "stopped.json"
+    if "best" not in ctx.inputs:
+        if stopped.is_file():
+            raise RuntimeError(f"round 0 has no matter: {json.loads(stopped.read_text())['reason']}")
+        verdict = {"accepted": True, "reason": "round 0: nothing to compare with", "accepted_round": 0, "intervals": {}}
+        _carry_on(ctx, candidate, ctx.inputs["scores"], verdict)
+        return {"accepted": True, "accepted_round": 0}
+    best = ctx.inputs["best"]
+    accepted_round = json.loads((best / "verdict.json").read_text())["accepted_round"]
+    if stopped.is_file():
+        reason = f"the fit stopped: {json.loads(stopped.read_text())['reason']}"
+        verdict = {"accepted": False, "reason": reason, "accepted_round": accepted_round, "intervals": {}}
+    else:
+        verdict = _compare(ctx, scores, _read(best), _read(ctx.inputs["first"]), accepted_round)
+    source = candidate if verdict["accepted"] else best
+    _carry_on(ctx, source, ctx.inputs["scores"] if verdict["accepted"] else best, verdict)
+    return {"accepted": verdict["accepted"], "accepted_round": verdict["accepted_round"], "reason": verdict["reason"]}
+
+
+def _compare(
+    ctx: Context, scores: list[Row], best: list[Row], first: list[Row], accepted_round: int
+) -> dict[str, Any]:
+    config = ctx.config
+    intervals: dict[str, dict[str, Interval]] = {"vs_best": {}, "vs_first": {}}
+    for domain in config["domains"]:
+        ids = _deciding(scores, domain)
+        for name, other in (("vs_best", best), ("vs_first", first)):
+            intervals[name][domain] = paired_bootstrap(
+                _errors(scores, ids), _errors(other, ids), config["resamples"], config["confidence"], ctx.seed
+            )
+    verdict = decide(intervals["vs_best"], intervals["vs_first"], config["margin"], config["must_improve"])
+    return {
+        "accepted": verdict.accepted,
+        "reason": verdict.reason,
+        "accepted_round": config["round"] if verdict.accepted else accepted_round,
+        "intervals": {
+            domain: {name: asdict(intervals[name][domain]) for name in intervals} for domain in config["domains"]
+        },
+    }
+
+
+def _deciding(scores: list[Row], domain: str) -> set[str]:
+    here = [row for row in scores if row["domain"] == domain]
+    trusted = {row["id"] for row in here if row["kind"] == "alpha"}
+    return trusted if len(trusted) >= TRUSTED else {row["id"] for row in here}
+
+
+def _errors(rows: list[Row], ids: set[str]) -> dict[str, float]:
+    return {row["id"]: row["SAD"] for row in rows if row["id"] in ids}
+
+
+def _read(folder: Path) -> list[Row]:
+    return [json.loads(line) for line in (folder / "per_picture.jsonl").read_text().splitlines() if line]
+
+
+def _carry_on(ctx: Context, matter: Path, scores: Path, verdict: dict[str, Any]) -> None:
+    for file in (matter / "matter.safetensors", matter / "matter.json", scores / "per_picture.jsonl"):
+        shutil.copyfile(file, ctx.out / file.name)
+    (ctx.out / "verdict.json").write_text(json.dumps(verdict, indent=2, sort_keys=True))

@@ -1,0 +1,69 @@
+"""Cut-outs of one domain -> its generator, warm-started from the last round's.
+
+Real cut-outs keep at least 1 - pseudo_share of every batch. The generator never sees its own pictures.
+Out: G, D, G_ema (.safetensors), generator.json; when a loss became NaN: stopped.json with the reason and the former
+round's weights, or none in the first round.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+from loop.stage import Context, Metrics
+from loop.stages.fitting import fit
+from loop.stages.pools import LABELLED, read_index
+from stylemattegan.data import CutoutData
+from stylemattegan.module import Diverged, GeneratorModule
+from stylemattegan.networks.weights import save_generator
+
+WEIGHTS = "generator.json"
+
+
+def run(ctx: Context) -> Metrics:
+    config, options = ctx.config, ctx.config["fit"]
+    labels = ctx.inputs["labels"]
+    kept = [row for row in read_index(labels) if row["kept"]]
+    real = [labels / row["rgba"] for row in kept if row["kind"] in LABELLED]
+    pseudo = [labels / row["rgba"] for row in kept if row["kind"] not in LABELLED]
+    if not kept:
+        return _fall_back(ctx, "no cut-out to learn from: the matter's labels were all refused")
+    previous = ctx.inputs.get("previous")
+    has_previous = previous is not None and (previous / WEIGHTS).is_file()
+    module = GeneratorModule(
+        network=config["network"],
+        fit=options,
+        resolution=config["size"],
+        seed=ctx.seed,
+        init_from=str(previous) if has_previous else None,
+    )
+    share = min(options["pseudo_share"], len(pseudo) / len(kept)) if real else 1.0
+    data = CutoutData(
+        files=[real, pseudo],
+        shares=[1 - share, share],
+        resolution=config["size"],
+        batch=options["batch"],
+        steps_per_epoch=options["tick"],
+        seed=ctx.seed,
+        mirror=options["mirror"],
+        workers=options["workers"],
+    )
+    try:
+        fit(module, data, ctx)
+    except Diverged as error:
+        return _fall_back(ctx, str(error))
+    if ctx.is_first_rank:
+        kimg = options["steps"] * options["batch"] / 1000
+        save_generator(ctx.out, module.G, module.D, module.G_ema, meta={"round": config["round"], "kimg": kimg})
+    return {"kimg": options["steps"] * options["batch"] / 1000, "real": len(real), "pseudo": len(pseudo)}
+
+
+def _fall_back(ctx: Context, reason: str) -> Metrics:
+    """The last round's generator goes on; without one the domain has none this round."""
+    previous = ctx.inputs.get("previous")
+    if ctx.is_first_rank:
+        (ctx.out / "stopped.json").write_text(json.dumps({"reason": reason}))
+        for file in sorted(previous.glob("*.safetensors")) + [previous / WEIGHTS] if previous else []:
+            if file.is_file():
+                shutil.copyfile(file, ctx.out / file.name)
+    return {"diverged": reason}

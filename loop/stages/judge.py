@@ -1,0 +1,76 @@
+"""How far the generator's pictures are from its training set, in the features of round 0's matter.
+
+The features are the matter's own: its backbone's maps of the cut-out over mid-grey, averaged, and the alpha at 8 x 8.
+They are standardised on the training set and projected on a fixed random basis, so that a few hundred pictures give a
+full-rank covariance. The distances of all rounds of a run can be compared; those of two runs cannot.
+Out: sheet.png (sixteen pictures on a checkerboard), real.png (training cut-outs beside it).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from loop.heartbeat import beat
+from loop.stage import Context, Metrics
+from loop.stages.pools import kept_files, on_checkerboard, write_cutout_sheet, write_sheet
+from stylematte.imagefile import read_rgba
+from stylematte.networks.stylematte import StyleMatte
+from stylematte.networks.weights import load_matter
+from stylematte.rgba import composite, split_rgba
+from stylematte.sampling import generator_at
+from stylemattegan.metrics import frechet_distance, kernel_distance
+from stylemattegan.networks.weights import load_generator
+from stylemattegan.sample import sample
+
+BATCH = 32
+PROJECTED = 32
+
+
+def run(ctx: Context) -> Metrics:
+    files = kept_files(ctx.inputs["labels"])
+    if not (ctx.inputs["generator"] / "generator.json").is_file() or len(files) < PROJECTED:
+        return {"frechet": None, "kid": None, "n": 0}
+    G = load_generator(ctx.inputs["generator"])
+    count = ctx.config["images"]
+    seeds = list(range(1, count + 1))  # the same latents every round: the sheet shows one family growing up
+    fake = []
+    for start in range(0, count, BATCH):
+        beat(ctx.scratch)
+        part = seeds[start : start + BATCH]
+        fake.append(sample(G, part, [1.0] * len(part), BATCH))
+    pictures = torch.cat(fake)
+    write_sheet(ctx.out / "sheet.png", [on_checkerboard(picture) for picture in pictures[:16]], 8)
+    write_cutout_sheet(ctx.out / "real.png", files)
+    network = load_matter(ctx.inputs["features"])
+    real = _features(ctx, network, torch.stack([read_rgba(file) for file in files]))
+    generated = _features(ctx, network, pictures)
+    real, generated = _project(real, generated)
+    return {
+        "frechet": round(float(frechet_distance(generated, real)), 5),
+        "kid": round(float(kernel_distance(generated, real)), 6),
+        "n": count,
+        "training_set": len(files),
+    }
+
+
+@torch.no_grad()
+def _features(ctx: Context, network: StyleMatte, pictures: Tensor) -> np.ndarray:
+    rows = []
+    for part in pictures.split(BATCH):
+        beat(ctx.scratch)
+        colour, alpha = split_rgba(part)
+        maps = network.encode(composite(colour, alpha, torch.full_like(colour, 0.5)))
+        pooled = [level.mean((2, 3)) for level in maps]
+        rows.append(torch.cat([*pooled, F.adaptive_avg_pool2d(alpha, 8).flatten(1)], 1))
+    return torch.cat(rows).double().numpy()
+
+
+def _project(real: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Standardise on the real set, then one fixed orthonormal projection to a few dimensions."""
+    mean, scale = real.mean(0), real.std(0) + 1e-3 * real.std()
+    basis = torch.randn(real.shape[1], PROJECTED, generator=generator_at("judge"), dtype=torch.float64)
+    q = np.linalg.qr(basis.numpy())[0]
+    return (real - mean) / scale @ q, (generated - mean) / scale @ q

@@ -1,0 +1,93 @@
+"""Accepted matter + photos of one domain -> the cut-outs its generator learns from.
+
+Labelled training pictures go in as they are. Unlabelled photos get the matter's alpha and stay out when its flipped
+and scaled views disagree; photos with a mask also stay out when the alpha contradicts the mask. Held-out pictures
+never come near. Every cut-out is framed alike (`frame_cutout`).
+
+Out: rgba/*.png (straight), index.jsonl {id, rgba, kept, reason, confidence, kind}, sheet.png.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from loop.heartbeat import beat
+from loop.stage import Context, Metrics
+from loop.stages.pools import LABELLED, Row, data_rows, kept_files, read_cutout, write_cutout_sheet, write_index
+from stylematte.imagefile import read_alpha, read_rgb, write_rgba
+from stylematte.networks.stylematte import StyleMatte
+from stylematte.networks.weights import load_matter
+from stylematte.ops.foreground import estimate_foreground
+from stylematte.predict import predict_with_confidence
+from stylemattegan.data import frame_cutout
+
+BATCH = 16
+
+
+def run(ctx: Context) -> Metrics:
+    data, domain, size = ctx.inputs["data"], ctx.config["domain"], ctx.config["size"]
+    (ctx.out / "rgba").mkdir()
+    rows: list[Row] = []
+    for row in data_rows(data, "train", domain):
+        rows.append(_entry(row, None, None))
+        write_rgba(ctx.out / rows[-1]["rgba"], frame_cutout(read_cutout(data, row), size))
+    photos = data_rows(data, "train", domain, ("none", "mask"))
+    network = load_matter(ctx.inputs["matter"])
+    for start in range(0, len(photos), BATCH):
+        beat(ctx.scratch)
+        rows += _label(ctx, network, photos[start : start + BATCH])
+    write_index(ctx.out, rows)
+    write_cutout_sheet(ctx.out / "sheet.png", [ctx.out / r["rgba"] for r in rows if r["kept"] and r["kind"] == "none"])
+    pseudo = [row for row in rows if row["kind"] not in LABELLED]
+    return {
+        "real": len(rows) - len(pseudo),
+        "photos": len(pseudo),
+        "kept": sum(row["kept"] for row in pseudo),
+        "pool": len(kept_files(ctx.out)),
+    }
+
+
+@torch.no_grad()
+def _label(ctx: Context, network: StyleMatte, photos: list[Row]) -> list[Row]:
+    data, size = ctx.inputs["data"], ctx.config["size"]
+    images = torch.stack([read_rgb(data / row["image"]) for row in photos])
+    alphas, confidences = predict_with_confidence(network, images)
+    rows = []
+    for row, image, alpha, confidence in zip(photos, images, alphas, confidences.tolist(), strict=True):
+        if row["kind"] == "mask":
+            confidence = min(confidence, _agreement(alpha, read_alpha(data / row["alpha"])))
+        entry = _entry(row, confidence, _refusal(ctx, alpha, confidence))
+        if entry["kept"]:
+            cutout = torch.cat([estimate_foreground(image, alpha), alpha])
+            write_rgba(ctx.out / entry["rgba"], frame_cutout(cutout, size))
+        rows.append(entry)
+    return rows
+
+
+def _agreement(alpha: Tensor, mask: Tensor) -> float:
+    """1 - |alpha - mask| relative to the mask's area: 1 for equal, 0 or less for unrelated."""
+    return float(1 - (alpha - mask).abs().sum() / mask.sum().clamp_min(1))
+
+
+def _refusal(ctx: Context, alpha: Tensor, confidence: float) -> str | None:
+    area = float(alpha.mean())
+    if area < ctx.config["min_foreground"]:
+        return f"foreground {area:.3f} below {ctx.config['min_foreground']}"
+    if area > ctx.config["max_foreground"]:
+        return f"foreground {area:.3f} above {ctx.config['max_foreground']}"
+    if confidence < ctx.config["min_confidence"]:
+        return f"confidence {confidence:.3f} below {ctx.config['min_confidence']}"
+    return None
+
+
+def _entry(row: Row, confidence: float | None, reason: str | None) -> Row:
+    name = row["id"].replace("/", "-")
+    return {
+        "id": row["id"],
+        "rgba": f"rgba/{name}.png",
+        "kind": row["kind"],
+        "kept": reason is None,
+        "reason": reason,
+        "confidence": None if confidence is None else round(confidence, 5),
+    }

@@ -1,0 +1,70 @@
+"""Rows on disk: the index of a pool of cut-outs or of prepared data, and which rows a stage may use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stylematte.imagefile import contact_sheet, read_alpha, read_rgb, read_rgba, write_rgb
+from stylematte.rgba import checkerboard, composite, split_rgba
+
+Row = dict[str, Any]
+
+LABELLED = ("alpha", "pseudo-alpha")
+
+
+def read_index(folder: Path) -> list[Row]:
+    """The rows of `folder`/index.jsonl in their order; none if there is no index."""
+    path = folder / "index.jsonl"
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines() if line]
+
+
+def write_index(folder: Path, rows: Iterable[Row], name: str = "index.jsonl") -> None:
+    (folder / name).write_text("".join(json.dumps(row, sort_keys=True) + "\n" for row in rows))
+
+
+def data_rows(
+    data: Path, split: str, domain: str | None = None, kinds: Sequence[str] = LABELLED
+) -> list[Row]:
+    """Rows of prepared data with this split, kind and (if given) domain."""
+    return [
+        row
+        for row in read_index(data)
+        if row["split"] == split and row["kind"] in kinds and domain in (None, row["domain"])
+    ]
+
+
+def background_files(data: Path) -> list[Path]:
+    return [data / row["image"] for row in read_index(data) if row["kind"] == "background"]
+
+
+def read_cutout(data: Path, row: Row) -> Tensor:
+    """The straight RGBA (4, H, W) of a labelled row: its foreground colours and its alpha."""
+    return torch.cat([read_rgb(data / row["foreground"]), read_alpha(data / row["alpha"])])
+
+
+def kept_files(pool: Path) -> list[Path]:
+    return [pool / row["rgba"] for row in read_index(pool) if row["kept"]]
+
+
+def on_checkerboard(rgba: Tensor) -> Tensor:
+    """(4, H, W) straight RGBA -> (3, H, W) picture for people."""
+    colour, alpha = split_rgba(rgba)
+    return composite(colour, alpha, checkerboard(*rgba.shape[-2:], cell=max(rgba.shape[-1] // 8, 1)))
+
+
+def write_sheet(path: Path, pictures: Sequence[Tensor], columns: int) -> None:
+    """A contact sheet for people; nothing if there is no picture."""
+    if pictures:
+        write_rgb(path, contact_sheet(list(pictures), columns))
+
+
+def write_cutout_sheet(path: Path, files: Sequence[Path], columns: int = 8, most: int = 16) -> None:
+    write_sheet(path, [on_checkerboard(read_rgba(file)) for file in files[:most]], columns)

@@ -1,0 +1,43 @@
+"""Generator -> invented cut-outs, with the seed and psi of each.
+
+Psi comes from a continuous interval away from 0: StyleGAN3 has no noise inputs, so equal w is an equal picture, and
+at psi 0 every w is equal. Out: rgba/*.png (straight), index.jsonl {id, rgba, kept, reason, seed, psi}.
+"""
+
+from __future__ import annotations
+
+from loop.heartbeat import beat
+from loop.stage import Context, Metrics
+from loop.stages.pools import Row, write_index
+from stylematte.imagefile import write_rgba
+from stylemattegan.networks.weights import load_generator
+from stylemattegan.sample import psi_for_seed, sample
+
+SEED_SPAN = 2**31
+
+
+def run(ctx: Context) -> Metrics:
+    config = ctx.config
+    rows: list[Row] = []
+    (ctx.out / "rgba").mkdir()
+    if (ctx.inputs["generator"] / "generator.json").is_file():
+        G = load_generator(ctx.inputs["generator"])
+        first = ctx.seed % SEED_SPAN * config["count"]  # every round and domain has seeds of its own
+        seeds = list(range(first, first + config["count"]))
+        for start in range(0, len(seeds), config["batch"]):
+            beat(ctx.scratch)
+            rows += _batch(ctx, G, seeds[start : start + config["batch"]])
+    write_index(ctx.out, rows)
+    return {"count": len(rows)}
+
+
+def _batch(ctx: Context, G: object, seeds: list[int]) -> list[Row]:
+    low, high = ctx.config["psi"]
+    psis = [psi_for_seed(seed, (low, high)) for seed in seeds]
+    rows = []
+    for seed, psi, rgba in zip(seeds, psis, sample(G, seeds, psis, ctx.config["batch"]), strict=True):
+        name = f"rgba/{seed}.png"
+        write_rgba(ctx.out / name, rgba)
+        id_ = f"{ctx.config['round']:02d}/{ctx.config['domain']}/{seed}"
+        rows.append({"id": id_, "rgba": name, "kept": True, "reason": None, "seed": seed, "psi": round(psi, 6)})
+    return rows

@@ -1,0 +1,1 @@
+"""StyleMatte: photo -> alpha. Knows no generator; `stylemattegan` imports only its ground modules."""

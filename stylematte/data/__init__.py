@@ -1,0 +1,1 @@
+"""Pictures of the matter: from a data root to training batches."""

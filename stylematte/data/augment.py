@@ -1,0 +1,138 @@
+"""Augmentation that keeps the compositing equation: I = alpha F + (1 - alpha) B holds in every sample, to rounding.
+
+Geometry moves image, alpha and foreground together: a photo with its own background is reflected beyond its frame;
+what goes on another background (a generated cut-out, or the foreground of a photo) is transparent beyond it. Colour
+changes are applied to F and B alike and the image is composited from the results, since most colour changes (and
+every clip) do not commute with compositing. What a camera does (blur, noise, JPEG) is done to the image; the
+difference is then added to F and to B, because alpha (F + n) + (1 - alpha) (B + n) = I + n.
+
+Every decision derives from the seed of the sample: two generators are made from it and handed to all transforms.
+`Compose.set_random_seed` is not used: it gives each transform the same seed, so that one number decides them all
+(blur, noise and JPEG would come together or not at all).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks PyPI for news at import otherwise
+
+import albumentations as A
+import cv2
+import numpy as np
+
+from stylematte.data.placement import crop_background, place_cutout, plain_background
+
+OPAQUE = 0.99
+"""Above this alpha the background of a photo cannot be told from it."""
+
+
+class Layers(NamedTuple):
+    """One sample: foreground, background (H, W, 3) and alpha (H, W, 1), float32 in [0, 1]."""
+
+    foreground: np.ndarray
+    alpha: np.ndarray
+    background: np.ndarray
+
+    def image(self) -> np.ndarray:
+        """alpha F + (1 - alpha) B, (H, W, 3)."""
+        return self.background + self.alpha * (self.foreground - self.background)
+
+
+class Chance:
+    """The random numbers of one sample, from its seed alone."""
+
+    def __init__(self, seed: int) -> None:
+        self.numpy, self.python = np.random.default_rng(seed), random.Random(seed)
+
+    def under(self, probability: float) -> bool:
+        return bool(self.numpy.random() < probability)
+
+    def apply(self, pipeline: A.Compose, **pictures: np.ndarray) -> dict[str, Any]:
+        pipeline.set_random_state(self.numpy, self.python)
+        return pipeline(**pictures)
+
+
+def compose(steps: Sequence[tuple[str, Mapping[str, Any]]], **kwargs: Any) -> A.Compose:
+    """A pipeline from (transform name, keyword arguments). Raises ValueError where albumentations only warns."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        try:
+            transforms = [getattr(A, name)(**arguments) for name, arguments in steps]
+            return A.Compose(transforms, mask_interpolation=cv2.INTER_LINEAR, **kwargs)
+        except (UserWarning, AttributeError, TypeError) as error:
+            raise ValueError(f"augmentation cannot be built: {' '.join(str(error).split())}") from None
+
+
+class Augment:
+    """Photos and cut-outs -> `Layers`. Holds the pipelines; no state passes from one sample to the next."""
+
+    def __init__(self) -> None:
+        cv2.setNumThreads(0)  # threads cost more than they give at these sizes, and hang in forked processes
+        affine = {"scale": (0.75, 1.25), "rotate": (-10, 10), "translate_percent": (-0.1, 0.1), "p": 0.8}
+        affine |= {"border_mode": cv2.BORDER_REFLECT_101, "interpolation": cv2.INTER_LINEAR}
+        self.geometry = compose(
+            [("HorizontalFlip", {"p": 0.5}), ("Affine", affine)], additional_targets={"foreground": "image"}
+        )
+        self.colour = compose(
+            [
+                ("RandomBrightnessContrast", {"brightness_limit": 0.2, "contrast_limit": 0.2, "p": 0.5}),
+                (
+                    "HueSaturationValue",
+                    {"hue_shift_limit": 8, "sat_shift_limit": 25, "val_shift_limit": 10, "p": 0.4},
+                ),
+            ]
+        )
+        self.camera = compose(
+            [
+                ("GaussianBlur", {"blur_limit": 0, "sigma_limit": (0.2, 0.8), "p": 0.15}),
+                ("GaussNoise", {"std_range": (0.005, 0.03), "p": 0.25}),
+                ("ImageCompression", {"quality_range": (50, 95), "p": 0.25}),
+            ]
+        )
+
+    def photo(self, image: np.ndarray, alpha: np.ndarray, foreground: np.ndarray, chance: Chance) -> Layers:
+        """A labelled photo with its own background, uint8 (S, S, 3), (S, S), (S, S, 3); reflected beyond its frame."""
+        moved = chance.apply(self.geometry, image=image, mask=alpha, foreground=foreground)
+        front, matte = _unit(moved["foreground"]), _unit(moved["mask"])[..., None]
+        front, back = solve_background(_unit(moved["image"]), front, matte)
+        return self._finish(Layers(front, matte, back), chance)
+
+    def cutout(self, colour: np.ndarray, alpha: np.ndarray, background: np.ndarray, chance: Chance) -> Layers:
+        """Straight colour (S, S, 3) and alpha (S, S), uint8, placed at random on a background (S, S, 3)."""
+        colour, alpha = place_cutout(colour, alpha, chance.numpy, mirror=chance.under(0.5))
+        return self._finish(Layers(_unit(colour), _unit(alpha)[..., None], _unit(background)), chance)
+
+    def background(self, picture: np.ndarray | None, side: int, chance: Chance) -> np.ndarray:
+        """A background (side, side, 3) uint8 cut from a picture, or plain colours if there is none."""
+        return plain_background(side, chance.numpy) if picture is None else crop_background(picture, chance.numpy)
+
+    def _finish(self, layers: Layers, chance: Chance) -> Layers:
+        beside = np.concatenate([layers.foreground, layers.background], axis=1)  # one call: the same parameters
+        beside = chance.apply(self.colour, image=beside)["image"].clip(0, 1)
+        front, back = np.split(beside, 2, axis=1)
+        image = Layers(front, layers.alpha, back).image()
+        change = chance.apply(self.camera, image=image)["image"] - image
+        return Layers((front + change).clip(0, 1), layers.alpha, (back + change).clip(0, 1))
+
+
+def solve_background(image: np.ndarray, front: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(F, B) in [0, 1] with I = alpha F + (1 - alpha) B, from the photo and an estimate of F. All (H, W, 3 or 1).
+
+    B = (I - alpha F) / (1 - alpha), clipped. Where the clip bites, F = (I - (1 - alpha) B) / alpha, which then lies
+    in [0, 1] by itself: B = 0 means alpha F > I, so F shrinks to I / alpha; B = 1 means F grows to at most 1. Where
+    alpha >= 0.99 B has no say and is set to F; the equation then holds to within 0.01.
+    """
+    opaque = alpha >= OPAQUE
+    back = ((image - alpha * front) / np.maximum(1 - alpha, 1 - OPAQUE)).clip(0, 1)
+    back = np.where(opaque, front, back)
+    solved = ((image - (1 - alpha) * back) / np.maximum(alpha, 1e-3)).clip(0, 1)
+    return np.where(alpha > 1e-3, solved, front), back
+
+
+def _unit(picture: np.ndarray) -> np.ndarray:
+    return picture.astype(np.float32) * np.float32(1 / 255)

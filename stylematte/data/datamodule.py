@@ -1,0 +1,191 @@
+"""The batches the matter trains on: sources mixed in fixed proportion, every sample a function of its `Draw`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader, Dataset
+
+from stylematte import ranks
+from stylematte.data.augment import Augment, Chance, Layers
+from stylematte.data.manifest import DataError
+from stylematte.imagefile import read_alpha, read_rgb, read_rgba, to_uint8
+from stylematte.rgba import MattingBatch
+from stylematte.sampling import Draw, MixtureSampler, shares_to_places
+
+CACHE_BYTES = 1 << 30
+
+
+class Source(NamedTuple):
+    """Pictures that share a place in the mixture.
+
+    rows: records with absolute paths, either `image`, `alpha` and `foreground` (a labelled photo) or `rgba` (a
+    cut-out). share: part of the global batch (shares are relative to their sum). weight: loss weight of each sample.
+    real: whether these are photographs.
+    """
+
+    name: str
+    rows: Sequence[dict[str, Any]]
+    share: float
+    weight: float = 1.0
+    real: bool = True
+
+
+class PictureCache:
+    """Decoded pictures, uint8 (H, W, C), kept up to a number of bytes; what comes later is read each time."""
+
+    def __init__(self, size: int, capacity: int) -> None:
+        self.size, self.room = size, capacity
+        self.kept: dict[tuple[str, Any], np.ndarray] = {}
+
+    def get(self, path: str | os.PathLike[str], read: Any) -> np.ndarray:
+        """The picture at `path`, read by `read_rgb`, `read_alpha` or `read_rgba`. Raises BadPicture, DataError."""
+        key = str(path), read
+        if key not in self.kept:
+            picture = to_uint8(read(path))
+            if picture.shape[:2] != (self.size, self.size):
+                height, width = picture.shape[:2]
+                raise DataError(f"{path} is {width} x {height}, expected {self.size} x {self.size}: prepare it again")
+            if picture.nbytes > self.room:
+                return picture
+            self.room -= picture.nbytes
+            self.kept[key] = picture
+        return self.kept[key]
+
+
+class MatterDataset(Dataset[MattingBatch]):
+    """A list of `Draw`s -> a MattingBatch of as many rows. Equal draws give equal rows, in any process."""
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        backgrounds: Sequence[str | os.PathLike[str]],
+        size: int,
+        new_background: float,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        self.sources, self.backgrounds = list(sources), [Path(path) for path in backgrounds]
+        self.size, self.new_background = size, new_background
+        self.augment, self.cache = Augment(), PictureCache(size, cache_bytes)
+
+    def __getitem__(self, draws: Sequence[Draw]) -> MattingBatch:
+        samples = [self.sample(draw) for draw in draws]
+        sources = [self.sources[draw.source] for draw in draws]
+        return MattingBatch(
+            image=_stack([layers.image() for layers in samples]),
+            alpha=_stack([layers.alpha for layers in samples]),
+            foreground=_stack([layers.foreground for layers in samples]),
+            background=_stack([layers.background for layers in samples]),
+            weight=torch.tensor([source.weight for source in sources], dtype=torch.float32),
+            real=torch.tensor([float(source.real) for source in sources]),
+        )
+
+    def sample(self, draw: Draw) -> Layers:
+        """One augmented sample, float32."""
+        row, chance = self.sources[draw.source].rows[draw.index], Chance(draw.seed)
+        if row.get("rgba"):
+            rgba = self.cache.get(row["rgba"], read_rgba)
+            return self.augment.cutout(rgba[..., :3], rgba[..., 3], self._background(chance), chance)
+        image = self.cache.get(row["image"], read_rgb)
+        alpha = self.cache.get(row["alpha"], read_alpha)[..., 0]
+        foreground = self.cache.get(row["foreground"], read_rgb) if row.get("foreground") else image
+        if chance.under(self.new_background):
+            return self.augment.cutout(foreground, alpha, self._background(chance), chance)
+        return self.augment.photo(image, alpha, foreground, chance)
+
+    def _background(self, chance: Chance) -> np.ndarray:
+        picture = None
+        if self.backgrounds:
+            picture = self.cache.get(self.backgrounds[chance.numpy.integers(len(self.backgrounds))], read_rgb)
+        return self.augment.background(picture, self.size, chance)
+
+
+class LateLoader(DataLoader[MattingBatch]):
+    """A DataLoader that asks its sampler only when the first batch is wanted.
+
+    Resuming, Lightning (2.6) calls `iter` before it tells the sampler the epoch, and not again after; loading
+    processes would then prefetch the batches of epoch 0.
+    """
+
+    def __iter__(self) -> Iterator[MattingBatch]:  # type: ignore[override]
+        yield from super().__iter__()
+
+
+class MatterData(LightningDataModule):
+    """Training batches for the matter, `batch` rows over all processes, `steps_per_epoch` batches an epoch.
+
+    The trainer must be made with `use_distributed_sampler=False`: the sampler already gives each rank its rows.
+    new_background: probability that a photo's foreground is put on one of `backgrounds` (cut-outs always are; plain
+    colours if the list is empty). Raises DataError if a source with a share has no usable rows.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        backgrounds: Sequence[str | os.PathLike[str]],
+        size: int,
+        batch: int,
+        steps_per_epoch: int,
+        workers: int = 0,
+        seed: int = 0,
+        new_background: float = 0.5,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        super().__init__()
+        self.sources = [source for source in sources if source.share > 0]
+        for source in self.sources:
+            _check(source)
+        if not self.sources:
+            raise DataError("no source has a share of the batch: there is nothing to train on")
+        self.places = shares_to_places([source.share for source in self.sources], batch)
+        self.backgrounds, self.size, self.new_background = list(backgrounds), size, new_background
+        self.steps, self.workers, self.seed = steps_per_epoch, workers, seed
+        self.cache_bytes = cache_bytes // max(1, workers)  # each loading process keeps its own
+
+    def train_dataloader(self) -> DataLoader[MattingBatch]:
+        """Whole batches from a sampler of batches.
+
+        The sampler is given as `sampler` with `batch_size=None`, not as `batch_sampler`: Lightning (2.6) calls
+        `set_epoch` on `loader.sampler` and on `loader.batch_sampler.sampler`, never on `loader.batch_sampler`.
+        """
+        sizes = [len(source.rows) for source in self.sources]
+        sampler = MixtureSampler(sizes, self.places, self.steps, self.seed, ranks.rank(), ranks.world())
+        dataset = MatterDataset(self.sources, self.backgrounds, self.size, self.new_background, self.cache_bytes)
+        return LateLoader(
+            dataset,
+            sampler=sampler,
+            batch_size=None,
+            num_workers=self.workers,
+            collate_fn=_as_it_is,
+            persistent_workers=self.workers > 0,
+            worker_init_fn=_start_worker,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+
+def _check(source: Source) -> None:
+    if not source.rows:
+        raise DataError(f"source '{source.name}' has a share of the batch but no pictures: add some or set it to 0")
+    for row in source.rows:
+        if not row.get("rgba") and not (row.get("image") and row.get("alpha")):
+            raise DataError(f"source '{source.name}': picture {row.get('id', row)} has no alpha and cannot train")
+
+
+def _stack(pictures: Sequence[np.ndarray]) -> torch.Tensor:
+    """(H, W, C) arrays -> (N, C, H, W) float32."""
+    return torch.from_numpy(np.ascontiguousarray(np.stack(pictures).transpose(0, 3, 1, 2), dtype=np.float32))
+
+
+def _as_it_is(batch: MattingBatch) -> MattingBatch:
+    return batch
+
+
+def _start_worker(_: int) -> None:
+    cv2.setNumThreads(0)

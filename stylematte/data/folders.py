@@ -1,0 +1,219 @@
+"""Every wanted picture of a data root, brought to size x size with its alpha and its foreground colour.
+
+The result is a prepared data folder: `index.jsonl` (one row per picture), `left_out.jsonl` (what could not be used,
+and why), and the pictures below image/, alpha/ and foreground/. Later stages read it with `load_index`. The same root
+and arguments give the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stylematte.data.manifest import (
+    BACKGROUND,
+    LABELLED,
+    DataError,
+    ManifestRow,
+    Record,
+    assign_splits,
+    heldout,
+    read_manifest,
+    wanted_rows,
+)
+from stylematte.imagefile import BadPicture, read_alpha, read_rgb, resize, write_alpha, write_rgb
+from stylematte.ops.foreground import estimate_foreground
+
+MIN_SIDE = 16
+"""Photos smaller than this carry no matte worth learning and are left out."""
+ASPECT_TOLERANCE = 0.02
+NO_SUBJECT = 0.05
+"""An alpha that never exceeds this shows no subject."""
+
+__all__ = ["DataError", "Record", "centre_square", "heldout", "load_index", "prepare", "square"]
+
+log = logging.getLogger("stylematte")
+
+
+def prepare(
+    root: str | Path,
+    out: str | Path,
+    size: int,
+    domains: Mapping[str, str],
+    extra_subjects: Sequence[str] = (),
+    heldout: Mapping[str, float] | None = None,
+    max_per_source: int = 0,
+) -> dict[str, int]:
+    """Write the prepared data folder `out` from the data root `root` and return counts.
+
+    domains: domain name -> the manifest's subject. extra_subjects: trained on, never held out. heldout: percent held
+    out of the kinds "alpha" and "pseudo-alpha". max_per_source: at most this many of each (subject, kind); 0 = all.
+    The counts: "pictures", "left_out", and one per "domain/kind/split". Raises DataError if a domain, or an extra
+    subject, ends up with no usable picture.
+    """
+    root, out = Path(root).expanduser(), Path(out)
+    percents = {kind.replace("_", "-"): percent for kind, percent in (heldout or {}).items()}
+    wanted = wanted_rows(read_manifest(root), domains, extra_subjects, max_per_source)
+    out.mkdir(parents=True, exist_ok=True)
+    records, left_out, digests = _convert_all(root, out, size, wanted)
+    assign_splits(records, list(domains), percents)
+    records = _without_copies_of_heldout(out, records, digests, left_out)
+    write_rows(out / "left_out.jsonl", left_out)
+    for domain in (*domains, *extra_subjects):
+        if not any(record["domain"] == domain for record in records):
+            reason = next((row["reason"] for row in left_out if row["domain"] == domain), "no rows")
+            raise DataError(f"no usable picture for '{domain}' in {root}: all were left out, the first as: {reason}")
+    write_rows(out / "index.jsonl", records)
+    counts = Counter(f"{record['domain']}/{record['kind']}/{record['split']}" for record in records)
+    return {"pictures": len(records), "left_out": len(left_out), **dict(sorted(counts.items()))}
+
+
+def square(picture: Tensor, size: int) -> Tensor:
+    """(C, H, W) -> (C, size, size): longest side scaled to `size`, the rest padded by reflection on both sides.
+
+    Alpha is padded the same way, so that a reflected subject stays labelled.
+    """
+    height, width = picture.shape[-2:]
+    scale = size / max(height, width)
+    picture = resize(picture, (max(2, round(height * scale)), max(2, round(width * scale))))
+    spare = [size - side for side in picture.shape[-2:]]
+    pads = [(0, 0), *((room // 2, room - room // 2) for room in spare)]
+    return torch.from_numpy(np.pad(picture.numpy(), pads, mode="reflect"))  # np.pad reflects repeatedly if need be
+
+
+def centre_square(picture: Tensor, size: int) -> Tensor:
+    """(C, H, W) -> (C, size, size): the central square, resized."""
+    height, width = picture.shape[-2:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return resize(picture[:, top : top + side, left : left + side], (size, size))
+
+
+def _convert_all(
+    root: Path, out: Path, size: int, wanted: Sequence[tuple[str, ManifestRow]]
+) -> tuple[list[Record], list[Record], dict[str, str]]:
+    records: list[Record] = []
+    left_out: list[Record] = []
+    digests: dict[str, str] = {}
+    seen: set[str] = set()
+    with _progress(wanted) as rows:
+        for number, (domain, row) in enumerate(rows):
+            try:
+                if row.file in seen:
+                    raise BadPicture(row.file, "is listed twice in the manifest")
+                seen.add(row.file)
+                record, digests[row.file] = _convert(root, out, size, domain, row, f"{domain}/{number:06d}")
+                records.append(record)
+            except BadPicture as error:
+                file, reason = _short(root, error)
+                log.warning("left out %s: %s", row.file, reason if file == row.file else f"{file}: {reason}")
+                left_out.append({"file": row.file, "reason": f"{file}: {reason}", "domain": domain, "kind": row.kind})
+    return records, left_out, digests
+
+
+def _convert(root: Path, out: Path, size: int, domain: str, row: ManifestRow, name: str) -> tuple[Record, str]:
+    image = read_rgb(_inside(root, row.file))
+    if min(image.shape[-2:]) < MIN_SIDE:
+        raise BadPicture(row.file, f"{image.shape[2]} x {image.shape[1]} pixels, at least {MIN_SIDE} a side needed")
+    record: Record = {"id": name, "domain": domain, "kind": row.kind, "split": "train"}
+    record |= {"image": f"image/{name}.png", "alpha": None, "foreground": None, "source": row.file}
+    if row.kind in LABELLED:
+        alpha = square(_matching_alpha(root, row, image), size)
+        image = square(image, size)
+        record |= {"alpha": f"alpha/{name}.png", "foreground": f"foreground/{name}.png"}
+        write_alpha(out / record["alpha"], alpha)
+        write_rgb(out / record["foreground"], estimate_foreground(image, alpha))
+    else:
+        image = (centre_square if domain == BACKGROUND else square)(image, size)
+    write_rgb(out / record["image"], image)
+    return record, hashlib.sha256((out / record["image"]).read_bytes()).hexdigest()
+
+
+def _matching_alpha(root: Path, row: ManifestRow, image: Tensor) -> Tensor:
+    if row.alpha is None:
+        raise BadPicture(row.file, f"kind {row.kind} needs a file in the column alpha")
+    alpha = read_alpha(_inside(root, row.alpha))
+    (height, width), (own_height, own_width) = image.shape[-2:], alpha.shape[-2:]
+    if abs(own_width * height / (own_height * width) - 1) > ASPECT_TOLERANCE:
+        raise BadPicture(row.alpha, f"is {own_width} x {own_height}, its image {width} x {height}: not the same shape")
+    if alpha.max() < NO_SUBJECT:
+        raise BadPicture(row.alpha, "is 0 everywhere, it shows no subject")
+    return resize(alpha, (height, width))
+
+
+def _inside(root: Path, file: str) -> Path:
+    """Refuse names that lead out of the data root (links inside it may)."""
+    name = PurePosixPath(file.replace("\\", "/"))
+    if name.is_absolute() or ".." in name.parts:
+        raise BadPicture(file, "leads out of the data root")
+    return root / name
+
+
+def _short(root: Path, error: BadPicture) -> tuple[str, str]:
+    path = Path(error.path)
+    return (path.relative_to(root).as_posix() if path.is_relative_to(root) else error.path), error.reason
+
+
+def _without_copies_of_heldout(
+    out: Path, records: list[Record], digests: Mapping[str, str], left_out: list[Record]
+) -> list[Record]:
+    """Drop training pictures that are, pixel for pixel, a held-out one under another name."""
+    measured = {digests[r["source"]]: r["source"] for r in records if r["split"] == "heldout"}
+    kept = []
+    for record in records:
+        twin = measured.get(digests[record["source"]])
+        if record["split"] == "heldout" or twin is None:
+            kept.append(record)
+            continue
+        reason = f"the same picture as {twin}, which is held out"
+        log.warning("left out %s: %s", record["source"], reason)
+        row = {"file": record["source"], "reason": reason, "domain": record["domain"], "kind": record["kind"]}
+        left_out.append(row)
+        for key in ("image", "alpha", "foreground"):
+            if record[key]:
+                (out / record[key]).unlink()
+    return kept
+
+
+@contextmanager
+def _progress(rows: Sequence[tuple[str, ManifestRow]]) -> Iterator[Iterable[tuple[str, ManifestRow]]]:
+    """`rows` with a progress bar that vanishes at the end; on a terminal only, and only if there are many."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    if not console.is_terminal or len(rows) < 50:
+        yield rows
+        return
+    with Progress(console=console, transient=True) as progress:
+        yield progress.track(rows, description="preparing pictures")
+
+
+def load_index(folder: str | os.PathLike[str]) -> list[Record]:
+    """The rows of folder/index.jsonl, with absolute `Path`s for image, alpha, foreground and rgba. Raises DataError."""
+    path = Path(folder).expanduser().resolve() / "index.jsonl"
+    if not path.is_file():
+        raise DataError(f"{path} is missing: this is no prepared data folder or cut-out pool")
+    records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    for record in records:
+        for key in ("image", "alpha", "foreground", "rgba"):
+            if isinstance(record.get(key), str):
+                record[key] = path.parent / record[key]
+    return records
+
+
+def write_rows(path: Path, rows: Sequence[Record]) -> None:
+    """One JSON object per line, atomically."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    os.replace(temporary, path)

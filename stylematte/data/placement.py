@@ -1,0 +1,79 @@
+"""Where a cut-out or a background goes in the frame. Plain NumPy and OpenCV on uint8 (H, W[, C]) arrays."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+SCALE = (0.6, 1.1)
+SHIFT = 0.15
+ANGLE = 10.0
+"""Degrees."""
+CROP = (0.6, 1.0)
+"""Side of a background's crop; smaller crops would look softer than every foreground."""
+
+
+def place_cutout(
+    colour: np.ndarray, alpha: np.ndarray, rng: np.random.Generator, mirror: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mirror, scale, turn and shift a cut-out in its frame; what comes into view around it is transparent.
+
+    colour (S, S, 3), alpha (S, S). A subject that the frame cuts off (a portrait at the lower edge) stays cut off by
+    the frame: its flat edge never comes into view. Colour is continued beyond the frame by reflection, so that edges
+    blend with the subject's colour.
+    """
+    if mirror:
+        colour, alpha = colour[:, ::-1], alpha[:, ::-1]
+    matrix = placement(touched_sides(alpha), alpha.shape[0], rng)
+    frame = alpha.shape[1], alpha.shape[0]
+    colour = cv2.warpAffine(np.ascontiguousarray(colour), matrix, frame, borderMode=cv2.BORDER_REFLECT_101)
+    alpha = cv2.warpAffine(np.ascontiguousarray(alpha), matrix, frame, borderMode=cv2.BORDER_CONSTANT)
+    return colour, alpha
+
+
+def touched_sides(alpha: np.ndarray) -> tuple[bool, bool, bool, bool]:
+    """Whether the subject (alpha > 1/2) reaches the top, bottom, left and right side on over 5 % of its length."""
+    top, bottom, left, right = ((side > 127).mean() > 0.05 for side in (alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]))
+    return bool(top), bool(bottom), bool(left), bool(right)
+
+
+def placement(touched: tuple[bool, bool, bool, bool], side: int, rng: np.random.Generator) -> np.ndarray:
+    """A random 2 x 3 matrix, source to frame, that keeps every touched side of the source at or beyond the frame's."""
+    top, bottom, left, right = touched
+    angle, scale = rng.uniform(-ANGLE, ANGLE), rng.uniform(*SCALE)
+    centre = (0.5 + rng.uniform(-SHIFT, SHIFT, 2)) * (side - 1)
+    if any(touched):
+        angle = 0.0  # a turned edge would come into view at one corner
+    if (top and bottom) or (left and right):
+        scale = max(scale, 1.0)
+    reach = scale * (side - 1) / 2
+    for axis, (low, high) in enumerate(((left, right), (top, bottom))):
+        if low:
+            centre[axis] = min(centre[axis], reach)
+        if high:
+            centre[axis] = max(centre[axis], side - 1 - reach)
+    matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), angle, scale)
+    matrix[:, 2] += centre - (side - 1) / 2
+    return matrix
+
+
+def crop_background(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A random square crop of (S, S, 3), mirrored or not, enlarged to (S, S, 3)."""
+    side = picture.shape[0]
+    window = max(2, round(side * rng.uniform(*CROP)))
+    top, left = rng.integers(0, side - window + 1, 2)
+    crop = picture[top : top + window, left : left + window]
+    if rng.random() < 0.5:
+        crop = crop[:, ::-1]
+    return cv2.resize(np.ascontiguousarray(crop), (side, side), interpolation=cv2.INTER_LINEAR)
+
+
+def plain_background(side: int, rng: np.random.Generator) -> np.ndarray:
+    """(side, side, 3) uint8: one random colour, or a straight gradient between two."""
+    first, second = rng.uniform(0, 255, (2, 3))
+    if rng.random() < 0.5:
+        second = first
+    angle = rng.uniform(0, 2 * np.pi)
+    axis = np.linspace(-0.5, 0.5, side)
+    along = (np.cos(angle) * axis[None, :] + np.sin(angle) * axis[:, None]) / np.sqrt(2) + 0.5
+    return (first + (second - first) * along[..., None]).round().astype(np.uint8)

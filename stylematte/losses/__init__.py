@@ -1,0 +1,1 @@
+"""Losses on alpha mattes: pure functions, one value per sample."""

@@ -1,0 +1,185 @@
+"""How the matter learns: one LightningModule with its losses, schedule, EMA and divergence check.
+
+Everything random or scheduled is a function of (seed, step), so a fit resumed at a checkpoint equals the unbroken one
+bit for bit; and every sum is over the global batch, so several processes equal one (BatchNorm backbones excepted:
+they normalise by their own slice).
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from stylematte import ranks
+from stylematte.losses import alpha as losses
+from stylematte.networks.stylematte import StyleMatte
+from stylematte.networks.weights import load_matter
+from stylematte.rgba import MattingBatch
+from stylematte.sampling import position_seed
+
+NO_DECAY = ("relative_position_bias_table", "pos_embed", "absolute_pos")
+LR_FLOOR = 0.01
+
+
+class Diverged(RuntimeError):  # noqa: N818 - the word the loop speaks of it
+    """A loss term stopped being a number; the message names the term and the step."""
+
+
+def learning_rate_factor(step: int, warmup: int, steps: int) -> float:
+    """Linear from 1/warmup to 1 in `warmup` steps, then half a cosine down to 0.01 at step `steps`."""
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = min(1.0, (step - warmup) / max(1, steps - warmup))
+    return LR_FLOOR + (1 - LR_FLOOR) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def ema_decay(update: int, decay: float) -> float:
+    """min(decay, (1 + t) / (10 + t)) at update t = 1, 2, ...: the first updates forget the random start quickly."""
+    return min(decay, (1 + update) / (10 + update))
+
+
+def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Two AdamW groups: matrices and kernels decay; biases, norms and position tables do not."""
+    decay: list[nn.Parameter] = []
+    keep: list[nn.Parameter] = []
+    for name, parameter in network.named_parameters():
+        free = parameter.ndim <= 1 or name.endswith(NO_DECAY)
+        (keep if free else decay).append(parameter)
+    return [{"params": decay, "weight_decay": weight_decay}, {"params": keep, "weight_decay": 0.0}]
+
+
+def build_network(network: dict[str, Any], seed: int, init_from: str | None = None) -> StyleMatte:
+    """A StyleMatte whose random start depends on `seed` alone, or the saved matter in folder `init_from`.
+
+    Raises ValueError if the saved one has another architecture than `network` asks for.
+    """
+    if init_from is None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(position_seed(seed, "matter", "init"))
+            return StyleMatte(**network)
+    loaded = load_matter(init_from)
+    for key, wanted in network.items():
+        if key != "backbone_weights" and (loaded.config[key] or None) != (wanted or None):
+            raise ValueError(f"matter in {init_from}: {key} is {loaded.config[key]!r}, the config asks for {wanted!r}")
+    return loaded
+
+
+class MatterModule(pl.LightningModule):
+    """Fits StyleMatte to `MattingBatch`es.
+
+    network: arguments of StyleMatte. fit: the fields of the config's matter fit (lr, weight_decay, warmup, steps, ema,
+    clip, losses); `losses` maps term names to weights, a term with weight 0 is not computed. init_from: a matter
+    folder to start from. Use it without Lightning's gradient clipping and without a DDP wrapper. `network` learns,
+    `ema` is its running average: predict and save with that one.
+    """
+
+    def __init__(self, network: dict[str, Any], fit: dict[str, Any], seed: int, init_from: str | None = None) -> None:
+        super().__init__()
+        self.fit_config, self.seed = dict(fit), seed
+        self.loss_weights = {name: float(value) for name, value in fit["losses"].items() if value}
+        unknown = self.loss_weights.keys() - {"l1", "laplacian", "gradient", "composition"}
+        if unknown or not self.loss_weights:
+            raise ValueError(f"losses {fit['losses']}: give l1, laplacian, gradient, composition, one of them above 0")
+        self.network = build_network(network, seed, init_from).train()
+        self.ema = copy.deepcopy(self.network).eval().requires_grad_(False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """image (N, 3, H, W) -> alpha (N, 1, H, W) by the averaged network."""
+        return self.ema(image)
+
+    def terms(self, batch: MattingBatch) -> dict[str, Tensor]:
+        """The named loss terms with a weight, (N,) each, in float32."""
+        prediction = self.network(batch.image).float()
+        functions = {
+            "l1": lambda: losses.l1(prediction, batch.alpha),
+            "laplacian": lambda: losses.laplacian(prediction, batch.alpha),
+            "gradient": lambda: losses.gradient(prediction, batch.alpha),
+            "composition": lambda: losses.composition(prediction, batch.foreground, batch.background, batch.image),
+        }
+        with torch.autocast(prediction.device.type, enabled=False):
+            return {name: functions[name]() for name in self.loss_weights}
+
+    def weighted_loss(self, batch: MattingBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        """This rank's loss, and the named terms (and total) of the global batch, detached and equal on all ranks.
+
+        total = sum_i w_i loss_i / sum_j w_j with j over the global batch. As gradients are averaged over ranks, this
+        rank divides by the mean of the ranks' weight sums. One all-reduce carries that mean and the terms.
+        """
+        sums = {name: (batch.weight * value).sum() for name, value in self.terms(batch).items()}
+        shared = ranks.mean_over_ranks(torch.stack([*sums.values(), batch.weight.sum()]))
+        divisor = shared[-1].clamp_min(1e-8)
+        loss = sum(self.loss_weights[name] * value for name, value in sums.items()) / divisor
+        named = dict(zip(sums, shared[:-1] / divisor, strict=True))
+        named["total"] = sum(self.loss_weights[name] * value for name, value in named.items())
+        return loss, named
+
+    def training_step(self, batch: MattingBatch, batch_idx: int) -> Tensor:
+        # drop-path draws from the global generator: its state must depend on the position, not on the history
+        torch.manual_seed(position_seed(self.seed, "dropout", self.global_step, ranks.rank()))
+        loss, named = self.weighted_loss(MattingBatch(*batch))
+        self._check_finite(named)
+        self.log_dict({f"loss/{name}": value for name, value in named.items()}, on_step=True, on_epoch=False)
+        self.log("lr", self.optimizers().param_groups[0]["lr"], on_step=True, on_epoch=False)
+        return loss
+
+    def _check_finite(self, named: dict[str, Tensor]) -> None:
+        """Raise Diverged on all ranks alike: the values are sums over ranks, and nan and inf survive a sum."""
+        values = torch.stack(list(named.values())).tolist()
+        for name, value in zip(named, values, strict=True):
+            if not math.isfinite(value):
+                kind = "nan" if math.isnan(value) else "inf"
+                raise Diverged(f"loss term {name!r} became {kind} at step {self.global_step}")
+
+    def on_fit_start(self) -> None:
+        # the EMA copy is in eval mode on purpose
+        warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
+        ranks.broadcast_module(self)
+
+    def on_after_backward(self) -> None:
+        ranks.reduce_gradients(self.network.parameters())
+
+    def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
+        """Clip the norm of the reduced gradient; Lightning calls this after `on_after_backward`."""
+        if self.fit_config["clip"]:
+            norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.fit_config["clip"])
+            self.log("grad_norm", norm, on_step=True, on_epoch=False)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        average_batch_norm(self.network)
+        update_ema(self.ema, self.network, ema_decay(self.global_step, self.fit_config["ema"]))
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        groups = parameter_groups(self.network, self.fit_config["weight_decay"])
+        optimizer = torch.optim.AdamW(groups, lr=self.fit_config["lr"])
+        warmup, steps = self.fit_config["warmup"], self.fit_config["steps"]
+        scheduler = LambdaLR(optimizer, lambda step: learning_rate_factor(step, warmup, steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+@torch.no_grad()
+def update_ema(average: nn.Module, current: nn.Module, decay: float) -> None:
+    """average <- decay average + (1 - decay) current for parameters; buffers are copied."""
+    averages, currents = list(average.parameters()), list(current.parameters())
+    torch._foreach_lerp_(averages, [p.detach() for p in currents], 1 - decay)
+    for old, new in zip(average.buffers(), current.buffers(), strict=True):
+        old.copy_(new)
+
+
+@torch.no_grad()
+def average_batch_norm(network: nn.Module) -> None:
+    """Give all ranks the mean of their running statistics, so that the checkpoint of one rank speaks for all."""
+    if ranks.world() == 1:
+        return
+    layers = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    tensors = [t for m in layers for t in (m.running_mean, m.running_var) if t is not None]
+    if tensors:
+        flat = ranks.mean_over_ranks(torch.cat(tensors))
+        for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+            tensor.copy_(part)

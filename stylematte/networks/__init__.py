@@ -1,0 +1,1 @@
+"""The networks of the matter: backbone, decoder, and both joined."""

@@ -1,0 +1,152 @@
+"""The encoder: any timm model with `features_only`, made to give four NCHW maps at strides 4, 8, 16, 32.
+
+timm is imported here and nowhere else in this package. Nothing is ever downloaded: weights are random or come from a
+local file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+PROBE = (64, 96)  # not square, so that a wrong layout cannot pass for a right one
+RESERVED = {"pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "features_only", "out_indices"}
+# What different families call "take pictures of any size"; a family that knows neither takes any size anyway, or none.
+ANY_SIZE: tuple[dict[str, Any], ...] = ({"strict_img_size": False}, {"dynamic_img_size": True}, {})
+
+
+class BackboneError(ValueError):
+    """A backbone that cannot be built as asked; one line that says what and how to cure it."""
+
+
+def check_name(name: str) -> None:
+    """Raise BackboneError with near names unless timm knows the architecture `name`."""
+    if ":" not in name and timm.is_model(name):
+        return
+    architecture = name.rsplit(":", 1)[-1].split(".")[0]
+    near = difflib.get_close_matches(architecture, timm.list_models(), n=3, cutoff=0.6)
+    hint = f"did you mean {' or '.join(near)}?" if near else "timm.list_models() lists the names"
+    raise BackboneError(f"backbone {name!r}: timm {timm.__version__} has no such model; {hint}")
+
+
+def _create(name: str, kwargs: dict[str, Any]) -> nn.Module:
+    """The timm feature extractor, of its last four stages (ViT-like ones may have fewer: the probe refuses them)."""
+    reserved = sorted(RESERVED & kwargs.keys())
+    if reserved:
+        raise BackboneError(f"backbone {name!r}: kwargs may not hold {', '.join(reserved)}; use backbone.weights")
+    for any_size in ANY_SIZE:
+        known = {**any_size, **kwargs}
+        try:
+            return timm.create_model(name, pretrained=False, features_only=True, out_indices=(-4, -3, -2, -1), **known)
+        except TypeError as error:
+            if not any(key in str(error) for key in any_size if key not in kwargs):
+                raise BackboneError(f"backbone {name!r}: kwargs {kwargs} were refused: {error}") from error
+        except (RuntimeError, ValueError, AssertionError, AttributeError, IndexError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise BackboneError(f"backbone {name!r}: cannot give four feature maps with {kwargs}: {reason}") from error
+    raise BackboneError(f"backbone {name!r}: kwargs {kwargs} were refused")
+
+
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """A state dict from a local .safetensors or .pth file (read with weights_only); BackboneError if it cannot be."""
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise BackboneError(f"backbone weights {path}: no such file; give a local .safetensors or .pth, or null")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BackboneError(f"backbone weights {path}: cannot be read as tensors: {reason}") from error
+    for key in ("state_dict_ema", "state_dict", "model"):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    return {key: value for key, value in state.items() if isinstance(value, Tensor)}
+
+
+def load_weights(extractor: nn.Module, path: str | Path) -> None:
+    """Fill a feature extractor from a timm classifier's file; the classifier's head and last norm are left over."""
+    given = read_state_dict(path)
+    found: dict[str, Tensor] = {}
+    target = extractor.state_dict()
+    for key, value in given.items():
+        key = key.removeprefix("module.")
+        flattened = re.sub(r"^(\w+?)\.(\d+)\.", r"\1_\2.", key)  # timm's extractors turn `layers.0.x` to `layers_0.x`
+        for candidate in (key, flattened, f"model.{key}"):
+            if candidate in target:
+                found[candidate] = value
+    # buffers such as index tables are not in every file and are constants of the architecture
+    missing = [name for name, _ in extractor.named_parameters() if name not in found]
+    wrong = [name for name, value in found.items() if value.shape != target[name].shape]
+    if missing or wrong:
+        example = (missing or wrong)[0]
+        raise BackboneError(
+            f"backbone weights {path}: {len(missing)} of {len(target)} tensors missing, {len(wrong)} of another shape "
+            f"(first: {example}); the file must be timm's for this model and kwargs"
+        )
+    extractor.load_state_dict(found, strict=False)
+
+
+class Backbone(nn.Module):
+    """image (N, 3, H, W) in [0, 1], H and W multiples of `stride` -> four maps, NCHW, finest first.
+
+    Normalises by ImageNet's mean and deviation. Attributes: channels and strides of the maps (lists of 4), stride (the
+    coarsest). Raises BackboneError.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, name: str, kwargs: dict[str, Any] | None = None, weights: str | None = None) -> None:
+        super().__init__()
+        check_name(name)
+        self.name = name
+        self.extractor = _create(name, dict(kwargs or {}))
+        self.channels: list[int] = list(self.extractor.feature_info.channels())
+        self.strides: list[int] = list(self.extractor.feature_info.reduction())
+        if self.strides != [4, 8, 16, 32]:
+            raise BackboneError(f"backbone {name!r}: its last maps have strides {self.strides}, needed is 4, 8, 16, 32")
+        self.stride = self.strides[-1]
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+        self.channels_last = self._probe()
+        if weights is not None:
+            load_weights(self.extractor, weights)
+
+    @torch.no_grad()
+    def _probe(self) -> bool:
+        """True if the maps come as NHWC. One small forward also finds models that take a single size only."""
+        self.extractor.eval()
+        try:
+            maps = self.extractor(torch.zeros(1, 3, *PROBE))
+        except (RuntimeError, AssertionError, ValueError) as error:
+            raise BackboneError(
+                f"backbone {self.name!r}: takes pictures of one size only ({str(error).splitlines()[0]}); "
+                "choose another, for example swin_tiny_patch4_window7_224"
+            ) from error
+        finally:
+            self.extractor.train()
+        got = [tuple(m.shape[1:]) for m in maps]
+        grid = [(PROBE[0] // s, PROBE[1] // s) for s in self.strides]
+        if got == [(c, *hw) for c, hw in zip(self.channels, grid, strict=True)]:
+            return False
+        if got == [(*hw, c) for c, hw in zip(self.channels, grid, strict=True)]:
+            return True
+        raise BackboneError(f"backbone {self.name!r}: maps of shapes {got} for a picture of {PROBE}; choose another")
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        maps = self.extractor((image - self.mean) / self.std)
+        if self.channels_last:
+            maps = [m.permute(0, 3, 1, 2).contiguous() for m in maps]
+        return list(maps)

@@ -1,0 +1,79 @@
+"""A matter on disk: `matter.safetensors` (its tensors) and `matter.json` (how to build it, and where it is from)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from stylematte.networks.stylematte import StyleMatte
+
+TENSORS, DESCRIPTION = "matter.safetensors", "matter.json"
+FORMAT = 1
+
+
+class WeightsError(ValueError):
+    """A matter folder that cannot be read; one line that says which file and what is wrong with it."""
+
+
+def save_matter(folder: str | Path, network: StyleMatte, meta: dict[str, Any]) -> None:
+    """Write `network` to `folder` (made if missing). meta: any JSON; equal input gives equal bytes."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}, folder / TENSORS)
+    description = {"format": FORMAT, "network": network.config, "meta": meta}
+    (folder / DESCRIPTION).write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")
+
+
+def read_description(folder: str | Path) -> dict[str, Any]:
+    """The contents of matter.json: {"format", "network", "meta"}; WeightsError if it is not one."""
+    path = Path(folder) / DESCRIPTION
+    try:
+        description = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise WeightsError(f"{path}: no such file; expected a matter folder with {TENSORS} and {DESCRIPTION}") from None
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path}: not readable as JSON: {error}") from error
+    if not isinstance(description, dict) or not isinstance(description.get("network"), dict):
+        raise WeightsError(f"{path}: has no 'network'; expected the file that save_matter writes")
+    if description.get("format") != FORMAT:
+        raise WeightsError(f"{path}: format {description.get('format')!r}, this version reads {FORMAT}")
+    return description
+
+
+def load_matter(folder: str | Path, device: str = "cpu") -> StyleMatte:
+    """The network in eval mode on `device`. Nothing is downloaded and no code in the files is run."""
+    folder = Path(folder)
+    config = read_description(folder)["network"]
+    try:
+        # the backbone's weights are in our file: the one they first came from need not exist any more
+        network = StyleMatte(**{**config, "backbone_weights": None})
+    except TypeError as error:
+        raise WeightsError(f"{folder / DESCRIPTION}: 'network' does not describe a StyleMatte: {error}") from error
+    path = folder / TENSORS
+    try:
+        tensors = load_file(path)
+    except FileNotFoundError:
+        raise WeightsError(f"{path}: no such file; expected it beside {DESCRIPTION}") from None
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: not a safetensors file: {error}") from error
+    _check(path, network.state_dict(), tensors)
+    network.load_state_dict(tensors)
+    return network.to(device).eval()
+
+
+def _check(path: Path, expected: dict[str, Any], given: dict[str, Any]) -> None:
+    """Raise WeightsError, naming the first tensors, unless both hold the same names and shapes."""
+    missing = sorted(expected.keys() - given.keys())
+    extra = sorted(given.keys() - expected.keys())
+    shape = sorted(k for k in expected.keys() & given.keys() if expected[k].shape != given[k].shape)
+    parts = [
+        f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+        for what, names in (("missing", missing), ("unknown", extra), ("of another shape", shape))
+        if names
+    ]
+    if parts:
+        raise WeightsError(f"{path}: tensors do not fit the network of {DESCRIPTION}: {'; '.join(parts)}")

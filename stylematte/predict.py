@@ -1,0 +1,99 @@
+"""Photo -> alpha with a trained network, and how sure the network is of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stylematte.imagefile import resize
+from stylematte.ops.guided_filter import linear_coefficients
+
+UPSCALE_RADIUS, UPSCALE_EPS = 1, 1e-3
+
+SCALES = (0.75, 1.25)
+EMPTY = 1e-3
+"""A matte with a smaller mean alpha is empty: nothing was found, so nothing can be trusted."""
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Eval mode without gradients inside; the former mode afterwards."""
+    training = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        network.train(training)
+
+
+def _device(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device
+
+
+def predict(network: nn.Module, image: Tensor) -> Tensor:
+    """image (3, H, W) or (N, 3, H, W) in [0, 1], any size -> alpha of the same rank, 1 channel, on image's device."""
+    batch = image if image.ndim == 4 else image[None]
+    with evaluating(network):
+        alpha = network(batch.to(_device(network))).clamp(0, 1)
+    alpha = alpha.to(image.device).clone()
+    return alpha if image.ndim == 4 else alpha[0]
+
+
+def _scaled(network: nn.Module, image: Tensor, scale: float) -> Tensor:
+    """The alpha of the picture shrunk or grown by `scale`, brought back to its size."""
+    size = [max(1, round(side * scale)) for side in image.shape[-2:]]
+    small = F.interpolate(image, size=size, mode="bilinear", align_corners=False, antialias=True)
+    alpha = network(small.clamp(0, 1))
+    return F.interpolate(alpha, size=image.shape[-2:], mode="bilinear", align_corners=False, antialias=True)
+
+
+def agreement(views: Tensor) -> Tensor:
+    """views (V, N, 1, H, W) of one matte -> confidence (N,) in [0, 1].
+
+    With m the mean over the V views, confidence = max(0, 1 - (1/V) sum_v sum_p |a_v - m| / sum_p m): 1 minus the mean
+    area of disagreement relative to the area of the matte, so the size of the subject does not matter. A matte whose
+    mean alpha is below 0.001 has confidence 0.
+    """
+    mean = views.mean(0)
+    area = mean.flatten(1).sum(1)
+    disagreement = (views - mean).abs().mean(0).flatten(1).sum(1)
+    confidence = (1 - disagreement / area.clamp_min(1e-8)).clamp(0, 1)
+    return torch.where(mean.flatten(1).mean(1) < EMPTY, torch.zeros_like(confidence), confidence)
+
+
+def predict_with_confidence(network: nn.Module, image: Tensor) -> tuple[Tensor, Tensor]:
+    """image (N, 3, H, W) -> alpha (N, 1, H, W) and confidence (N,), both on image's device.
+
+    Four views: as it is, mirrored, at 0.75 and at 1.25 of the size; confidence is their `agreement`. The alpha is the
+    mean of the two full-size views: the scaled ones would soften hair.
+    """
+    with evaluating(network):
+        batch = image.to(_device(network))
+        plain, mirrored = network(batch), network(batch.flip(-1)).flip(-1)
+        views = torch.stack([plain, mirrored, *(_scaled(network, batch, scale) for scale in SCALES)])
+        alpha, confidence = ((plain + mirrored) / 2).clamp(0, 1), agreement(views.float())
+    return alpha.to(image.device).clone(), confidence.to(image.device).clone()
+
+
+def predict_at(network: nn.Module, image: Tensor, size: int) -> Tensor:
+    """image (3, H, W) of any size -> alpha (1, H, W); the network sees it with its longest side at `size`.
+
+    A network knows subjects of the scale it was trained at. Its alpha comes back to the photo's resolution as the
+    linear coefficients of a guided filter (He and Sun, arXiv 1505.00996), so edges follow the photo, not the grid.
+    """
+    height, width = image.shape[-2:]
+    scale = size / max(height, width)
+    small = resize(image, (max(1, round(height * scale)), max(1, round(width * scale))))
+    alpha = predict(network, small)
+    if scale >= 1:
+        return resize(alpha, (height, width))
+    slope, offset = linear_coefficients(small.mean(0, keepdim=True)[None], alpha[None], UPSCALE_RADIUS, UPSCALE_EPS)
+    slope, offset = (
+        F.interpolate(c, size=(height, width), mode="bilinear", align_corners=False) for c in (slope, offset)
+    )
+    return (slope[0] * image.mean(0, keepdim=True) + offset[0]).clamp(0, 1)

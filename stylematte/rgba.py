@@ -1,0 +1,81 @@
+"""The types everything speaks in, and the arithmetic of alpha.
+
+Colour is straight (not premultiplied) sRGB, float32 in [0, 1], NCHW. Alpha is float32 in [0, 1], N1HW. A trimap is
+float32 with the values {0, 1/2, 1}. This module imports torch and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class Pair(NamedTuple):
+    """A photo and its matte: image (N, 3, H, W), alpha (N, 1, H, W), both in [0, 1]."""
+
+    image: Tensor
+    alpha: Tensor
+
+
+class MattingBatch(NamedTuple):
+    """What one training step of the matter sees.
+
+    image, foreground, background: (N, 3, H, W); alpha: (N, 1, H, W); all in [0, 1].
+    weight: (N,) loss weight of each sample. real: (N,) 1.0 for photographs, 0.0 for generated pairs.
+    """
+
+    image: Tensor
+    alpha: Tensor
+    foreground: Tensor
+    background: Tensor
+    weight: Tensor
+    real: Tensor
+
+
+def composite(foreground: Tensor, alpha: Tensor, background: Tensor) -> Tensor:
+    """I = alpha F + (1 - alpha) B, the compositing equation (Porter and Duff 1984, "over")."""
+    return alpha * foreground + (1 - alpha) * background
+
+
+def split_rgba(rgba: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, 4, H, W) or (4, H, W) -> colour with 3 channels, alpha with 1 channel."""
+    if rgba.shape[-3] != 4:
+        raise ValueError(f"expected 4 channels (RGBA), got {rgba.shape[-3]}")
+    return rgba[..., :3, :, :], rgba[..., 3:, :, :]
+
+
+def premultiply_about_grey(rgba: Tensor) -> Tensor:
+    """Straight RGBA in [0, 1] -> the generator's encoding in [-1, 1]: colour alpha (2F - 1), alpha 2a - 1.
+
+    Where alpha is 0 the colour is exactly 0 (mid-grey), so the discriminator has no invisible colour to judge by.
+    """
+    colour, alpha = split_rgba(rgba)
+    return torch.cat([alpha * (2 * colour - 1), 2 * alpha - 1], dim=-3)
+
+
+def unpremultiply_about_grey(encoded: Tensor, floor: float = 1 / 255) -> Tensor:
+    """Inverse of `premultiply_about_grey`, clipped to [0, 1]; colour under alpha below `floor` becomes mid-grey."""
+    colour, alpha = split_rgba(encoded)
+    alpha = ((alpha + 1) / 2).clamp(0, 1)
+    straight = 0.5 + colour / (2 * alpha.clamp_min(floor))
+    straight = torch.where(alpha < floor, torch.full_like(straight, 0.5), straight)
+    return torch.cat([straight.clamp(0, 1), alpha], dim=-3)
+
+
+def trimap_from_alpha(alpha: Tensor, radius: int, low: float = 0.02, high: float = 0.98) -> Tensor:
+    """{0, 1/2, 1}: known where alpha stays below `low` or above `high` in a (2 radius + 1) square, else unknown."""
+    window = 2 * radius + 1
+    surely_front = -F.max_pool2d(-(alpha > high).float(), window, stride=1, padding=radius)
+    maybe_front = F.max_pool2d((alpha > low).float(), window, stride=1, padding=radius)
+    return torch.where(surely_front > 0.5, 1.0, torch.where(maybe_front > 0.5, 0.5, 0.0)).to(alpha.dtype)
+
+
+def checkerboard(height: int, width: int, cell: int = 8) -> Tensor:
+    """(3, H, W) grey checkerboard to show transparency on."""
+    rows = torch.arange(height).div(cell, rounding_mode="floor")
+    columns = torch.arange(width).div(cell, rounding_mode="floor")
+    dark = ((rows[:, None] + columns[None, :]) % 2).float()
+    return (0.85 - 0.25 * dark).expand(3, height, width).contiguous()

@@ -1,0 +1,119 @@
+"""The layer schedule of StyleGAN3: what each layer's rates, cutoffs, sizes, channels and filters are.
+
+Frequencies are in cycles per picture width. With e_i = min(i / (L - critical), 1), geometric progressions
+fc_i = fc_0 (N/2 / fc_0)^e_i (cutoff) and ft_i likewise (stopband) run from the coarse input to the picture's Nyquist
+limit (Karras et al. 2021, section 3.2). The last layer, index L, is ToRGB.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+LRELU_UPSAMPLING = 2
+"""The non-linearity runs at this multiple of the higher of the layer's two rates."""
+TAPS = 6
+"""Filter taps per resampling factor."""
+
+
+class Band(NamedTuple):
+    """A signal between two layers: channels, samples per side (with margin), rate, cutoff, transition half-width."""
+
+    channels: int
+    size: int
+    rate: float
+    cutoff: float
+    half_width: float
+
+
+class LayerPlan(NamedTuple):
+    """One synthesis layer: from band to band, kernel size, resampling factors, taps, and padding per axis."""
+
+    name: str
+    source: Band
+    target: Band
+    is_torgb: bool
+    is_critical: bool
+    kernel: int
+    up: int
+    down: int
+    up_taps: int
+    down_taps: int
+    radial: bool
+    before: int
+    after: int
+
+    @property
+    def inner_rate(self) -> float:
+        return max(self.source.rate, self.target.rate) * (1 if self.is_torgb else LRELU_UPSAMPLING)
+
+
+def bands(
+    resolution: int,
+    image_channels: int,
+    channel_base: float,
+    channel_max: int,
+    num_layers: int = 14,
+    num_critical: int = 2,
+    first_cutoff: float = 2.0,
+    first_stopband: float = 2**2.1,
+    last_stopband_rel: float = 2**0.3,
+    margin_size: int = 10,
+) -> list[Band]:
+    """The L + 1 signals. Raises ValueError where the numbers cannot make a generator."""
+    if resolution < 16 or resolution & (resolution - 1):
+        raise ValueError(f"img_resolution={resolution}: expected a power of two of at least 16")
+    if not 0 < num_critical < num_layers:
+        raise ValueError(f"num_critical={num_critical}: expected between 1 and num_layers - 1 = {num_layers - 1}")
+    if margin_size < 1:
+        raise ValueError(f"margin_size={margin_size}: expected at least 1")
+    last = resolution / 2
+    e = np.minimum(np.arange(num_layers + 1) / (num_layers - num_critical), 1)
+    cutoff = first_cutoff * (last / first_cutoff) ** e
+    stopband = first_stopband * (last * last_stopband_rel / first_stopband) ** e
+    rate = np.exp2(np.ceil(np.log2(np.minimum(stopband * 2, resolution))))
+    half_width = np.maximum(stopband, rate / 2) - cutoff
+    size = rate + margin_size * 2
+    size[-2:] = resolution
+    channels = np.rint(np.minimum(channel_base / 2 / cutoff, channel_max))
+    channels[-1] = image_channels
+    rows = zip(channels, size, rate, cutoff, half_width, strict=True)
+    return [Band(int(c), int(n), float(s), float(f), float(h)) for c, n, s, f, h in rows]
+
+
+def layers(signal: list[Band], num_critical: int = 2, kernel: int = 3, radial: bool = False) -> list[LayerPlan]:
+    """The L + 1 layers between the signals of `bands`; layer 0 keeps the band of the input."""
+    last = len(signal) - 1
+    return [
+        _layer(i, signal[max(i - 1, 0)], target, i == last, i >= last - num_critical, kernel, radial)
+        for i, target in enumerate(signal)
+    ]
+
+
+def _layer(i: int, source: Band, target: Band, torgb: bool, critical: bool, kernel: int, radial: bool) -> LayerPlan:
+    inner = max(source.rate, target.rate) * (1 if torgb else LRELU_UPSAMPLING)
+    up, down = round(inner / source.rate), round(inner / target.rate)
+    up_taps = TAPS * up if up > 1 and not torgb else 1
+    down_taps = TAPS * down if down > 1 and not torgb else 1
+    kernel = 1 if torgb else kernel
+    # what the sizes need, on the inner grid; the odd sample goes after
+    total = (target.size - 1) * down + 1 - (source.size + kernel - 1) * up + up_taps + down_taps - 2
+    before = math.floor((total + up) / 2)
+    name = f"L{i}_{target.size}_{target.channels}"
+    return LayerPlan(
+        name,
+        source,
+        target,
+        torgb,
+        critical,
+        kernel,
+        up,
+        down,
+        up_taps,
+        down_taps,
+        radial and not critical,
+        before,
+        total - before,
+    )

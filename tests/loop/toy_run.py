@@ -1,0 +1,56 @@
+"""`python -m tests.loop.toy_run RUN CALLS KIND SLEEP HOW`: a toy run that ends as the command does.
+
+HOW: twelve (steps), fit (one, on two ranks), or hang (one that never hears a signal).
+"""
+
+import sys
+from pathlib import Path
+
+from loop.config import Launch, LaunchConfig
+from loop.execute import execute
+from loop.signals import Stopped
+from loop.step import Step
+
+TOYS = "tests.loop.toy_stages"
+
+
+def toy(id_: str, inputs: dict[str, str] | None = None, stage: str = "count", fit: bool = False, **config) -> Step:
+    round_ = int(id_.split("/")[0])
+    return Step(id_, f"{TOYS}.{stage}", round_, None, inputs or {}, config, seed=len(id_), fit=fit, version=1)
+
+
+def twelve(calls: Path, sleep: float) -> list[Step]:
+    """prepare, then per round label -> fit -> (sample, judge) ...; every kind of fan-in and fan-out."""
+    common = {"calls": str(calls), "sleep": sleep}
+    steps = [toy("00/prepare", word="w", **common)]
+    before = "00/prepare"
+    for round_ in (1, 2):
+        here = f"{round_:02d}/d"
+        steps += [
+            toy(f"{here}/label", {"data": "00/prepare", "matter": before}, **common),
+            toy(f"{here}/fit", {"labels": f"{here}/label"}, stage="ticks", calls=str(calls), sleep=sleep / 4, steps=8),
+            toy(f"{here}/sample", {"g": f"{here}/fit"}, **common),
+            toy(f"{here}/judge", {"g": f"{here}/fit", "labels": f"{here}/label"}, **common),
+            toy(f"{here}/select", {"pool": f"{here}/sample", "matter": before}, **common),
+        ]
+        before = f"{here}/select"
+    return [*steps, toy("02/accept", {"a": "01/d/select", "b": "02/d/select"}, **common)]
+
+
+def main(run: str, calls: str, kind: str, sleep: str, word: str = "w") -> int:
+    launch = LaunchConfig(kind=Launch(kind), stop_grace=5.0, heartbeat_timeout=5.0)
+    try:
+        execute(
+            Path(run), twelve(Path(calls), float(sleep), word), launch, lambda event: print(event.line(), flush=True)
+        )
+    except Stopped as stop:
+        print(f"stopped: {stop}", flush=True)
+        return 75
+    except ValueError as error:
+        print(f"error: {error}", flush=True)
+        return int(getattr(error, "exit_code", 1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

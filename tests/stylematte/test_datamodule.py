@@ -1,0 +1,199 @@
+"""Batches as a function of position: any number of workers, any number of ranks, any number of restarts."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from stylematte import ranks
+from stylematte.data.augment import Augment, Chance, compose
+from stylematte.data.datamodule import MatterData, PictureCache, Source
+from stylematte.data.manifest import DataError
+from stylematte.data.placement import placement, plain_background, touched_sides
+from stylematte.imagefile import read_rgb, write_alpha, write_rgb, write_rgba
+from stylematte.rgba import composite
+
+SIDE = 24
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory) -> Path:
+    """Five photos with soft alphas, three cut-outs, two backgrounds: noise on slopes."""
+    folder = tmp_path_factory.mktemp("pictures")
+    generator = torch.Generator().manual_seed(0)
+    ramp = torch.linspace(-1, 2, SIDE).clamp(0, 1).expand(1, SIDE, SIDE)
+    for number in range(5):
+        front, back = torch.rand(2, 3, SIDE, SIDE, generator=generator)
+        write_rgb(folder / f"image{number}.png", composite(front, ramp, back))
+        write_rgb(folder / f"front{number}.png", front)
+        write_alpha(folder / f"alpha{number}.png", ramp)
+        write_rgba(folder / f"cut{number}.png", torch.cat([front, ramp.flip(1)]))
+        write_rgb(folder / f"back{number}.png", back)
+    return folder
+
+
+def data(folder: Path, workers: int = 0, new_background: float = 0.5, seed: int = 3, plain: bool = False) -> MatterData:
+    photos = [
+        {"image": folder / f"image{n}.png", "alpha": folder / f"alpha{n}.png", "foreground": folder / f"front{n}.png"}
+        for n in range(5)
+    ]
+    cutouts = [{"rgba": folder / f"cut{n}.png"} for n in range(3)]
+    sources = [Source("photos", photos, 0.5, 2.0), Source("made", cutouts, 0.5, 0.5, False), Source("off", [], 0.0)]
+    backgrounds = [] if plain else [folder / "back0.png", folder / "back1.png"]
+    return MatterData(sources, backgrounds, SIDE, 4, 3, workers, seed, new_background)
+
+
+def batches(module: MatterData, epoch: int = 0) -> list:
+    loader = module.train_dataloader()
+    loader.sampler.set_epoch(epoch)
+    return list(loader)
+
+
+def equal(first: list, second: list) -> bool:
+    return all(torch.equal(a, b) for x, y in zip(first, second, strict=True) for a, b in zip(x, y, strict=True))
+
+
+@pytest.mark.parametrize(("new_background", "plain"), [(0.0, False), (0.5, False), (1.0, True)])
+def test_the_compositing_equation_holds(pictures, new_background, plain):
+    for batch in batches(data(pictures, new_background=new_background, plain=plain)):
+        assert batch.image.shape == batch.foreground.shape == batch.background.shape == (4, 3, SIDE, SIDE)
+        assert batch.alpha.shape == (4, 1, SIDE, SIDE)
+        assert (composite(batch.foreground, batch.alpha, batch.background) - batch.image).abs().max() < 1e-6
+        assert all(part.dtype == torch.float32 for part in batch)
+        assert all(part.min() >= 0 and part.max() <= 1 for part in batch[:4])
+        assert batch.weight.tolist() == [2.0, 2.0, 0.5, 0.5]
+        assert batch.real.tolist() == [1, 1, 0, 0]
+
+
+def test_same_seed_same_batches_with_any_number_of_workers(pictures):
+    alone = batches(data(pictures), epoch=1)
+    assert equal(alone, batches(data(pictures), epoch=1))
+    assert equal(alone, batches(data(pictures, workers=2), epoch=1))
+    assert not equal(alone, batches(data(pictures), epoch=0))
+    assert not equal(alone, batches(data(pictures, seed=4), epoch=1))
+
+
+def test_two_ranks_share_the_batch_of_one(pictures, monkeypatch):
+    alone = batches(data(pictures))
+    monkeypatch.setattr(ranks, "world", lambda: 2)
+    for rank in range(2):
+        monkeypatch.setattr(ranks, "rank", lambda rank=rank: rank)
+        slices = [type(batch)(*(part[rank::2] for part in batch)) for batch in alone]
+        assert equal(slices, batches(data(pictures)))
+
+
+class Recorder(LightningModule):
+    """Notes a sum of each batch by (epoch, step)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen: dict[tuple[int, int], float] = {}
+
+    def training_step(self, batch, index):
+        self.seen[self.trainer.current_epoch, index] = float(batch.image.double().sum())
+        return self.weight * 0
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def fit(module: MatterData, folder: Path, epochs: int, resume: str | None = None) -> Recorder:
+    """Train; leave `last.ckpt` of the last epoch's end and `after.ckpt` of the finished fit in the folder."""
+    recorder = Recorder()
+    trainer = Trainer(
+        max_epochs=epochs,
+        accelerator="cpu",
+        logger=False,
+        callbacks=[ModelCheckpoint(folder, save_last=True, save_on_train_epoch_end=True)],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+    trainer.fit(recorder, datamodule=module, ckpt_path=folder / f"{resume}.ckpt" if resume else None)
+    trainer.save_checkpoint(folder / "after.ckpt")
+    return recorder
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("checkpoint", ["last", "after"])
+def test_lightning_sets_the_epoch_also_after_a_restart(pictures, tmp_path, workers, checkpoint):
+    expected = {
+        (epoch, step): float(batch.image.double().sum())
+        for epoch in range(4)
+        for step, batch in enumerate(batches(data(pictures), epoch))
+    }
+    assert len(set(expected.values())) == 12
+    before = fit(data(pictures, workers), tmp_path, 2)
+    resumed = fit(data(pictures, workers), tmp_path, 4, resume=checkpoint)
+    assert min(resumed.seen) == (2, 0)
+    assert before.seen | resumed.seen == expected
+
+
+def test_sources_without_pictures_or_labels_are_named(pictures):
+    with pytest.raises(DataError, match="source 'made' has a share of the batch but no pictures"):
+        MatterData([Source("made", [], 0.5)], [], SIDE, 4, 3)
+    with pytest.raises(DataError, match="source 'photos': picture p/1 has no alpha"):
+        MatterData([Source("photos", [{"id": "p/1", "image": "x.png", "alpha": None}], 1.0)], [], SIDE, 4, 3)
+    with pytest.raises(DataError, match="no source has a share"):
+        MatterData([], [], SIDE, 4, 3)
+
+
+def test_the_cache_keeps_what_fits_and_checks_the_size(pictures):
+    cache = PictureCache(SIDE, SIDE * SIDE * 3)
+    first = cache.get(pictures / "back0.png", read_rgb)
+    assert cache.get(pictures / "back0.png", read_rgb) is first
+    second = cache.get(pictures / "back1.png", read_rgb)
+    assert cache.get(pictures / "back1.png", read_rgb) is not second
+    with pytest.raises(DataError, match=r"back0.png is 24 x 24, expected 32 x 32: prepare it again"):
+        PictureCache(32, 0).get(pictures / "back0.png", read_rgb)
+
+
+def test_wrong_augmentation_arguments_are_errors():
+    with pytest.raises(ValueError, match=r"augmentation cannot be built: Argument.* 'var_limit'"):
+        compose([("GaussNoise", {"var_limit": 3})])
+    with pytest.raises(ValueError, match="augmentation cannot be built"):
+        compose([("NoSuchTransform", {})])
+
+
+def test_alpha_is_interpolated_linearly_and_moves_with_the_image():
+    augment = Augment()
+    stripes = np.kron(np.tile([0, 255], (1, 4)), np.ones((64, 8))).astype(np.uint8)
+    values = set()
+    for seed in range(20):
+        moved = Chance(seed).apply(augment.geometry, image=np.dstack([stripes] * 3), mask=stripes, foreground=stripes)
+        assert np.abs(moved["image"][..., 0].astype(int) - moved["mask"]).max() <= 1
+        assert np.array_equal(moved["image"][..., 0], moved["foreground"])
+        values |= set(np.unique(moved["mask"]))
+    assert len(values) > 100  # nearest would leave {0, 255}
+
+
+def test_transforms_decide_independently():
+    """With one seed for every transform, blur, noise and JPEG would come together or not at all."""
+    pipeline = compose([("HorizontalFlip", {"p": 0.5}), ("VerticalFlip", {"p": 0.5})])
+    corners = np.arange(4, dtype=np.uint8).reshape(2, 2, 1).repeat(3, axis=2)
+    seen = [int(Chance(seed).apply(pipeline, image=corners)["image"][0, 0, 0]) for seed in range(200)]
+    assert min(seen.count(corner) for corner in range(4)) > 25
+
+
+def test_a_cut_off_subject_stays_cut_off_by_the_frame():
+    rng = np.random.default_rng(0)
+    for touched in [(False, True, False, False), (True, True, False, False), (False, True, True, True)]:
+        for _ in range(50):
+            matrix = placement(touched, 64, rng)
+            low, high = matrix @ [0, 0, 1], matrix @ [63, 63, 1]
+            sides = low[1] <= 1e-9, high[1] >= 63 - 1e-9, low[0] <= 1e-9, high[0] >= 63 - 1e-9
+            assert all(there for there, wanted in zip(sides, touched, strict=True) if wanted)
+    alpha = np.zeros((64, 64), np.uint8)
+    alpha[32:, 20:40] = 255
+    assert touched_sides(alpha) == (False, True, False, False)
+
+
+def test_plain_backgrounds_are_colours_and_slopes():
+    flat = [len(np.unique(plain_background(16, np.random.default_rng(s)).reshape(-1, 3), axis=0)) for s in range(40)]
+    assert flat.count(1) in range(10, 31)
+    assert max(flat) > 16

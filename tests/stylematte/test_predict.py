@@ -1,0 +1,70 @@
+"""Prediction, and the confidence as 1 minus relative disagreement."""
+
+import torch
+from torch import nn
+
+from stylematte.networks.stylematte import StyleMatte
+from stylematte.predict import agreement, predict, predict_with_confidence
+
+
+class Threshold(nn.Module):
+    """A matter by brightness: the same answer for every view of a picture."""
+
+    def __init__(self, shift: float = 0.0) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.tensor(shift))
+
+    def forward(self, image):
+        return image.mean(1, keepdim=True) * (1 - self.shift)
+
+
+class LeftHalf(Threshold):
+    """A matter by position, not content: mirrored pictures get the opposite answer."""
+
+    def forward(self, image):
+        alpha = torch.zeros_like(image[:, :1])
+        alpha[..., : image.shape[-1] // 2] = 1
+        return alpha
+
+
+def test_agreement_closed_form():
+    """Two views, 0 and 1 on half of the pixels: the mean is 1/2 there, each is 1/2 off, so nothing is agreed on.
+
+    With 1 on the other half as well, the area doubles and more: 1 - 0.25 / 0.75.
+    """
+    a = torch.zeros(1, 1, 4, 4)
+    b = a.clone()
+    b[..., :2] = 1
+    assert agreement(torch.stack([a, b])).tolist() == [0.0]
+    a[..., 2:] = b[..., 2:] = 1
+    torch.testing.assert_close(agreement(torch.stack([a, b])), torch.tensor([2 / 3]))
+    assert agreement(torch.stack([b, b])).tolist() == [1.0]
+
+
+def test_empty_mattes_have_no_confidence():
+    assert agreement(torch.zeros(4, 2, 1, 8, 8)).tolist() == [0.0, 0.0]
+    assert agreement(torch.full((4, 1, 1, 8, 8), 5e-4)).tolist() == [0.0]
+
+
+def test_consistent_network_is_sure_and_inconsistent_is_not():
+    image = torch.zeros(2, 3, 32, 32)
+    image[..., 8:24, 8:24] = 1
+    alpha, sure = predict_with_confidence(Threshold(), image)
+    torch.testing.assert_close(alpha, image[:, :1])
+    assert (sure > 0.9).all()
+    _, unsure = predict_with_confidence(LeftHalf(), image)
+    assert (unsure < 0.5).all()
+
+
+def test_predict_keeps_rank_size_and_mode():
+    network = StyleMatte("mobilenetv3_small_050", channels=8).train()
+    image = torch.rand(3, 21, 50)
+    alpha = predict(network, image)
+    assert alpha.shape == (1, 21, 50)
+    assert not alpha.is_inference()
+    assert network.training
+    assert network.backbone.training
+    torch.testing.assert_close(predict(network, image[None])[0], alpha)
+    alpha, confidence = predict_with_confidence(network, torch.rand(2, 3, 7, 9))
+    assert alpha.shape == (2, 1, 7, 9)
+    assert confidence.shape == (2,)

@@ -1,0 +1,82 @@
+"""The averaged generator's decay, and the controller of the augmentation probability."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from stylemattegan.ema import AdaController, ema_beta, update_ema
+
+FIXTURES = Path(__file__).parents[2].parent / "shared" / "fixtures" / "stylegan3"
+
+
+def test_beta_equals_the_reference():
+    path = FIXTURES / "data_and_ema.json"
+    if not path.exists():
+        pytest.skip("no fixtures")
+    for case in json.loads(path.read_text())["ema_beta"]:
+        beta = ema_beta(case["batch"], case["cur_nimg"], case["ema_kimg"], case["ema_rampup"])
+        assert beta == pytest.approx(case["beta"], rel=1e-12)
+
+
+def test_half_life_is_counted_in_pictures():
+    """After the half-life, half of the start value is left, whatever the batch."""
+    assert ema_beta(10, 0, 1.0, None) ** 100 == pytest.approx(0.5)
+    assert ema_beta(50, 0, 1.0, None) ** 20 == pytest.approx(0.5)
+
+
+def test_first_step_copies_and_buffers_are_copied():
+    source, average = nn.BatchNorm1d(3), nn.BatchNorm1d(3)
+    nn.init.constant_(source.weight, 5.0)
+    source.running_mean.fill_(2.0)
+    update_ema(average, source, ema_beta(16, 0, 5.0))
+    assert torch.equal(average.weight, source.weight) and torch.equal(average.running_mean, source.running_mean)
+    nn.init.constant_(source.weight, 9.0)
+    source.running_mean.fill_(4.0)
+    update_ema(average, source, 0.75)
+    assert average.weight.tolist() == [6.0] * 3  # 9 + 0.75 (5 - 9)
+    assert average.running_mean.tolist() == [4.0] * 3
+
+
+def controller(**changes):
+    return AdaController(**(dict(p=0.1, target=0.6, kimg=1.0, highest=0.8) | changes))
+
+
+def show(ada, logits, steps, batch=25):
+    for step in range(steps):
+        ada.observe(torch.tensor(logits))
+        ada.update(batch, step)
+
+
+def test_p_moves_towards_the_target():
+    ada = controller()
+    show(ada, [1.0, 2.0, 3.0, 4.0], 3)
+    assert ada.p == 0.1  # the interval of 4 steps is not over
+    ada = controller()
+    show(ada, [1.0, 2.0, 3.0, 4.0], 4)
+    assert ada.sign == 1.0 and ada.p == pytest.approx(0.1 + 25 * 4 / 1000)
+    ada = controller(p=0.5)
+    show(ada, [1.0, -2.0, 3.0, -4.0], 8)
+    assert ada.sign == 0.0 and ada.p == pytest.approx(0.5 - 2 * 0.1)
+
+
+def test_p_stays_between_zero_and_the_highest():
+    ada = controller()
+    show(ada, [1.0], 400)
+    assert ada.p == 0.8
+    show(ada, [-1.0], 400)
+    assert ada.p == 0.0
+
+
+def test_state_of_an_unfinished_interval():
+    one, other = controller(), controller(p=0.7)
+    show(one, [1.0, -1.0, 1.0], 6)
+    other.load_state_dict(one.state_dict())
+    for ada in (one, other):
+        for step in (6, 7):
+            ada.observe(torch.tensor([1.0]))
+            ada.update(25, step)
+    assert (one.p, one.sign) == (other.p, other.sign)
+    assert one.sign == pytest.approx((1 / 3 + 1 / 3 + 1 + 1) / 4)

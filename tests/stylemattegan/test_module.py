@@ -1,0 +1,213 @@
+"""The training step: determinism, resume, several processes, R1 against a closed form, divergence."""
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from torch import nn
+
+from loop.config import GeneratorFitConfig, GeneratorNetworkConfig
+from stylematte.imagefile import write_rgba
+from stylematte.sampling import generator_at
+from stylemattegan.data import CutoutData
+from stylemattegan.module import Diverged, GeneratorModule
+
+SIZE, BATCH = 16, 8
+NETWORK = dict(z_dim=8, w_dim=8, channel_base=64, channel_max=6, d_channel_base=64, d_channel_max=6)
+NETWORK |= dict(num_layers=4, margin_size=4)
+FIT = dict(batch=BATCH, r1_every=3, augment_p=0.4, ada_kimg=0.5, ema_kimg=0.05)
+
+
+class Pictures(pl.LightningDataModule):
+    """Rows of a global batch that depends on the step alone."""
+
+    def __init__(self, steps, rank=0, world=1, bad_step=None):
+        super().__init__()
+        self.steps, self.rank, self.world, self.bad_step = steps, rank, world, bad_step
+
+    def train_dataloader(self):
+        epoch = self.trainer.current_epoch
+        batches = []
+        for step in range(epoch * self.steps, (epoch + 1) * self.steps):
+            batch = torch.rand(BATCH, 4, SIZE, SIZE, generator=generator_at("picture", step)) * 2 - 1
+            if step == self.bad_step:
+                batch[0] = float("nan")
+            batches.append(batch[self.rank :: self.world])
+        return torch.utils.data.DataLoader(batches, batch_size=None)
+
+
+def module(seed=0, init_from=None, **changes):
+    network = dataclasses.asdict(GeneratorNetworkConfig(**NETWORK))
+    fit = dataclasses.asdict(GeneratorFitConfig(**(FIT | changes)))
+    return GeneratorModule(network, fit, SIZE, seed, init_from)
+
+
+def trainer(ticks, folder=None):
+    return pl.Trainer(
+        accelerator="cpu",
+        devices=1,
+        max_epochs=ticks,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        use_distributed_sampler=False,
+        reload_dataloaders_every_n_epochs=1,
+        default_root_dir=folder,
+    )
+
+
+def fitted(ticks, steps=4, data=None, ckpt=None, **changes):
+    fit, run = module(**changes), trainer(ticks)
+    run.fit(fit, datamodule=data or Pictures(steps), ckpt_path=ckpt)
+    return fit, run
+
+
+def assert_equal_weights(a, b):
+    for (name, left), right in zip(a.state_dict().items(), b.state_dict().values(), strict=True):
+        assert torch.equal(left, right), name
+
+
+def cutouts(folder, count):
+    paths = [folder / f"{i}.png" for i in range(count)]
+    for i, path in enumerate(paths):
+        write_rgba(path, torch.rand(4, SIZE, SIZE, generator=generator_at("cut-out", i)))
+    return paths
+
+
+def test_resume_equals_the_unbroken_fit_bit_for_bit(tmp_path):
+    """5 steps a tick: the break lies within an ADA interval and between two R1 steps. Pictures come from files."""
+    files = cutouts(tmp_path, 6)
+    data = lambda: CutoutData([files], resolution=SIZE, batch=BATCH, steps_per_epoch=5, seed=1)  # noqa: E731
+    whole, _ = fitted(2, data=data())
+    half, run = fitted(1, data=data())
+    run.save_checkpoint(tmp_path / "last.ckpt")
+    resumed, _ = fitted(2, data=data(), ckpt=tmp_path / "last.ckpt")
+    assert (resumed.step, resumed.shown) == (10, 10 * BATCH)
+    assert resumed.ada.state_dict() == whole.ada.state_dict() and whole.ada.p != FIT["augment_p"]
+    assert_equal_weights(resumed, whole)
+    assert not torch.equal(half.G.mapping.fc0.weight, whole.G.mapping.fc0.weight)
+
+
+def test_a_fit_changes_everything_it_should_and_logs():
+    before, (after, run) = module(), fitted(1)
+    for name, old in before.state_dict().items():
+        new = after.state_dict()[name]
+        fixed = ("filter", "freqs", "phases", "transform")
+        assert torch.equal(new, old) == name.endswith(fixed), name
+    logged = {name: float(value) for name, value in run.callback_metrics.items()}
+    assert set(logged) == {"G/loss", "D/loss", "D/r1", "D/sign_real", "ada/p", "kimg"}
+    assert logged["kimg"] == pytest.approx(4 * BATCH / 1000)
+    assert not after.G_ema.training and not any(p.requires_grad for p in after.G_ema.parameters())
+
+
+def test_initial_weights_depend_on_the_seed_alone():
+    torch.manual_seed(1)
+    one = module(seed=5)
+    torch.manual_seed(2)
+    assert_equal_weights(one, module(seed=5))
+    assert not torch.equal(one.G.mapping.fc0.weight, module(seed=6).G.mapping.fc0.weight)
+
+
+class QuadraticD(nn.Module):
+    """D(x) = a |x|^2 / 2, so the gradient is a x, R1 = a^2 |x|^2 and dR1/da = 2 a |x|^2."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, x):
+        return self.a * x.square().flatten(1).sum(1, keepdim=True) / 2
+
+
+def test_r1_against_a_closed_form():
+    fit = module(augment_p=0.0, r1_gamma=0.8, r1_every=3)
+    fit.D = QuadraticD()
+    fit.manual_backward = lambda loss: loss.backward()
+    optimizer = torch.optim.SGD(fit.D.parameters(), lr=0.0)
+    real = torch.rand(BATCH, 4, SIZE, SIZE, generator=generator_at("r1"))
+    energy = real.square().flatten(1).sum(1).mean().item()
+    assert fit._r1_phase(optimizer, real).item() == pytest.approx(0.25 * energy, rel=1e-5)
+    assert fit.D.a.grad.item() == pytest.approx(3 * 0.8 / 2 * 2 * 0.5 * energy, rel=1e-5)
+
+
+def test_lazy_regularisation_corrects_adam():
+    g, d = module(r1_every=16).configure_optimizers()
+    assert (g.defaults["lr"], g.defaults["betas"]) == (2.5e-3, (0.0, 0.99))
+    assert d.defaults["lr"] == pytest.approx(2e-3 * 16 / 17)
+    assert d.defaults["betas"] == (0.0, pytest.approx(0.99 ** (16 / 17)))
+    _, d = module(r1_gamma=0.0).configure_optimizers()
+    assert (d.defaults["lr"], d.defaults["betas"]) == (2e-3, (0.0, 0.99))
+
+
+def test_magnitude_half_life_in_pictures():
+    assert module().G.config["magnitude_ema_beta"] ** (20000 / BATCH) == pytest.approx(0.5)
+
+
+def test_divergence_names_term_and_step():
+    with pytest.raises(Diverged, match="loss term 'D/loss' became nan at step 2"):
+        fitted(1, data=Pictures(4, bad_step=2), augment_p=0.0)
+
+
+def test_broken_weights_never_reach_a_checkpoint():
+    fit = module()
+    fit.D.b4.out.weight.data[0, 0] = float("inf")
+    with pytest.raises(Diverged, match="a weight of D became inf before step 0"):
+        fit.on_train_epoch_end()
+
+
+def test_wrong_batch_size():
+    with pytest.raises(ValueError, match="expected a global batch of 16"):
+        fitted(1, batch=16)
+
+
+def test_continues_from_a_former_generator(tmp_path):
+    from stylemattegan.networks.weights import save_generator
+
+    former, _ = fitted(1)
+    save_generator(tmp_path, former.G, former.D, former.G_ema, {})
+    later = module(seed=9, init_from=str(tmp_path))
+    for name in ("G", "D", "G_ema"):
+        assert_equal_weights(getattr(later, name), getattr(former, name))
+    assert later.rampup is None and later.shown == 0
+    trainer(1).fit(later, datamodule=Pictures(2))
+    assert not torch.equal(later.G_ema.mapping.fc0.weight, later.G.mapping.fc0.weight)
+    network = dataclasses.asdict(GeneratorNetworkConfig(**(NETWORK | {"z_dim": 4})))
+    with pytest.raises(ValueError, match="built with z_dim=8, the configuration says 4"):
+        GeneratorModule(network, dataclasses.asdict(GeneratorFitConfig(**FIT)), SIZE, 0, str(tmp_path))
+
+
+TWO_PROCESSES = """
+import os, sys, torch, torch.distributed as dist
+sys.path.insert(0, {here!r})
+from test_module import Pictures, fitted
+torch.set_num_threads(1)
+children = []
+for rank in range(2):
+    child = os.fork()
+    if child == 0:
+        dist.init_process_group("gloo", init_method="file://{folder}/store", rank=rank, world_size=2)
+        fit, _ = fitted(1, data=Pictures(5, rank, 2))
+        torch.save((fit.state_dict(), fit.ada.state_dict()), "{folder}/%d.pt" % rank)
+        dist.barrier()
+        os._exit(0)
+    children.append(child)
+sys.exit(max(os.waitpid(child, 0)[1] for child in children) > 0)
+"""
+
+
+def test_two_processes_equal_one(tmp_path):
+    """5 steps with R1 on the steps 0 and 3 and ADA on: same weights, averages and p as one process."""
+    code = TWO_PROCESSES.format(here=str(Path(__file__).parent), folder=tmp_path)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    alone, _ = fitted(1, steps=5)
+    for rank in range(2):
+        weights, ada = torch.load(tmp_path / f"{rank}.pt")
+        assert ada["p"] == alone.ada.p
+        for name, value in alone.state_dict().items():
+            torch.testing.assert_close(weights[name], value, atol=1e-5, rtol=1e-5, msg=lambda t, n=name: f"{n}: {t}")
