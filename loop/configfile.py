@@ -23,6 +23,8 @@ from loop.config import Config
 class ConfigError(ValueError):
     """One line per problem: where, what was wrong, what was expected."""
 
+    exit_code = 2
+
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     """The configuration in `path` with `key=value` overrides applied. Raises ConfigError."""

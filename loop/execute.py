@@ -76,6 +76,7 @@ def execute(
             records.append(record)
             if worked:
                 write_manifest(run_dir, steps)
+            tell("done" if worked else "fresh", "", record)  # the listener may raise; all is on disk by now
     return records
 
 
@@ -102,5 +103,4 @@ def _one(
     except StageFailed:
         tell("failed", log_tail(log_file(run_dir, step.id)))
         raise
-    tell("done" if worked else "fresh", "", record)
     return worked, record

@@ -36,6 +36,8 @@ _JPEG = (".jpg", ".jpeg")
 class BadPicture(ValueError):  # noqa: N818 - reads as what it is, in a traceback and in a report
     """A file that is no usable picture. The message is one line: the file, then the reason."""
 
+    exit_code = 3  # what the command line ends with
+
     def __init__(self, path: _PathLike, reason: str) -> None:
         self.path, self.reason = str(path), " ".join(str(reason).split())
         super().__init__(f"{self.path}: {self.reason}")

@@ -78,11 +78,14 @@ class Cutouts(Dataset[Tensor]):
             self.cache[source, index] = stored
         return stored
 
-    def __getitem__(self, draw: Draw) -> Tensor:
+    def _encoded(self, draw: Draw) -> Tensor:
         rgba = self._read(draw.source, draw.index).float() / 255
         if self.mirror and draw.seed & 1:
             rgba = rgba.flip(2)
         return premultiply_about_grey(rgba)
+
+    def __getitem__(self, draws: list[Draw]) -> Tensor:
+        return torch.stack([self._encoded(draw) for draw in draws])
 
 
 class CutoutData(pl.LightningDataModule):
@@ -117,11 +120,15 @@ class CutoutData(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Tensor]:
         sizes = [len(source) for source in self.dataset.files]
         order = MixtureSampler(sizes, self.places, self.steps_per_epoch, self.seed, ranks.rank(), ranks.world())
+        if self.trainer is not None:
+            # A resumed fit with workers starts to read before Lightning names the epoch.
+            order.set_epoch(self.trainer.current_epoch)
+        # As `sampler` of whole batches, not as `batch_sampler`: Lightning calls set_epoch on the former only.
         return DataLoader(
             self.dataset,
-            batch_sampler=order,
+            sampler=order,
+            batch_size=None,
             num_workers=self.workers,
-            collate_fn=torch.stack,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.workers > 0,
         )

@@ -1,8 +1,8 @@
 # ruff: noqa: RUF005 - arrays are added to lists, not concatenated
 """Animals drawn by code: head, ears, muzzle, body, tail, and fur strand by strand.
 
-A head has its own units: the origin is its middle, 1 is half its height, y points down. Everything furry is first
-painted flat with its pattern; the fur then takes its colours from the paint below it, inside and beyond the outline.
+A head has its own units: the origin is its middle, 1 is half its height, y points down. What is furry is painted flat
+with its pattern first; the fur then takes its colours from the paint below it, inside and beyond the outline.
 """
 
 from __future__ import annotations
@@ -79,9 +79,7 @@ def imagine(seed: int) -> Beast:
     if mark == "panda":
         coat = np.array([0.93, 0.92, 0.88])
     dark = mark in ("tabby", "spots", "panda", "mask") or rng.random() < 0.5
-    second = coat * rng.uniform(0.25, 0.55) if dark else coat * 0.3 + 0.68
-    if mark == "panda":
-        second = np.array([0.12, 0.11, 0.12])
+    second = coat * (0.13 if mark == "panda" else rng.uniform(0.25, 0.55)) if dark else coat * 0.3 + 0.68
     scale = rng.uniform(0.22, 0.265) * (0.88 if ears == "long" or kind.mane else 1.0)
     height = 0.47 if ears == "long" else 0.43
     return Beast(
@@ -107,7 +105,7 @@ def comb(
     rows, columns = np.nonzero(mask > 127)
     pick = canvas.rng.integers(0, len(rows), inside)
     roots = (np.stack([columns[pick], rows[pick]], 1) + 0.5) / canvas.side
-    away = roots - np.asarray(middle)
+    away = roots - middle
     heading = np.arctan2(away[:, 1] + 0.05, away[:, 0]) + 0.35 * canvas.rng.standard_normal(inside)
     hairs = grow(
         roots,
@@ -202,9 +200,9 @@ def _ear(beast: Beast, side: int, rng: np.random.Generator) -> tuple[np.ndarray,
         spine = np.linspace(base, tip, 12)
         shape = np.sin(np.linspace(0.5, np.pi, 12)) ** 0.7
         return ribbon(spine, 0.21 * shape) * [side, 1], ribbon(spine[1:-1], 0.11 * shape[1:-1]) * [side, 1]
-    outer = np.array([(wide * 0.2, -0.85), (wide * 0.72, -0.8 - 0.78 * up), (wide * 0.98, -0.3)])
-    middle = outer.mean(0) + [0.0, 0.08]
-    return smooth(outer, 1) * [side, 1], (middle + 0.58 * (smooth(outer, 1) - middle)) * [side, 1]
+    outline = smooth(np.array([(wide * 0.2, -0.85), (wide * 0.72, -0.8 - 0.78 * up), (wide * 0.98, -0.3)]), 1)
+    middle = outline.mean(0) + [0.0, 0.08]
+    return outline * [side, 1], (middle + 0.58 * (outline - middle)) * [side, 1]
 
 
 def _ears(canvas: Canvas, beast: Beast, paint: np.ndarray, rng: np.random.Generator) -> None:

@@ -31,6 +31,8 @@ Record = dict[str, Any]
 class DataError(ValueError):
     """The data cannot be used as asked. One line: what, expected, cure."""
 
+    exit_code = 3  # what the command line ends with
+
 
 class ManifestRow(NamedTuple):
     """One picture of a data root; file and alpha are relative to it."""

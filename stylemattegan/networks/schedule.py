@@ -65,8 +65,8 @@ def bands(
     """The L + 1 signals. Raises ValueError where the numbers cannot make a generator."""
     if resolution < 16 or resolution & (resolution - 1):
         raise ValueError(f"img_resolution={resolution}: expected a power of two of at least 16")
-    if not 0 < num_critical < num_layers:
-        raise ValueError(f"num_critical={num_critical}: expected between 1 and num_layers - 1 = {num_layers - 1}")
+    if not 0 <= num_critical < num_layers:
+        raise ValueError(f"num_critical={num_critical}: expected between 0 and num_layers - 1 = {num_layers - 1}")
     if margin_size < 1:
         raise ValueError(f"margin_size={margin_size}: expected at least 1")
     last = resolution / 2

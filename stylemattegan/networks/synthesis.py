@@ -80,6 +80,8 @@ class SynthesisLayer(nn.Module):
     """
 
     magnitude_ema: Tensor
+    up_filter: Tensor | None
+    down_filter: Tensor | None
 
     def __init__(self, plan: LayerPlan, w_dim: int, magnitude_ema_beta: float) -> None:
         super().__init__()

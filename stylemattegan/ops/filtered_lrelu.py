@@ -3,15 +3,15 @@
 How the fast form was chosen (one thread, 512 planes of 78 -> 162 -> 76 samples, ms, forward only): banded matrices as
 GEMMs 110; depthwise convolutions in NCHW 31; the same with channels last 15, against 10 for the 3x3 convolution of
 that layer. So on the CPU the pictures are channels last, upsampling is a strided transposed depthwise convolution and
-downsampling a strided one, and a few samples go through the whole chain while they are in the cache. Nothing of upsampled size is kept for
-the backward pass.
+downsampling a strided one, and a few samples go through the whole chain while they are in the cache. Nothing of
+upsampled size is kept for the backward pass.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -38,6 +38,20 @@ class Resampling(NamedTuple):
     def grow(self, x: Tensor) -> Tensor:
         """The adjoint of `shrink`."""
         return F.conv_transpose2d(x, self.kernel, None, self.stride, self.padding, 0, x.shape[1])
+
+
+class Settings(NamedTuple):
+    """The arguments of `filtered_lrelu` that are not differentiated."""
+
+    fu: Tensor | None
+    fd: Tensor | None
+    up: int
+    down: int
+    padding: tuple[int, int, int, int]
+    gain: float
+    slope: float
+    clamp: float | None
+    flip_filter: bool
 
 
 class Chain(NamedTuple):
@@ -78,15 +92,16 @@ def filtered_lrelu(
     """
     if gain <= 0:
         raise ValueError(f"gain={gain}: expected a positive number")
-    arguments = (fu, fd, up, down, parse_padding(padding), gain, slope, clamp, flip_filter)
-    if chosen(impl) == "fast" and x.device.type == "cpu" and not (slope == 1 and fu is None and fd is None):
-        chain = _chain(x, *arguments)
+    settings = Settings(fu, fd, up, down, parse_padding(padding), gain, slope, clamp, flip_filter)
+    if chosen(impl) == "fast" and x.device.type == "cpu":
+        chain = _chain(x, settings)
         if chain is not None:
-            return _FilteredLeakyReLU.apply(x.contiguous(memory_format=torch.channels_last), scale, b, chain, arguments)
-    return _composed(x, scale, b, *arguments, impl=chosen(impl))
+            return _FilteredLeakyReLU.apply(x.contiguous(memory_format=torch.channels_last), scale, b, chain, settings)
+    return _composed(x, scale, b, settings, chosen(impl))
 
 
-def _composed(x, scale, b, fu, fd, up, down, padding, gain, slope, clamp, flip_filter, impl) -> Tensor:
+def _composed(x: Tensor, scale: Tensor | None, b: Tensor | None, settings: Settings, impl: str) -> Tensor:
+    fu, fd, up, down, padding, gain, slope, clamp, flip_filter = settings
     if scale is not None:
         x = x * scale.to(x.dtype)[:, :, None, None]
     if b is not None:
@@ -120,9 +135,12 @@ def _kernels(f: Tensor | None, c: int, flip: bool, gain: float, dtype: torch.dty
     return kept[key][1]
 
 
-def _chain(x, fu, fd, up, down, padding, gain, slope, clamp, flip_filter) -> Chain | None:
+def _chain(x: Tensor, settings: Settings) -> Chain | None:
     """The chain, or None if the geometry is not symmetric enough for plain (transposed) convolutions."""
-    up_taps = (1, 1) if fu is None else (fu.shape[0], fu.shape[-1])
+    fu, fd, up, down, padding, gain, slope, clamp, flip_filter = settings
+    if fu is None or (fd is None and down > 1):
+        return None
+    up_taps = (fu.shape[0], fu.shape[-1])
     down_taps = (1, 1) if fd is None else (fd.shape[0], fd.shape[-1])
     x0, x1, y0, y1 = padding
     inner, outer, crop = [], [], []
@@ -134,13 +152,9 @@ def _chain(x, fu, fd, up, down, padding, gain, slope, clamp, flip_filter) -> Cha
         inner.append(inside)
         outer.append((inside - after) // down + 1)
         crop.append(left)
-    if (fu is None and up > 1) or (fd is None and down > 1):
-        return None
     c = x.shape[1]
     # gain * leaky(x) = leaky(gain * x): both gains go into the up filter
     grow = _kernels(fu, c, flip_filter, up**2 * gain, x.dtype)
-    if fu is None and gain != 1:
-        return None
     shrink = _kernels(fd, c, not flip_filter, 1.0, x.dtype)
     ups = _passes(grow, up, crop)
     downs = tuple(reversed(_passes(shrink, down, [0, 0])))
@@ -158,16 +172,18 @@ def _passes(kernels: list[Tensor], factor: int, padding: Sequence[int]) -> tuple
     return tuple(Resampling(k, (factor, factor), (padding[0], padding[1])) for k in kernels)
 
 
-def _empty(n: int, c: int, size: tuple[int, int], dtype: torch.dtype) -> Tensor:
-    return torch.empty((n, c, *size), dtype=dtype, memory_format=torch.channels_last)
+def _empty(like: Tensor, size: tuple[int, int]) -> Tensor:
+    return torch.empty((*like.shape[:2], *size), dtype=like.dtype, memory_format=torch.channels_last)
 
 
 class _FilteredLeakyReLU(torch.autograd.Function):
     """Keeps only its inputs: the backward pass upsamples again, which costs less than reading back a mask."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, scale: Tensor | None, b: Tensor | None, chain: Chain, arguments: tuple) -> Tensor:
-        y = _empty(*x.shape[:2], chain.outer, x.dtype)
+    def forward(
+        ctx: Any, x: Tensor, scale: Tensor | None, b: Tensor | None, chain: Chain, settings: Settings
+    ) -> Tensor:
+        y = _empty(x, chain.outer)
         for rows in _chunks(x, chain):
             t, bound = _upsampled(x[rows], None if scale is None else scale[rows], b, chain)
             t = F.leaky_relu_(t, chain.slope)
@@ -177,17 +193,17 @@ class _FilteredLeakyReLU(torch.autograd.Function):
                 t = resampling.shrink(t)
             y[rows] = t
         ctx.save_for_backward(x, scale, b)
-        ctx.chain, ctx.arguments = chain, arguments
+        ctx.chain, ctx.settings = chain, settings
         return y
 
     @staticmethod
-    def backward(ctx, gy: Tensor):
+    def backward(ctx: Any, gy: Tensor) -> tuple[Tensor | None, ...]:
         x, scale, b = ctx.saved_tensors
         if torch.is_grad_enabled():  # create_graph: let autograd differentiate the plain composition
-            return *_differentiable(gy, x, scale, b, ctx), None, None
+            return *_differentiable(gy, x, scale, b, ctx.settings), None, None
         chain: Chain = ctx.chain
         gy = gy.contiguous(memory_format=torch.channels_last)
-        gx = _empty(*x.shape[:2], tuple(x.shape[2:]), x.dtype)
+        gx = torch.empty_like(x)
         g_scale = None if scale is None else torch.empty_like(scale)
         g_b = None if b is None else torch.zeros_like(b)
         for rows in _chunks(x, chain):
@@ -202,7 +218,7 @@ class _FilteredLeakyReLU(torch.autograd.Function):
                 g = resampling.shrink(g)
             if g_b is not None:
                 g_b += g.sum([0, 2, 3])
-            if scale is None:
+            if scale is None or g_scale is None:
                 gx[rows] = g
             else:
                 torch.mul(g, scale[rows, :, None, None], out=gx[rows])
@@ -218,12 +234,12 @@ def _chunks(x: Tensor, chain: Chain) -> Iterator[slice]:
 
 
 def _upsampled(x: Tensor, scale: Tensor | None, b: Tensor | None, chain: Chain) -> tuple[Tensor, float]:
-    """The input of the leaky ReLU, never x itself, and a bound of its magnitude (so that most clipping is skipped)."""
+    """The input of the leaky ReLU and a bound of its magnitude (so that most clipping is skipped)."""
     t = _affine(x, scale, b)
     low, high = torch.aminmax(t.permute(0, 2, 3, 1))  # in memory order, else it is copied first
     for resampling in chain.up:
         t = resampling.grow(t)
-    return (t.clone() if t.data_ptr() == x.data_ptr() else t), max(-float(low), float(high)) * chain.growth
+    return t, max(-float(low), float(high)) * chain.growth
 
 
 def _affine(x: Tensor, scale: Tensor | None, b: Tensor | None) -> Tensor:
@@ -234,8 +250,10 @@ def _affine(x: Tensor, scale: Tensor | None, b: Tensor | None) -> Tensor:
     return x * scale if bias is None else torch.addcmul(bias, x, scale)
 
 
-def _differentiable(gy: Tensor, x: Tensor, scale: Tensor | None, b: Tensor | None, ctx) -> list[Tensor | None]:
+def _differentiable(
+    gy: Tensor, x: Tensor, scale: Tensor | None, b: Tensor | None, settings: Settings
+) -> list[Tensor | None]:
     leaves = [t for t in (x, scale, b) if t is not None and t.requires_grad]
-    y = _composed(x, scale, b, *ctx.arguments, impl="fast")
+    y = _composed(x, scale, b, settings, "fast")
     found = iter(torch.autograd.grad(y, leaves, gy, create_graph=True, allow_unused=True))
     return [next(found) if t is not None and t.requires_grad else None for t in (x, scale, b)]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 SEPARABLE_FROM = 8
-"""A 1-D filter of at least so many taps stays 1-D (separable) in `setup_filter`; a shorter one becomes its outer square."""
+"""A 1-D filter of at least so many taps stays 1-D in `setup_filter`; a shorter one becomes its outer square."""
 
 
 def setup_filter(
@@ -32,6 +32,8 @@ def setup_filter(
         raise ValueError(f"a filter of shape {tuple(f.shape)}: expected a number, or 1 or 2 non-empty dimensions")
     if f.ndim == 0:
         f = f[None]
+    if separable and f.ndim == 2:
+        raise ValueError("a 2-D filter was called separable: give its 1-D taps")
     if separable is None:
         separable = f.ndim == 1 and f.numel() >= SEPARABLE_FROM
     if f.ndim == 1 and not separable:

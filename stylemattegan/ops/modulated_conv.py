@@ -1,4 +1,4 @@
-"""Convolution whose input channels are scaled per sample by a style (Karras et al. 2020, "Analyzing StyleGAN", eq. 1-3)."""
+"""Convolution whose input channels a style scales per sample (Karras et al. 2020, "Analyzing StyleGAN", eq. 1-3)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,14 @@ def demodulation(w: Tensor, s: Tensor) -> Tensor:
     return (s.square() @ w.square().sum([2, 3]).t() + 1e-8).rsqrt()
 
 
-def _per_sample(x, w, s, demodulate, padding, input_gain) -> Tensor:
+def _per_sample(
+    x: Tensor,
+    w: Tensor,
+    s: Tensor,
+    demodulate: bool,
+    padding: int | tuple[int, int],
+    input_gain: Tensor | None,
+) -> Tensor:
     out = []
     for n in range(len(x)):
         weight = w * s[n][None, :, None, None]

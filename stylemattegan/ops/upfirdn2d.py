@@ -171,7 +171,17 @@ def matrices(
     return kept[key][1]
 
 
-def _build(f, axis_x, axis_y, width, height, flip_filter, gain, dtype, device) -> Matrices | None:
+def _build(
+    f: Tensor,
+    axis_x: Axis,
+    axis_y: Axis,
+    width: int,
+    height: int,
+    flip_filter: bool,
+    gain: float,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Matrices | None:
     parts = factors(f)
     if parts is None:
         return None
@@ -234,7 +244,7 @@ def _convolve(x: Tensor, f: Tensor, axis_x: Axis, axis_y: Axis, flip_filter: boo
 # --- wrappers that keep the picture centred
 
 
-def _centred(f: Tensor | None, padding: int | Sequence[int], before: Sequence[int], after: Sequence[int]) -> list[int]:
+def _centred(padding: int | Sequence[int], before: Sequence[int], after: Sequence[int]) -> list[int]:
     x0, x1, y0, y1 = parse_padding(padding)
     return [x0 + before[0], x1 + after[0], y0 + before[1], y1 + after[1]]
 
@@ -243,24 +253,47 @@ def _taps(f: Tensor | None) -> tuple[int, int]:
     return (1, 1) if f is None else (f.shape[-1], f.shape[0])
 
 
-def filter2d(x, f, padding=0, flip_filter=False, gain=1.0, impl=None) -> Tensor:
+def filter2d(
+    x: Tensor,
+    f: Tensor | None,
+    padding: int | Sequence[int] = 0,
+    flip_filter: bool = False,
+    gain: float = 1.0,
+    impl: str | None = None,
+) -> Tensor:
     """Filter at the same size (plus `padding`)."""
     taps = _taps(f)
-    pads = _centred(f, padding, [t // 2 for t in taps], [(t - 1) // 2 for t in taps])
+    pads = _centred(padding, [t // 2 for t in taps], [(t - 1) // 2 for t in taps])
     return upfirdn2d(x, f, padding=pads, flip_filter=flip_filter, gain=gain, impl=impl)
 
 
-def upsample2d(x, f, up=2, padding=0, flip_filter=False, gain=1.0, impl=None) -> Tensor:
+def upsample2d(
+    x: Tensor,
+    f: Tensor | None,
+    up: int | Sequence[int] = 2,
+    padding: int | Sequence[int] = 0,
+    flip_filter: bool = False,
+    gain: float = 1.0,
+    impl: str | None = None,
+) -> Tensor:
     """Enlarge `up` times (plus `padding`), at equal brightness."""
     taps, ups = _taps(f), _pair(up)
     before = [(t + u - 1) // 2 for t, u in zip(taps, ups, strict=True)]
-    pads = _centred(f, padding, before, [(t - u) // 2 for t, u in zip(taps, ups, strict=True)])
+    pads = _centred(padding, before, [(t - u) // 2 for t, u in zip(taps, ups, strict=True)])
     return upfirdn2d(x, f, up=up, padding=pads, flip_filter=flip_filter, gain=gain * ups[0] * ups[1], impl=impl)
 
 
-def downsample2d(x, f, down=2, padding=0, flip_filter=False, gain=1.0, impl=None) -> Tensor:
+def downsample2d(
+    x: Tensor,
+    f: Tensor | None,
+    down: int | Sequence[int] = 2,
+    padding: int | Sequence[int] = 0,
+    flip_filter: bool = False,
+    gain: float = 1.0,
+    impl: str | None = None,
+) -> Tensor:
     """Shrink `down` times (plus `padding`)."""
     taps, downs = _taps(f), _pair(down)
     before = [(t - d + 1) // 2 for t, d in zip(taps, downs, strict=True)]
-    pads = _centred(f, padding, before, [(t - d) // 2 for t, d in zip(taps, downs, strict=True)])
+    pads = _centred(padding, before, [(t - d) // 2 for t, d in zip(taps, downs, strict=True)])
     return upfirdn2d(x, f, down=down, padding=pads, flip_filter=flip_filter, gain=gain, impl=impl)

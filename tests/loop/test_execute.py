@@ -19,8 +19,15 @@ from loop.lock import one_writer
 from loop.manifest import status_rows, write_manifest
 from loop.stage import StageRecord
 from tests.loop.toy_run import toy, twelve
+from tests.loop.toy_start import toy_runs
 
 INLINE = LaunchConfig()
+
+
+@pytest.fixture
+def start(tmp_path):
+    with toy_runs(tmp_path / "calls") as start:
+        yield start
 
 
 def digests(run: Path) -> dict[str, str]:
@@ -42,14 +49,14 @@ def calls(path: Path) -> list[str]:
     return path.read_text().split("\n")[:-1] if path.exists() else []
 
 
-@pytest.mark.parametrize(("kind", "kills", "sleep"), [("inline", 8, 0.04), ("torchrun", 4, 0.1)])
+@pytest.mark.parametrize(("kind", "kills", "sleep"), [("inline", 8, 0.05), ("torchrun", 4, 0.1)])
 def test_killed_at_random_moments_the_same_command_gives_the_same_run(tmp_path, start, kind, kills, sleep):
     execute(tmp_path / "whole", twelve(tmp_path / "calls", sleep), INLINE)
     (tmp_path / "calls").unlink()
     run, dice = tmp_path / "broken", random.Random(kind)
     for _ in range(kills):
         process, done = start(run, kind, sleep), finished(run)
-        time.sleep(dice.uniform(0.15, 0.45 if kind == "inline" else 1.2))
+        time.sleep(dice.uniform(0.15, 0.3 if kind == "inline" else 1.2))
         process.send_signal(signal.SIGKILL)
         process.wait()
         for file, text in done.items():
@@ -152,6 +159,19 @@ def test_the_manifest_is_only_a_view(tmp_path):
     write_manifest(run, steps)
     assert (run / "manifest.json").read_text() == text
     assert json.loads(text)["steps"][1]["record"]["metrics"] == {"length": 4}
+
+
+def test_a_listener_that_raises_finds_everything_on_disk(tmp_path):
+    def gate(event) -> None:
+        if event.kind == "done" and event.step.id == "01/d/label":
+            raise RuntimeError("gate")
+
+    steps = twelve(tmp_path / "calls", 0)
+    with pytest.raises(RuntimeError, match="gate"):
+        execute(tmp_path / "run", steps, INLINE, gate)
+    rows = status_rows(tmp_path / "run")
+    assert [row["state"] for row in rows] == ["fresh", "fresh", "missing"] + ["waits"] * 9
+    assert rows[1]["metrics"] == {"length": 4}
 
 
 def test_the_orchestrator_imports_neither_torch_nor_numpy():

@@ -15,6 +15,13 @@ from loop.execute import execute
 from loop.orphans import is_alive
 from loop.stage import Stopped
 from tests.loop.toy_run import toy, twelve
+from tests.loop.toy_start import toy_runs
+
+
+@pytest.fixture
+def start(tmp_path):
+    with toy_runs(tmp_path / "calls") as start:
+        yield start
 
 
 def wait_for(calls: Path, text: str) -> None:

@@ -37,12 +37,19 @@ def twelve(calls: Path, sleep: float) -> list[Step]:
     return [*steps, toy("02/accept", {"a": "01/d/select", "b": "02/d/select"}, **common)]
 
 
-def main(run: str, calls: str, kind: str, sleep: str, word: str = "w") -> int:
-    launch = LaunchConfig(kind=Launch(kind), stop_grace=5.0, heartbeat_timeout=5.0)
+def plan(how: str, calls: Path, sleep: float) -> list[Step]:
+    if how == "fit":
+        return [toy("00/fit", stage="ticks", fit=True, steps=100, sleep=0.05, calls=str(calls))]
+    if how == "hang":
+        return [toy("00/x", stage="trouble", how="hang", times=99)]
+    return twelve(calls, sleep)
+
+
+def main(run: str, calls: str, kind: str, sleep: str, how: str) -> int:
+    launch = LaunchConfig(kind=Launch(kind), devices=2, stop_grace=5.0, heartbeat_timeout=20.0)
+    steps = plan(how, Path(calls), float(sleep))
     try:
-        execute(
-            Path(run), twelve(Path(calls), float(sleep), word), launch, lambda event: print(event.line(), flush=True)
-        )
+        execute(Path(run), steps, launch, lambda event: print(event.line(), flush=True))
     except Stopped as stop:
         print(f"stopped: {stop}", flush=True)
         return 75

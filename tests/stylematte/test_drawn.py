@@ -147,7 +147,7 @@ def test_the_size_changes_the_resolution_not_the_subject():
         for seed in range(5):
             small, large = draw(subject, seed, 64), draw(subject, seed, 128)
             coarse = [torch.nn.functional.adaptive_avg_pool2d(drawn.alpha, 16) for drawn in (small, large)]
-            assert (coarse[0] - coarse[1]).abs().mean() < 0.015  # strands are drawn anew, shapes are not
+            assert (coarse[0] - coarse[1]).abs().mean() < 0.03  # strands are drawn anew, shapes are not
 
 
 def test_wrong_arguments_say_what_is_expected():

@@ -16,8 +16,8 @@ from stylemattegan import augment
 FIXTURES = Path(__file__).parents[2].parent / "shared" / "fixtures" / "stylegan3"
 NEUTRAL = dict(flip=0, quarter=0, scale=1, turn_before=0, stretch=1, turn_after=0)
 NEUTRAL |= dict(brightness=0, contrast=1, luma_flip=0, hue=0, saturation=1)
-GEOMETRY = set("xflip rotate90 xint scale rotate aniso xfrac".split())
-SUPPORTED = GEOMETRY | set("brightness contrast lumaflip hue saturation blit geom color bgc".split())
+GEOMETRY = set(["xflip", "rotate90", "xint", "scale", "rotate", "aniso", "xfrac"])
+SUPPORTED = GEOMETRY | set(["brightness", "contrast", "lumaflip", "hue", "saturation", "blit", "geom", "color", "bgc"])
 
 
 def parameters(count=1, shift=(0.0, 0.0), offset=(0.0, 0.0), **changes):

@@ -28,15 +28,17 @@ def test_free_subject_is_centred_with_a_margin():
     rgba = cutout(200, 150, 20, 120, 60, 110)  # 100 high: a window of 116 around the centre (70, 85)
     assert subject_window(rgba[3:]) == (27, 12, 116)
     top, bottom, left, right = box(frame_cutout(rgba, 58))
-    assert (top, 58 - bottom) == (4, 4) and abs(left - (58 - right)) <= 1
+    assert (top, 58 - bottom) == (4, 4)
+    assert abs(left - (58 - right)) <= 1
 
 
 def test_bust_stays_on_the_bottom_edge():
     rgba = cutout(100, 100, 40, 100, 10, 60)
-    left, top, side = subject_window(rgba[3:])
+    _left, top, side = subject_window(rgba[3:])
     assert (top + side, side) == (100, 65)
     framed = frame_cutout(rgba, 32)
-    assert box(framed)[1] == 32 and framed[3, -1, 16] > 0.999
+    assert box(framed)[1] == 32
+    assert framed[3, -1, 16] > 0.999
 
 
 def test_place_and_scale_do_not_matter():
@@ -51,12 +53,15 @@ def test_hidden_colour_never_shows():
     error = (framed[:3] - torch.tensor([0.2, 0.4, 0.8])[:, None, None]).abs()
     assert error[:, seen].max() < 1e-3
     assert (framed[:3, ~seen] == 0.5).all()
-    assert framed.min() >= 0 and framed.max() <= 1
+    assert framed.min() >= 0
+    assert framed.max() <= 1
 
 
 def test_subject_wider_than_the_picture_is_padded_with_transparency():
     framed = frame_cutout(cutout(40, 100, 0, 40, 0, 100), 58)  # 116 wide, 40 high, on the bottom edge
-    assert (framed[3, :30] == 0).all() and (framed[3, :, :3] == 0).all() and (framed[3, :, -3:] == 0).all()
+    assert (framed[3, :30] == 0).all()
+    assert (framed[3, :, :3] == 0).all()
+    assert (framed[3, :, -3:] == 0).all()
 
 
 def test_nothing_to_frame():
@@ -87,9 +92,11 @@ def data(sources, **changes):
 
 def test_batches_keep_the_shares_and_cover_every_picture(sources):
     batches = list(data(sources, mirror=False).train_dataloader())
-    assert len(batches) == 5 and batches[0].shape == (4, 4, 8, 8)
+    assert len(batches) == 5
+    assert batches[0].shape == (4, 4, 8, 8)
     for batch in batches:
-        assert (batch[:, 3, :, :4] == 1).all() and (batch[:, 3, :, 4:] == -1).all()
+        assert (batch[:, 3, :, :4] == 1).all()
+        assert (batch[:, 3, :, 4:] == -1).all()
         assert (batch[:, :3, :, 4:] == 0).all()
         red = (batch[:, 0, 0, 0] + 1) / 2
         torch.testing.assert_close(red, torch.tensor([0.2, 0.2, 0.2, 0.8]), atol=1e-6, rtol=0)
@@ -100,9 +107,9 @@ def test_batches_keep_the_shares_and_cover_every_picture(sources):
 def test_order_is_a_function_of_the_epoch(sources):
     first, second = data(sources).train_dataloader(), data(sources).train_dataloader()
     for loader in (first, second):
-        loader.batch_sampler.set_epoch(1)
+        loader.sampler.set_epoch(1)
     assert torch.equal(torch.stack(list(first)), torch.stack(list(second)))
-    second.batch_sampler.set_epoch(2)
+    second.sampler.set_epoch(2)
     assert not torch.equal(torch.stack(list(first)), torch.stack(list(second)))
 
 

@@ -32,7 +32,8 @@ def test_first_step_copies_and_buffers_are_copied():
     nn.init.constant_(source.weight, 5.0)
     source.running_mean.fill_(2.0)
     update_ema(average, source, ema_beta(16, 0, 5.0))
-    assert torch.equal(average.weight, source.weight) and torch.equal(average.running_mean, source.running_mean)
+    assert torch.equal(average.weight, source.weight)
+    assert torch.equal(average.running_mean, source.running_mean)
     nn.init.constant_(source.weight, 9.0)
     source.running_mean.fill_(4.0)
     update_ema(average, source, 0.75)
@@ -56,10 +57,12 @@ def test_p_moves_towards_the_target():
     assert ada.p == 0.1  # the interval of 4 steps is not over
     ada = controller()
     show(ada, [1.0, 2.0, 3.0, 4.0], 4)
-    assert ada.sign == 1.0 and ada.p == pytest.approx(0.1 + 25 * 4 / 1000)
+    assert ada.sign == 1.0
+    assert ada.p == pytest.approx(0.1 + 25 * 4 / 1000)
     ada = controller(p=0.5)
     show(ada, [1.0, -2.0, 3.0, -4.0], 8)
-    assert ada.sign == 0.0 and ada.p == pytest.approx(0.5 - 2 * 0.1)
+    assert ada.sign == 0.0
+    assert ada.p == pytest.approx(0.5 - 2 * 0.1)
 
 
 def test_p_stays_between_zero_and_the_highest():

@@ -36,7 +36,7 @@ def test_kernel_equals_the_reference(fixture):
 def test_frechet_of_shifted_and_scaled_features():
     """Axis-wise Gaussians: squared shift plus squared difference of the standard deviations."""
     cross = np.array([[1.0, 0], [-1, 0], [0, 1], [0, -1]])  # standard deviation sqrt(1/2) on both axes
-    assert frechet_distance(cross, cross + [3, 4]) == pytest.approx(25)
+    assert frechet_distance(cross, cross + np.array([3, 4])) == pytest.approx(25)
     assert frechet_distance(cross, 3 * cross) == pytest.approx(2 * (3 - 1) ** 2 * 0.5)
     assert frechet_distance(cross, cross) == pytest.approx(0, abs=1e-9)
 

@@ -46,7 +46,7 @@ def module(seed=0, init_from=None, **changes):
     return GeneratorModule(network, fit, SIZE, seed, init_from)
 
 
-def trainer(ticks, folder=None):
+def trainer(ticks):
     return pl.Trainer(
         accelerator="cpu",
         devices=1,
@@ -56,8 +56,6 @@ def trainer(ticks, folder=None):
         enable_model_summary=False,
         enable_checkpointing=False,
         use_distributed_sampler=False,
-        reload_dataloaders_every_n_epochs=1,
-        default_root_dir=folder,
     )
 
 
@@ -79,18 +77,37 @@ def cutouts(folder, count):
     return paths
 
 
-def test_resume_equals_the_unbroken_fit_bit_for_bit(tmp_path):
+@pytest.mark.parametrize("workers", [0, 1])
+def test_resume_equals_the_unbroken_fit_bit_for_bit(tmp_path, workers):
     """5 steps a tick: the break lies within an ADA interval and between two R1 steps. Pictures come from files."""
     files = cutouts(tmp_path, 6)
-    data = lambda: CutoutData([files], resolution=SIZE, batch=BATCH, steps_per_epoch=5, seed=1)  # noqa: E731
+
+    def data():
+        return CutoutData([files], resolution=SIZE, batch=BATCH, steps_per_epoch=5, seed=1, workers=workers)
+
     whole, _ = fitted(2, data=data())
     half, run = fitted(1, data=data())
     run.save_checkpoint(tmp_path / "last.ckpt")
     resumed, _ = fitted(2, data=data(), ckpt=tmp_path / "last.ckpt")
     assert (resumed.step, resumed.shown) == (10, 10 * BATCH)
-    assert resumed.ada.state_dict() == whole.ada.state_dict() and whole.ada.p != FIT["augment_p"]
+    assert resumed.ada.state_dict() == whole.ada.state_dict()
+    assert whole.ada.p != FIT["augment_p"]
     assert_equal_weights(resumed, whole)
     assert not torch.equal(half.G.mapping.fc0.weight, whole.G.mapping.fc0.weight)
+
+
+def test_lightning_tells_the_epoch_to_the_order(tmp_path):
+    seen = []
+
+    class Look(pl.Callback):
+        def on_train_batch_start(self, trainer, module, batch, index):
+            seen.append(trainer.train_dataloader.sampler.epoch)
+
+    data = CutoutData([cutouts(tmp_path, 6)], resolution=SIZE, batch=BATCH, steps_per_epoch=2, seed=1)
+    run = trainer(2)
+    run.callbacks.append(Look())
+    run.fit(module(), datamodule=data)
+    assert seen == [0, 0, 1, 1]
 
 
 def test_a_fit_changes_everything_it_should_and_logs():
@@ -102,7 +119,8 @@ def test_a_fit_changes_everything_it_should_and_logs():
     logged = {name: float(value) for name, value in run.callback_metrics.items()}
     assert set(logged) == {"G/loss", "D/loss", "D/r1", "D/sign_real", "ada/p", "kimg"}
     assert logged["kimg"] == pytest.approx(4 * BATCH / 1000)
-    assert not after.G_ema.training and not any(p.requires_grad for p in after.G_ema.parameters())
+    assert not after.G_ema.training
+    assert not any(p.requires_grad for p in after.G_ema.parameters())
 
 
 def test_initial_weights_depend_on_the_seed_alone():
@@ -173,7 +191,8 @@ def test_continues_from_a_former_generator(tmp_path):
     later = module(seed=9, init_from=str(tmp_path))
     for name in ("G", "D", "G_ema"):
         assert_equal_weights(getattr(later, name), getattr(former, name))
-    assert later.rampup is None and later.shown == 0
+    assert later.rampup is None
+    assert later.shown == 0
     trainer(1).fit(later, datamodule=Pictures(2))
     assert not torch.equal(later.G_ema.mapping.fc0.weight, later.G.mapping.fc0.weight)
     network = dataclasses.asdict(GeneratorNetworkConfig(**(NETWORK | {"z_dim": 4})))

@@ -64,9 +64,9 @@ def test_upfirdn2d_recorded(impl):
     about, arrays = recorded("ops_upfirdn2d")
     for case in about["cases"]:
         a = of_case(arrays, case["id"])
-        kwargs = {k: case[k] for k in ("up", "down", "padding", "flip_filter", "gain")}
+        kwargs, f = {k: case[k] for k in ("up", "down", "padding", "flip_filter", "gain")}, a.get("f")
         check_orders(
-            lambda x, f=a.get("f"), kwargs=kwargs: ops.upfirdn2d(x, f, **kwargs, impl=impl),
+            lambda x, f=f, kwargs=kwargs: ops.upfirdn2d(x, f, **kwargs, impl=impl),
             {"x": a["x"]},
             a,
             within(1e-5, 2e-7),
@@ -81,6 +81,10 @@ def test_upfirdn2d_wrappers_and_setup_filter_recorded():
         kwargs = {k: case[k] for k in ("padding", "flip_filter", "gain")} | case["kwargs"]
         within(1e-5, 2e-7)(getattr(ops, case["fn"])(a["x"], a.get("f"), **kwargs), a["y"])
     for case in about["setup_filter_cases"]:
+        if "error" in case:
+            with pytest.raises(ValueError, match="separable"):
+                ops.setup_filter(case["f"], **case["kwargs"])
+            continue
         torch.testing.assert_close(
             ops.setup_filter(case["f"], **case["kwargs"]), of_case(arrays, case["id"])["out"], check_stride=False
         )
@@ -110,7 +114,9 @@ def test_filtered_lrelu_recorded(impl):
     for case in about["cases"]:
         a = of_case(arrays, case["id"])
 
-        def function(x, b=None, fu=a.get("fu"), fd=a.get("fd"), case=case):
+        fu, fd = a.get("fu"), a.get("fd")
+
+        def function(x, b=None, fu=fu, fd=fd, case=case):
             return ops.filtered_lrelu(x, fu, fd, b, **{k: case[k] for k in names}, impl=impl)
 
         check_orders(function, {k: a[k] for k in ("x", "b") if k in a}, a, within(2e-5, 3e-7))
@@ -175,7 +181,7 @@ def test_upfirdn2d_by_hand():
 
 
 @pytest.mark.parametrize("taps", [(6,), (4, 5)])
-@pytest.mark.parametrize("up, down, padding", [(1, 2, [3, 2, 1, 4]), (2, 1, [4, 3, -2, 9]), (2, 3, -1)])
+@pytest.mark.parametrize(("up", "down", "padding"), [(1, 2, [3, 2, 1, 4]), (2, 1, [4, 3, -2, 9]), (2, 3, -1)])
 def test_upfirdn2d_large_pictures_by_convolution(taps, up, down, padding):
     torch.manual_seed(0)
     x, f = torch.randn(1, 2, 9, LARGEST + 3, dtype=torch.float64), torch.randn(taps)
@@ -239,7 +245,8 @@ def test_modulated_conv2d_forms_agree():
 def test_lowpass_filter_of_one_tap_is_identity_and_odd_radial_is_finite():
     assert ops.lowpass_filter(1, 2, 1, 16) is None
     f = ops.lowpass_filter(7, 2, 3, 16, radial=True)
-    assert torch.isfinite(f).all() and math.isclose(float(f.sum()), 1, abs_tol=1e-6)
+    assert torch.isfinite(f).all()
+    assert math.isclose(float(f.sum()), 1, abs_tol=1e-6)
 
 
 def test_errors_are_one_clear_line():

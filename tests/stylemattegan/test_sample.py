@@ -24,7 +24,8 @@ class Plain(nn.Module):
 def test_pictures_do_not_depend_on_the_batch():
     seeds, psi = [5, 0, 9, 7], [0.5, 1.0, 0.7, 0.6]
     together = sample(Plain(), seeds, psi, batch=3)
-    assert together.shape == (4, 4, 2, 2) and not together.requires_grad
+    assert together.shape == (4, 4, 2, 2)
+    assert not together.requires_grad
     for i, (seed, cut) in enumerate(zip(seeds, psi, strict=True)):
         assert torch.equal(sample(Plain(), [seed], [cut])[0], together[i])
     expected = 0.5 + 0.5 * 0.7 * latents([9], 3)[0].tanh()
@@ -34,7 +35,8 @@ def test_pictures_do_not_depend_on_the_batch():
 
 def test_latents_are_standard_normal_and_differ():
     z = latents(range(500), 16)
-    assert abs(z.mean()) < 0.05 and abs(z.std() - 1) < 0.05
+    assert abs(z.mean()) < 0.05
+    assert abs(z.std() - 1) < 0.05
     assert (torch.cdist(z, z) + 9 * torch.eye(500)).min() > 1
 
 
@@ -55,8 +57,10 @@ def test_refusals(seeds, psi, words):
 
 def test_psi_is_uniform_in_its_interval():
     values = torch.tensor([psi_for_seed(seed, (0.5, 1.0)) for seed in range(2000)])
-    assert values.min() >= 0.5 and values.max() <= 1.0
-    assert abs(values.mean() - 0.75) < 0.01 and abs(values.std() - 0.5 / 12**0.5) < 0.01
+    assert values.min() >= 0.5
+    assert values.max() <= 1.0
+    assert abs(values.mean() - 0.75) < 0.01
+    assert abs(values.std() - 0.5 / 12**0.5) < 0.01
     assert psi_for_seed(3, (0.5, 1.0)) == psi_for_seed(3, (0.5, 1.0))
     with pytest.raises(ValueError, match="give 0 < low"):
         psi_for_seed(0, (0.0, 1.0))

@@ -23,7 +23,9 @@ def folder(tmp_path):
 def test_round_trip(folder):
     path, G, D, G_ema = folder
     G2, D2, G_ema2, meta = load_all(path)
-    assert meta == {"kimg": 1.5} and G2.training and not G_ema2.training
+    assert meta == {"kimg": 1.5}
+    assert G2.training
+    assert not G_ema2.training
     for a, b in ((G, G2), (D, D2), (G_ema, G_ema2), (G_ema, load_generator(path))):
         assert a.config == b.config
         assert all(torch.equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())
@@ -47,7 +49,7 @@ def misname(path):
 
 
 @pytest.mark.parametrize(
-    "damage, message",
+    ("damage", "message"),
     [
         (lambda p: (p / "generator.json").unlink(), "not a generator folder"),
         (lambda p: (p / "generator.json").write_text("{"), "cannot be read as JSON"),

@@ -1,0 +1,75 @@
+"""kill -9 at twenty random moments, then the same command: the same bytes as a run nobody touched."""
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from loop.commands.run import run
+from loop.configfile import load_config
+
+TINY = Path(__file__).parents[2] / "configs" / "tiny.yaml"
+KILLS = 20
+ROOMS = ["prepare", "fit_matter", "label", "fit_generator", "judge", "synthesize", "select", "evaluate", "accept"]
+
+
+def turn(folder: str) -> None:
+    """The same command, in a process of its own. Its exit code is 0 only when the run is complete."""
+    os._exit(run(load_config(TINY, [f"run.dir={folder}", *SETTINGS]), Path(folder)))
+
+
+SETTINGS = ["matter.first.steps=8", "matter.later.steps=8", "generator.fit.steps=8", "generator.fit.augment_p=0.3"]
+
+
+def records(folder: Path) -> dict[str, dict]:
+    found = {path.parent: json.loads(path.read_text()) for path in (folder / "rounds").rglob("stage.json")}
+    return {str(path.relative_to(folder)): record for path, record in found.items()}
+
+
+def start(server: multiprocessing.context.ForkServerContext, folder: Path) -> multiprocessing.Process:
+    process = server.Process(target=turn, args=(str(folder),))
+    process.start()
+    return process
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_twenty_kills_change_nothing(tmp_path: Path) -> None:
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload([f"loop.stages.{room}" for room in ROOMS])
+    unbroken = start(server, tmp_path / "unbroken")
+    began = time.monotonic()
+    unbroken.join()
+    whole = time.monotonic() - began
+    assert unbroken.exitcode == 0
+    expected = {step: record["outputs"] for step, record in records(tmp_path / "unbroken").items()}
+
+    chance, kills, finished = random.Random(0), 0, 0
+    while kills < KILLS or not finished:
+        folder = tmp_path / f"broken{finished}"
+        made: dict[str, str] = {}
+        while True:
+            process = start(server, folder)
+            if kills < KILLS:
+                process.join(chance.uniform(0.02, 0.35) * whole)
+            else:
+                process.join()
+            if process.exitcode is None:
+                os.kill(process.pid, signal.SIGKILL)
+                process.join()
+                kills += 1
+                now = {step: record["finished"] for step, record in records(folder).items()}
+                assert made.items() <= now.items(), "a finished stage was made again"
+                made = now
+                continue
+            assert process.exitcode == 0
+            break
+        finished += 1
+        assert {step: record["outputs"] for step, record in records(folder).items()} == expected
+        assert not [path for path in (folder / "rounds").rglob(".*")], "leftovers"
+    print(f"{kills} kills over {finished} runs of {whole:.0f} s")
