@@ -52,7 +52,7 @@ def _data(config: Config) -> Iterator[str]:
             yield from _at_least(f"data.drawn.{key}", getattr(data.drawn, key), 2)
         for name, subject in data.domains.items():
             if subject not in {"portrait", "animal"}:
-                yield f"data.domains.{name}={subject}: only 'portrait' and 'animal' can be drawn; set data.root for others"
+                yield f"data.domains.{name}={subject}: only 'portrait' and 'animal' can be drawn; else set data.root"
 
 
 def _fit(name: str, fit: FitConfig, devices: int) -> Iterator[str]:

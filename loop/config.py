@@ -111,7 +111,7 @@ class MatterFitConfig(FitConfig):
     clip: float = 1.0
     """Gradient norm clip; 0 = off."""
     real_weight: float = 0.5
-    """Share of the loss that real pictures keep once generated pairs join; 0.5 to 1. 1 = no generated pair (control)."""
+    """Share of the loss that real pictures keep once generated pairs join; 0.5 to 1. At 1 no pair joins (control)."""
     mask_share: float = 0.0
     """Share of the real places given to pictures of kind `mask`."""
     new_background: float = 0.5

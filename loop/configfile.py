@@ -29,26 +29,30 @@ class ConfigError(ValueError):
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     """The configuration in `path` with `key=value` overrides applied. Raises ConfigError."""
     problems: list[str] = []
+    asked: set[str] = set()  # keys that a file gives as ???, for the user to fill in
     merged: DictConfig = OmegaConf.structured(Config)
     for source, tree in _layers(path):
         for key, value in _leaves(tree):
             problem = _merge_one(merged, key, value)
             if problem:
                 problems.append(f"{source}: {problem}")
+            (asked.add if value == "???" else asked.discard)(key)
     for word in overrides:
         key, equals, _ = word.partition("=")
         if not equals:
             problems.append(f"'{word}': expected key=value, for example run.rounds=3")
             continue
         try:
-            tree = OmegaConf.to_container(OmegaConf.from_dotlist([word]))
+            given = OmegaConf.to_container(OmegaConf.from_dotlist([word]))
         except (OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
             problems.append(f"'{word}': {str(error).splitlines()[0]}")
             continue
-        for leaf, value in _leaves(tree):
+        for leaf, value in _leaves(given):
             problem = _merge_one(merged, leaf, value)
             if problem:
                 problems.append(problem)
+            asked.discard(leaf)
+    problems += [f"{key}: {path} leaves it to you; add {key}=... to the command" for key in sorted(asked)]
     if not problems:
         config = OmegaConf.to_object(merged)
         assert isinstance(config, Config)

@@ -33,7 +33,7 @@ _ORIENTATION_TAG = 0x0112
 _JPEG = (".jpg", ".jpeg")
 
 
-class BadPicture(ValueError):  # noqa: N818 - reads as what it is, in a traceback and in a report
+class BadPicture(ValueError):
     """A file that is no usable picture. The message is one line: the file, then the reason."""
 
     exit_code = 3  # what the command line ends with

@@ -28,7 +28,7 @@ NO_DECAY = ("relative_position_bias_table", "pos_embed", "absolute_pos")
 LR_FLOOR = 0.01
 
 
-class Diverged(RuntimeError):  # noqa: N818 - the word the loop speaks of it
+class Diverged(RuntimeError):
     """A loss term stopped being a number; the message names the term and the step."""
 
 

@@ -28,7 +28,7 @@ CHECK_EVERY = 4
 """Steps between looks at the loss terms on a GPU, where each look waits for the device."""
 
 
-class Diverged(RuntimeError):  # noqa: N818
+class Diverged(RuntimeError):
     """A loss term is no longer a finite number; the message names the term and the step."""
 
 

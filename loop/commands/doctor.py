@@ -140,6 +140,7 @@ def _weights(name: str, file: str | None) -> list[Check]:
 
     licence = "unknown"
     if timm.is_model(name):
-        licence = timm.get_pretrained_cfg(name).to_dict().get("license") or "unknown"
+        known = timm.get_pretrained_cfg(name)
+        licence = (known and known.to_dict().get("license")) or "unknown"
     state = "problem" if "nc" in licence.lower() else "note"
     return [("weights", state, f"{file}: timm gives the licence of {name}'s weights as '{licence}'; yours may differ")]

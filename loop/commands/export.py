@@ -28,7 +28,9 @@ def main(args: argparse.Namespace) -> int:
     shutil.rmtree(partial, ignore_errors=True)
     _copy(matter, partial / "matter", ["matter.safetensors", "matter.json"])
     for domain, folder in generators(args.run).items():
-        _copy(folder, partial / "generators" / domain, [*(f.name for f in folder.glob("*.safetensors")), "generator.json"])
+        _copy(
+            folder, partial / "generators" / domain, [*(f.name for f in folder.glob("*.safetensors")), "generator.json"]
+        )
     (partial / "README.md").write_text(_card(args.run))
     if args.out.exists():
         args.out.rmdir()
@@ -51,12 +53,15 @@ def _card(run: Path) -> str:
     prepared = json.loads((run / "rounds/00/prepare/stage.json").read_text())["metrics"]
     weights = config.matter.backbone.weights
     start = f"started from `{weights}`: its licence applies to these weights" if weights else "random start"
-    source = "drawn by code" if config.data.root is None else f"the user's folder `{config.data.root}`: its licences apply"
+    source = (
+        "drawn by code" if config.data.root is None else f"the user's folder `{config.data.root}`: its licences apply"
+    )
     return "\n".join(
         [
             "# StyleMatte co-training: matter and generators",
             "",
-            f"Matter of round {accepted_round(run)}: timm `{config.matter.backbone.name}` ({start}), FPN, guided filter.",
+            f"Matter of round {accepted_round(run)}: timm `{config.matter.backbone.name}` ({start}).",
+            "FPN to a quarter of the resolution, guided filter to all of it.",
             f"Input: RGB in [0, 1]; output: alpha in [0, 1]; trained at {config.data.size} x {config.data.size}.",
             "Generators: StyleGAN3-T, latent -> RGBA, colour premultiplied about grey in [-1, 1].",
             f"Pictures: {source}.",

@@ -21,7 +21,11 @@ def main(args: argparse.Namespace) -> int:
     page = build_report(args.run)
     if args.json:
         headers, rows = round_table(args.run)
-        print(json.dumps({"report": str(page), "rounds": [dict(zip(headers, row, strict=True)) for row in rows]}, indent=2))
+        print(
+            json.dumps(
+                {"report": str(page), "rounds": [dict(zip(headers, row, strict=True)) for row in rows]}, indent=2
+            )
+        )
         return 0
     print_round_table(args.run)
     print(f"report: {page}")

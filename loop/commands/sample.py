@@ -16,7 +16,9 @@ class SampleError(ValueError):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", type=Path, nargs="?", help="a run, an export, or a generator folder (default: newest run)")
+    parser.add_argument(
+        "run", type=Path, nargs="?", help="a run, an export, or a generator folder (default: newest run)"
+    )
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder for the PNG files and sheet.png")
     parser.add_argument("--domain", help="which generator (default: all)")
     parser.add_argument("--seeds", default="1-16", help="for example 1-16 or 3,5,8 (default 1-16)")

@@ -34,8 +34,8 @@ def main(args: argparse.Namespace) -> int:
         predicted, true = read_alpha(pred)[0].numpy(), read_alpha(truth)[0].numpy()
         if predicted.shape != true.shape:
             raise ScoreError(
-                f"{pred.name}: is {predicted.shape[1]}x{predicted.shape[0]}, its truth {true.shape[1]}x{true.shape[0]}; "
-                "resize the prediction to the truth's size (never the truth)"
+                f"{pred.name}: {predicted.shape[1]} x {predicted.shape[0]} pixels, its truth {true.shape[1]} x "
+                f"{true.shape[0]}; resize the prediction to the truth's size (never the truth)"
             )
         rows[pred.stem] = {key: float(value) for key, value in score_pair(predicted, true).items()}
     mean = {key: sum(row[key] for row in rows.values()) / len(rows) for key in MEASURES}

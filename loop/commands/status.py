@@ -54,4 +54,8 @@ def _told(record: dict) -> dict[str, str]:
             return {"told": str(metrics[key])}
     flat = {key: value for key, value in metrics.items() if isinstance(value, (int, float, str))}
     sad = {name: value["SAD"] for name, value in metrics.items() if isinstance(value, dict) and "SAD" in value}
-    return {"told": ", ".join(f"{key} {value}" for key, value in {**flat, **{f"SAD {k}": v for k, v in sad.items()}}.items())}
+    return {
+        "told": ", ".join(
+            f"{key} {value}" for key, value in {**flat, **{f"SAD {k}": v for k, v in sad.items()}}.items()
+        )
+    }

@@ -41,9 +41,7 @@ def run(ctx: Context) -> Metrics:
     return {"accepted": verdict["accepted"], "accepted_round": verdict["accepted_round"], "reason": verdict["reason"]}
 
 
-def _compare(
-    ctx: Context, scores: list[Row], best: list[Row], first: list[Row], accepted_round: int
-) -> dict[str, Any]:
+def _compare(ctx: Context, scores: list[Row], best: list[Row], first: list[Row], accepted_round: int) -> dict[str, Any]:
     config = ctx.config
     intervals: dict[str, dict[str, Interval]] = {"vs_best": {}, "vs_first": {}}
     for domain in config["domains"]:

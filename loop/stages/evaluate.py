@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from loop.heartbeat import beat
 from loop.stage import Context, Metrics
+from loop.stages.breath import breathe
 from loop.stages.pools import LABELLED, Row, data_rows, on_checkerboard, write_index, write_sheet
 from stylematte.imagefile import read_alpha, read_rgb, write_alpha
 from stylematte.metrics import score_pair
@@ -36,7 +36,7 @@ def run(ctx: Context) -> Metrics:
         held_out = data_rows(data, "heldout", domain)
         constant = _best_constant(data, held_out)
         for place, row in enumerate(held_out):
-            beat(ctx.scratch)
+            breathe(ctx)
             image, truth = read_rgb(data / row["image"]), read_alpha(data / row["alpha"])
             alpha = predict(network, image)
             rows.append(_score(ctx, row, alpha, truth, constant))

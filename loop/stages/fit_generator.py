@@ -63,7 +63,7 @@ def _fall_back(ctx: Context, reason: str) -> Metrics:
     previous = ctx.inputs.get("previous")
     if ctx.is_first_rank:
         (ctx.out / "stopped.json").write_text(json.dumps({"reason": reason}))
-        for file in sorted(previous.glob("*.safetensors")) + [previous / WEIGHTS] if previous else []:
+        for file in [*sorted(previous.glob("*.safetensors")), previous / WEIGHTS] if previous else []:
             if file.is_file():
                 shutil.copyfile(file, ctx.out / file.name)
     return {"diverged": reason}

@@ -44,5 +44,7 @@ def run(ctx: Context) -> Metrics:
             (ctx.out / "stopped.json").write_text(json.dumps({"reason": str(error)}))
         return {"diverged": str(error)}
     if ctx.is_first_rank:
-        save_matter(ctx.out, module.ema, meta={"round": config["round"], "steps": options["steps"], "size": config["size"]})
+        save_matter(
+            ctx.out, module.ema, meta={"round": config["round"], "steps": options["steps"], "size": config["size"]}
+        )
     return {"steps": options["steps"], "sources": {source.name: len(source.rows) for source in sources}}

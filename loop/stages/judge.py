@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from loop.heartbeat import beat
 from loop.stage import Context, Metrics
+from loop.stages.breath import breathe
 from loop.stages.pools import kept_files, on_checkerboard, write_cutout_sheet, write_sheet
 from stylematte.imagefile import read_rgba
 from stylematte.networks.stylematte import StyleMatte
@@ -38,7 +38,7 @@ def run(ctx: Context) -> Metrics:
     seeds = list(range(1, count + 1))  # the same latents every round: the sheet shows one family growing up
     fake = []
     for start in range(0, count, BATCH):
-        beat(ctx.scratch)
+        breathe(ctx)
         part = seeds[start : start + BATCH]
         fake.append(sample(G, part, [1.0] * len(part), BATCH))
     pictures = torch.cat(fake)
@@ -60,7 +60,7 @@ def run(ctx: Context) -> Metrics:
 def _features(ctx: Context, network: StyleMatte, pictures: Tensor) -> np.ndarray:
     rows = []
     for part in pictures.split(BATCH):
-        beat(ctx.scratch)
+        breathe(ctx)
         colour, alpha = split_rgba(part)
         maps = network.encode(composite(colour, alpha, torch.full_like(colour, 0.5)))
         pooled = [level.mean((2, 3)) for level in maps]
@@ -69,8 +69,13 @@ def _features(ctx: Context, network: StyleMatte, pictures: Tensor) -> np.ndarray
 
 
 def _project(real: np.ndarray, generated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Standardise on the real set, then one fixed orthonormal projection to a few dimensions."""
-    mean, scale = real.mean(0), real.std(0) + 1e-3 * real.std()
+    """Standardise on the real set, then one fixed orthonormal projection to a few dimensions.
+
+    A feature that hardly varies in the real set (the alpha of a corner) is scaled by a tenth of the median deviation,
+    not by its own: otherwise it alone would be the distance.
+    """
+    deviation = real.std(0)
+    mean, scale = real.mean(0), np.maximum(deviation, 0.1 * np.median(deviation) + 1e-12)
     basis = torch.randn(real.shape[1], PROJECTED, generator=generator_at("judge"), dtype=torch.float64)
     q = np.linalg.qr(basis.numpy())[0]
     return (real - mean) / scale @ q, (generated - mean) / scale @ q

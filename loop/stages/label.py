@@ -12,8 +12,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from loop.heartbeat import beat
 from loop.stage import Context, Metrics
+from loop.stages.breath import breathe
 from loop.stages.pools import LABELLED, Row, data_rows, kept_files, read_cutout, write_cutout_sheet, write_index
 from stylematte.imagefile import read_alpha, read_rgb, write_rgba
 from stylematte.networks.stylematte import StyleMatte
@@ -35,7 +35,7 @@ def run(ctx: Context) -> Metrics:
     photos = data_rows(data, "train", domain, ("none", "mask"))
     network = load_matter(ctx.inputs["matter"])
     for start in range(0, len(photos), BATCH):
-        beat(ctx.scratch)
+        breathe(ctx)
         rows += _label(ctx, network, photos[start : start + BATCH])
     write_index(ctx.out, rows)
     write_cutout_sheet(ctx.out / "sheet.png", [ctx.out / r["rgba"] for r in rows if r["kept"] and r["kind"] == "none"])

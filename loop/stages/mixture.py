@@ -29,9 +29,7 @@ def matter_sources(ctx: Context) -> list[Source]:
     return sources
 
 
-def _real(
-    data: Path, domains: list[str], extra: list[str], mask_share: float
-) -> list[tuple[str, list[Row], float]]:
+def _real(data: Path, domains: list[str], extra: list[str], mask_share: float) -> list[tuple[str, list[Row], float]]:
     found = []
     for domain in domains:
         labelled, masks = (_absolute(data, data_rows(data, "train", domain, kinds)) for kinds in (LABELLED, ["mask"]))

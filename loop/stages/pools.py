@@ -30,9 +30,7 @@ def write_index(folder: Path, rows: Iterable[Row], name: str = "index.jsonl") ->
     (folder / name).write_text("".join(json.dumps(row, sort_keys=True) + "\n" for row in rows))
 
 
-def data_rows(
-    data: Path, split: str, domain: str | None = None, kinds: Sequence[str] = LABELLED
-) -> list[Row]:
+def data_rows(data: Path, split: str, domain: str | None = None, kinds: Sequence[str] = LABELLED) -> list[Row]:
     """Rows of prepared data with this split, kind and (if given) domain."""
     return [
         row
@@ -57,7 +55,8 @@ def kept_files(pool: Path) -> list[Path]:
 def on_checkerboard(rgba: Tensor) -> Tensor:
     """(4, H, W) straight RGBA -> (3, H, W) picture for people."""
     colour, alpha = split_rgba(rgba)
-    return composite(colour, alpha, checkerboard(*rgba.shape[-2:], cell=max(rgba.shape[-1] // 8, 1)))
+    height, width = rgba.shape[-2:]
+    return composite(colour, alpha, checkerboard(height, width, max(width // 8, 1)))
 
 
 def write_sheet(path: Path, pictures: Sequence[Tensor], columns: int) -> None:

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from loop.heartbeat import beat
 from loop.stage import Context, Metrics
+from loop.stages.breath import breathe
 from loop.stages.pools import Row, background_files, read_index, write_index, write_sheet
 from stylematte.imagefile import read_rgb, read_rgba
 from stylematte.networks.stylematte import StyleMatte
@@ -37,7 +37,7 @@ def run(ctx: Context) -> Metrics:
     backgrounds = [read_rgb(file) for file in background_files(ctx.inputs["data"])]
     kept_thumbnails: list[Tensor] = []
     for start in range(0, len(rows), BATCH):
-        beat(ctx.scratch)
+        breathe(ctx)
         part = rows[start : start + BATCH]
         pictures = torch.stack([read_rgba(pool / row["rgba"]) for row in part])
         gaps = disagreement(network, pictures, _backgrounds_for(part, backgrounds, config["backgrounds"]))

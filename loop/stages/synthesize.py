@@ -6,10 +6,11 @@ at psi 0 every w is equal. Out: rgba/*.png (straight), index.jsonl {id, rgba, ke
 
 from __future__ import annotations
 
-from loop.heartbeat import beat
 from loop.stage import Context, Metrics
+from loop.stages.breath import breathe
 from loop.stages.pools import Row, write_index
 from stylematte.imagefile import write_rgba
+from stylemattegan.networks.generator import Generator
 from stylemattegan.networks.weights import load_generator
 from stylemattegan.sample import psi_for_seed, sample
 
@@ -25,13 +26,13 @@ def run(ctx: Context) -> Metrics:
         first = ctx.seed % SEED_SPAN * config["count"]  # every round and domain has seeds of its own
         seeds = list(range(first, first + config["count"]))
         for start in range(0, len(seeds), config["batch"]):
-            beat(ctx.scratch)
+            breathe(ctx)
             rows += _batch(ctx, G, seeds[start : start + config["batch"]])
     write_index(ctx.out, rows)
     return {"count": len(rows)}
 
 
-def _batch(ctx: Context, G: object, seeds: list[int]) -> list[Row]:
+def _batch(ctx: Context, G: Generator, seeds: list[int]) -> list[Row]:
     low, high = ctx.config["psi"]
     psis = [psi_for_seed(seed, (low, high)) for seed in seeds]
     rows = []

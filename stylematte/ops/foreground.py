@@ -8,6 +8,9 @@ write the cache every process compiles anew: set NUMBA_CACHE_DIR.
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -23,9 +26,7 @@ def estimate_foreground(image: Tensor, alpha: Tensor) -> Tensor:
         raise ValueError(
             f"expected image (3, H, W) and alpha (1, H, W), got {tuple(image.shape)} and {tuple(alpha.shape)}"
         )
-    import numba
-    from pymatting.foreground.estimate_foreground_ml import estimate_foreground_ml
-
+    numba, estimate_foreground_ml = _pymatting()
     rows = np.ascontiguousarray(image.detach().cpu().permute(1, 2, 0).double().numpy())
     matte = np.ascontiguousarray(alpha.detach().cpu()[0].double().numpy())
     threads = numba.get_num_threads()
@@ -35,3 +36,16 @@ def estimate_foreground(image: Tensor, alpha: Tensor) -> Tensor:
     finally:
         numba.set_num_threads(threads)
     return torch.from_numpy(foreground).permute(2, 0, 1).float().clamp(0, 1).contiguous().to(image.device)
+
+
+@cache
+def _pymatting() -> tuple[Any, Any]:
+    """numba and the method. Loading them sets the number of threads of the whole process; torch's must stay, because
+    sums over another number of threads differ in their last bits, and a resumed run would no longer equal itself."""
+    threads = torch.get_num_threads()
+    import numba
+    from pymatting.foreground.estimate_foreground_ml import estimate_foreground_ml
+
+    numba.set_num_threads(numba.get_num_threads())  # starts its thread pool now
+    torch.set_num_threads(threads)
+    return numba, estimate_foreground_ml

@@ -17,7 +17,7 @@ DESCRIPTION = "generator.json"
 Network = TypeVar("Network", bound=nn.Module)
 
 
-class BadWeights(ValueError):  # noqa: N818 (a name of the domain, as BadPicture)
+class BadWeights(ValueError):
     """A folder that does not hold what it should; the message is one line."""
 
 

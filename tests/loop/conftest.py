@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from loop.configfile import load_config
 from loop.commands.run import run
+from loop.configfile import load_config
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "configs" / "tiny.yaml"

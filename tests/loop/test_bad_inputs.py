@@ -15,6 +15,7 @@ TABLE = [
     (["run", QUICKSTART, "run.roundz=3"], 2, "Did you mean: 'rounds'?"),
     (["run", QUICKSTART, "matter.first.batch=x"], 2, "matter.first.batch=x: Value 'x' of type 'str' could not be"),
     (["run", QUICKSTART, "data.root=/none"], 2, "data.root=/none: no such folder"),
+    (["run", str(ROOT / "configs/real-small.yaml")], 2, "add data.root=... to the command"),
     (["plan", QUICKSTART, "data.size=100"], 2, "the generator needs a power of two"),
     (["run", "TMP/nomanifest.yaml"], 3, "manifest.csv"),
     (["run", "TMP/noroom.yaml"], 1, "timm 1"),

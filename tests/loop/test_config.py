@@ -29,7 +29,7 @@ BAD_OVERRIDES = [
     ),
     (
         "data.domains.cats=cat",
-        "data.domains.cats=cat: only 'portrait' and 'animal' can be drawn; set data.root for others",
+        "data.domains.cats=cat: only 'portrait' and 'animal' can be drawn; else set data.root",
     ),
     ("accept.must_improve=[birds]", "accept.must_improve: 'birds' is not one of data.domains (portraits, animals)"),
     ("matter.first.real_weight=0.3", "matter.first.real_weight=0.3: expected a number from 0.5 to 1"),
@@ -49,6 +49,13 @@ def test_each_bad_override_is_one_line(override: str, line: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(QUICKSTART, [override])
     assert str(caught.value) == line
+
+
+def test_what_a_file_leaves_to_the_user_is_asked_for() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(QUICKSTART.with_name("real-small.yaml"))
+    assert str(caught.value).endswith("real-small.yaml leaves it to you; add data.root=... to the command")
+    assert str(caught.value).startswith("data.root: ")
 
 
 def test_all_problems_are_told_at_once() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEAVY = "torch lightning timm albumentations numpy cv2 wandb stylematte stylemattegan".split()
+HEAVY = ["torch", "lightning", "timm", "albumentations", "numpy", "cv2", "wandb", "stylematte", "stylemattegan"]
 
 
 @pytest.mark.parametrize("words", [["--help"], ["plan", "configs/quickstart.yaml"], ["run", "--help"]])
