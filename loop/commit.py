@@ -96,11 +96,11 @@ class Places:
             shutil.rmtree(self.discarded)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, sort_keys: bool = True) -> None:
     """Replace `path` at once; a reader sees the old text or the new one."""
     partial = path.with_name(f".{path.name}.partial")
     with open(partial, "w", encoding="utf-8") as file:
-        json.dump(value, file, indent=2, sort_keys=True, allow_nan=False)
+        json.dump(value, file, indent=2, sort_keys=sort_keys, allow_nan=False)
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())

@@ -49,7 +49,7 @@ def write_spec(path: Path, ctx: Context, stage: str) -> None:
         "step_id": ctx.step_id,
         "runtime": plain(ctx.runtime),
     }
-    write_json(path, spec)
+    write_json(path, spec, sort_keys=False)  # the order of domains and sources is part of what is computed
 
 
 def describe(error: BaseException) -> dict[str, Any]:
