@@ -81,6 +81,13 @@ def _matter_fit(name: str, fit: MatterFitConfig) -> Iterator[str]:
         yield f"{name}.losses: every weight is 0; at least one must be positive"
 
 
+def _places(name: str, fit: MatterFitConfig, config: Config, generated: bool) -> Iterator[str]:
+    """Every source has a place in every batch: labelled, mask and generated pictures of each domain, extra subjects."""
+    sources = len(config.data.domains) * (1 + (fit.mask_share > 0) + generated) + len(config.data.extra_subjects)
+    if fit.batch < sources:
+        yield f"{name}.batch={fit.batch}: expected {sources} or more, a place for each source of pictures"
+
+
 def _fits(config: Config) -> Iterator[str]:
     devices = config.launch.devices
     yield from _fit("matter.first", config.matter.first, devices)
@@ -88,6 +95,8 @@ def _fits(config: Config) -> Iterator[str]:
     yield from _fit("generator.fit", config.generator.fit, devices)
     yield from _matter_fit("matter.first", config.matter.first)
     yield from _matter_fit("matter.later", config.matter.later)
+    yield from _places("matter.first", config.matter.first, config, generated=False)
+    yield from _places("matter.later", config.matter.later, config, generated=config.matter.later.real_weight < 1)
     yield from _at_least("matter.channels", config.matter.channels, 8)
     yield from _at_least("matter.filter_radius", config.matter.filter_radius, 1)
     yield from _within("matter.filter_eps", config.matter.filter_eps, 1e-12, 1)

@@ -38,6 +38,10 @@ BAD_OVERRIDES = [
         "generator.fit.batch=6: expected a multiple of 4 (the discriminator compares groups of 4 on each device)",
     ),
     (
+        "matter.later.batch=2",
+        "matter.later.batch=2: expected 4 or more, a place for each source of pictures",
+    ),
+    (
         "matter.backbone.weights=none.pth",
         "matter.backbone.weights=none.pth: no such file; download it yourself or set null for random weights",
     ),

@@ -62,9 +62,7 @@ def test_the_matter_is_the_same(one_process_run: Path, two_process_run: Path) ->
 
 @pytest.mark.parametrize("name", ["G", "D", "G_ema"])
 def test_the_generator_is_the_same(one_process_run: Path, two_process_run: Path, name: str) -> None:
-    one, two = (
-        load_file(folder / f"{name}.safetensors") for folder in pair(one_process_run, two_process_run, FITS[1])
-    )
+    one, two = (load_file(folder / f"{name}.safetensors") for folder in pair(one_process_run, two_process_run, FITS[1]))
     assert one.keys() == two.keys()
     for key, value in one.items():
         assert torch.allclose(two[key], value, atol=2e-4 * float(value.abs().max().clamp_min(1e-2))), key
