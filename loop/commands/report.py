@@ -7,11 +7,13 @@ import json
 from pathlib import Path
 
 from loop.report import build_report, print_round_table, round_table
+from loop.report_strip import build_strip
 from loop.runfolder import NoSuchArtefact, is_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="a run folder")
+    parser.add_argument("--strip", type=Path, metavar="FILE.png", help="also write one picture that tells the run")
     parser.add_argument("--json", action="store_true", help="the table of rounds, machine-readable")
 
 
@@ -19,6 +21,8 @@ def main(args: argparse.Namespace) -> int:
     if not is_run(args.run):
         raise NoSuchArtefact(f"{args.run}: not a run folder (no config.yaml and rounds/ in it)")
     page = build_report(args.run)
+    if args.strip:
+        build_strip(args.run, args.strip)
     if args.json:
         headers, rows = round_table(args.run)
         print(

@@ -49,6 +49,12 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
+def _alphas(folder: Path) -> dict[str, Path]:
+    """Photo name -> alpha file: as `stylematte matte` names them (NAME_alpha.png), or simply NAME.png."""
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in PICTURES)
+    return {file.stem.removesuffix("_alpha"): file for file in files if not file.stem.endswith("_cutout")}
+
+
 def _pairs(pred: Path, truth: Path) -> list[tuple[Path, Path]]:
     for path in (pred, truth):
         if not path.exists():
@@ -57,10 +63,9 @@ def _pairs(pred: Path, truth: Path) -> list[tuple[Path, Path]]:
         return [(pred, truth)]
     if pred.is_file() or truth.is_file():
         raise ScoreError("PRED and TRUTH must both be files or both be folders")
-    truths = {file.stem: file for file in truth.iterdir() if file.suffix.lower() in PICTURES}
-    predictions = sorted(file for file in pred.iterdir() if file.suffix.lower() in PICTURES)
-    pairs = [(file, truths[file.stem]) for file in predictions if file.stem in truths]
-    missing = [file.name for file in predictions if file.stem not in truths]
+    truths, predictions = _alphas(truth), _alphas(pred)
+    pairs = [(file, truths[name]) for name, file in predictions.items() if name in truths]
+    missing = [file.name for name, file in predictions.items() if name not in truths]
     if missing or not pairs:
         named = ", ".join(missing[:3]) or f"no pictures in {pred}"
         raise ScoreError(f"no truth for {len(missing)} of {len(predictions)} predictions ({named}) in {truth}")

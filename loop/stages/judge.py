@@ -27,12 +27,13 @@ from stylemattegan.sample import sample
 
 BATCH = 32
 PROJECTED = 32
+UNKNOWN: Metrics = {"frechet": None, "kid": None, "n": 0}
 
 
 def run(ctx: Context) -> Metrics:
     files = kept_files(ctx.inputs["labels"])
-    if not (ctx.inputs["generator"] / "generator.json").is_file() or len(files) < PROJECTED:
-        return {"frechet": None, "kid": None, "n": 0}
+    if not (ctx.inputs["generator"] / "generator.json").is_file():
+        return UNKNOWN
     G = load_generator(ctx.inputs["generator"])
     count = ctx.config["images"]
     seeds = list(range(1, count + 1))  # the same latents every round: the sheet shows one family growing up
@@ -44,6 +45,8 @@ def run(ctx: Context) -> Metrics:
     pictures = torch.cat(fake)
     write_sheet(ctx.out / "sheet.png", [on_checkerboard(picture) for picture in pictures[:16]], 8)
     write_cutout_sheet(ctx.out / "real.png", files)
+    if len(files) < 2 * PROJECTED:
+        return UNKNOWN  # a covariance of so few would say nothing
     network = load_matter(ctx.inputs["features"])
     real = _features(ctx, network, torch.stack([read_rgba(file) for file in files]))
     generated = _features(ctx, network, pictures)
