@@ -114,7 +114,15 @@ def _generator(config: Config) -> Iterator[str]:
             f"generator.network.num_layers={network.num_layers}: expected more than "
             f"num_critical={network.num_critical}, which is 1 or more"
         )
-    yield from _at_least("generator.network.margin_size", network.margin_size, 0)
+    yield from _at_least("generator.network.margin_size", network.margin_size, 1)
+    for key in ("channel_base", "d_channel_base"):
+        if getattr(network, key) < config.data.size:
+            yield (
+                f"generator.network.{key}={getattr(network, key)}: expected data.size={config.data.size} or more, "
+                "else the finest layers have no channels"
+            )
+    yield from _at_least("generator.network.magnitude_ema_nimg", network.magnitude_ema_nimg, 1)
+    yield from _within("generator.network.w_avg_beta", network.w_avg_beta, 0, 1)
     yield from _generator_fit(fit, config.launch.devices)
     yield from _at_least("generator.judge_images", config.generator.judge_images, 16)
 
@@ -124,6 +132,10 @@ def _generator_fit(fit: GeneratorFitConfig, devices: int) -> Iterator[str]:
     yield from _within("generator.fit.dlr", fit.dlr, 1e-9, 1)
     yield from _at_least("generator.fit.r1_gamma", fit.r1_gamma, 0)
     yield from _at_least("generator.fit.r1_every", fit.r1_every, 1)
+    yield from _at_least("generator.fit.ada_kimg", fit.ada_kimg, 1e-3)
+    yield from _at_least("generator.fit.ema_kimg", fit.ema_kimg, 0)
+    yield from _at_least("generator.fit.ema_rampup", fit.ema_rampup, 0)
+    yield from _within("generator.fit.ada_target", fit.ada_target, -1, 1)
     yield from _within("generator.fit.augment_p", fit.augment_p, 0, 1)
     yield from _within("generator.fit.augment_max", fit.augment_max, 0, 1)
     yield from _within("generator.fit.pseudo_share", fit.pseudo_share, 0, 1)

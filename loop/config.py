@@ -229,6 +229,7 @@ class LaunchConfig:
     accelerator: str = "auto"
     """auto, cpu or gpu."""
     precision: str = "32-true"
+    """Of the matter's fits: 32-true or bf16-mixed. Generators are always fitted in 32-true."""
     heartbeat_timeout: float = 900.0
     """Seconds without a sign of life after which a fit is stopped and tried again."""
     stop_grace: float = 120.0

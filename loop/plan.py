@@ -68,7 +68,8 @@ def _domain_steps(config: Config, tree: dict[str, Any], round_: int, domain: str
             round_,
             domain,
             {**training, **previous},
-            {"network": generator["network"], "fit": generator["fit"], "precision": config.launch.precision},
+            # R1's second derivative, the filters and the running means want float32.
+            {"network": generator["network"], "fit": generator["fit"], "precision": "32-true"},
         ),
         _step(
             config,

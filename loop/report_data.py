@@ -50,7 +50,6 @@ class Run:
     rounds: list[Round]
     counts: Json
     left_out: list[Json]
-    heldout: dict[str, Json]
     curves: dict[str, dict[int, dict[str, list[tuple[float, float]]]]]
 
     @property
@@ -91,7 +90,6 @@ def read_run(folder: Path) -> Run:
         rounds=rounds,
         counts=_metrics(prepared).get("counts") or {},
         left_out=read_rows(prepared / "left_out.jsonl"),
-        heldout={str(r.get("id")): r for r in read_rows(prepared / "index.jsonl") if r.get("split") == "heldout"},
         curves=_curves(rounds),
     )
 

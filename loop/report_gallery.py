@@ -10,6 +10,7 @@ from loop.report_page import num, section
 from loop.report_pictures import sheet, tile
 
 WORST = 8
+SHOWN = ("photo", "truth", "prediction")
 
 
 def generated_section(run: Run) -> str:
@@ -76,19 +77,14 @@ def _worst(run: Run, round_: Round) -> str:
     parts = []
     for domain in run.domains:
         here = sorted((r for r in rows if r.get("domain") == domain), key=lambda r: -float(r["SAD"]))[:WORST]
-        cards = "".join(_card(run, round_, row) for row in here)
+        cards = "".join(_card(round_, row) for row in here)
         parts.append(f'<h3>{escape(domain)}</h3><div class="cards">{cards}</div>' if cards else "")
     return "".join(parts)
 
 
-def _card(run: Run, round_: Round, row: Json) -> str:
-    source = run.heldout.get(str(row.get("id")), {})
-    prepared = run.folder / "rounds" / "00" / "prepare"
-    pictures = (
-        tile(prepared / source["image"] if source.get("image") else None, "photo"),
-        tile(prepared / source["alpha"] if source.get("alpha") else None, "truth"),
-        tile(round_.folder / "evaluate" / row["prediction"] if row.get("prediction") else None, "prediction"),
-    )
+def _card(round_: Round, row: Json) -> str:
+    evaluated = round_.folder / "evaluate"
+    pictures = [tile(evaluated / row[kind] if row.get(kind) else None, kind) for kind in SHOWN]
     text = f"<b>SAD {num(row['SAD'])}</b> · all-zero {num(row.get('zero_SAD'))}"
     return (
         f'<div class="card"><div class="three">{"".join(pictures)}</div>{text}'

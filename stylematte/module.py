@@ -2,7 +2,7 @@
 
 Everything random or scheduled is a function of (seed, step), so a fit resumed at a checkpoint equals the unbroken one
 bit for bit; and every sum is over the global batch, so several processes equal one (BatchNorm backbones excepted:
-they normalise by their own slice).
+they normalise by their own slice; and drop-path, which each rank draws for itself).
 """
 
 from __future__ import annotations

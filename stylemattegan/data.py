@@ -114,7 +114,7 @@ class CutoutData(pl.LightningDataModule):
         shares = [len(source) for source in files] if shares is None else shares
         shares = [share if source else 0.0 for share, source in zip(shares, files, strict=True)]
         self.places = shares_to_places(shares, batch)
-        self.dataset = Cutouts(files, resolution, mirror, cache_bytes)
+        self.dataset = Cutouts(files, resolution, mirror, cache_bytes // max(1, workers))
         self.steps_per_epoch, self.seed, self.workers = steps_per_epoch, seed, workers
 
     def train_dataloader(self) -> DataLoader[Tensor]:

@@ -51,12 +51,15 @@ class AdaController:
         self._sum = sign if self._sum is None else self._sum.to(sign.device) + sign
         self._count += 1
 
-    def update(self, batch: int, step: int) -> None:
-        """Move p at the end of an interval of steps. batch: the global one. Every rank calls it at every step."""
+    def update(self, batch: int, step: int, move: bool = True) -> None:
+        """Move p at the end of an interval of steps, unless it is to stay; `sign` is kept up to date either way.
+
+        batch: the global one. Every rank calls it at every step.
+        """
         if (step + 1) % self.interval or self._sum is None:
             return
         self.sign = float(ranks.mean_over_ranks(self._sum)) / self._count
-        direction = (self.sign > self.target) - (self.sign < self.target)
+        direction = ((self.sign > self.target) - (self.sign < self.target)) if move else 0
         self.p += direction * batch * self.interval / (self.kimg * 1000)
         self.p = min(max(self.p, 0.0), self.highest)
         self._sum, self._count = None, 0

@@ -24,6 +24,7 @@ from stylemattegan.networks.discriminator import Discriminator
 from stylemattegan.networks.generator import Generator
 from stylemattegan.ops.allocator import keep_big_blocks
 
+DECAYS = ("magnitude_ema_beta", "w_avg_beta")
 CHECK_EVERY = 4
 """Steps between looks at the loss terms on a GPU, where each look waits for the device."""
 
@@ -44,22 +45,30 @@ def build(network: dict[str, Any], resolution: int, batch: int, seed: int) -> tu
         return generator, Discriminator(img_resolution=resolution, img_channels=4, **d_kwargs)
 
 
-def load_former(folder: str, generator: Generator) -> tuple[Generator, Discriminator, Generator]:
-    """G, D, G_ema of a former fit. Raises ValueError if it was built otherwise than `generator`."""
+def load_former(
+    folder: str, generator: Generator, discriminator: Discriminator
+) -> tuple[Generator, Discriminator, Generator, dict[str, Any]]:
+    """G, D, G_ema and meta of a former fit, with the present decays of their running means.
+
+    Raises ValueError if they were built otherwise than `generator` and `discriminator`.
+    """
     from stylemattegan.networks.weights import load_all
 
-    g, d, g_ema, _ = load_all(Path(folder))
-    for key, value in generator.config.items():
-        if key not in ("magnitude_ema_beta", "w_avg_beta") and g.config.get(key, value) != value:
-            raise ValueError(
-                f"{folder}: generator was built with {key}={g.config[key]}, the configuration says {value}: "
-                "use the former value or start without it"
-            )
+    g, d, g_ema, meta = load_all(Path(folder))
+    for name, old, new in (("generator", g, generator), ("discriminator", d, discriminator)):
+        for key, value in new.config.items():
+            if key not in DECAYS and old.config.get(key, value) != value:
+                raise ValueError(
+                    f"{folder}: {name} was built with {key}={old.config[key]}, the configuration says {value}: "
+                    "use the former value or start without it"
+                )
     for network in (g, g_ema):
-        for layer in network.modules():
-            if hasattr(layer, "magnitude_ema_beta"):
-                layer.magnitude_ema_beta = generator.config["magnitude_ema_beta"]
-    return g, d, g_ema
+        for decay in DECAYS:
+            network.config[decay] = generator.config[decay]
+            for layer in network.modules():
+                if hasattr(layer, decay):
+                    setattr(layer, decay, generator.config[decay])
+    return g, d, g_ema, meta
 
 
 class GeneratorModule(pl.LightningModule):
@@ -78,13 +87,15 @@ class GeneratorModule(pl.LightningModule):
         keep_big_blocks()
         self.fit, self.seed, self.batch = fit, seed, int(fit["batch"])
         self.G, self.D = build(network, resolution, self.batch, seed)
+        start_p = fit["augment_p"]
         if init_from is None:
             self.G_ema = copy.deepcopy(self.G)
         else:
-            self.G, self.D, self.G_ema = load_former(init_from, self.G)
+            self.G, self.D, self.G_ema, former = load_former(init_from, self.G, self.D)
+            start_p = max(start_p, former.get("augment_p", 0.0))
         self.G_ema.requires_grad_(False).eval()
         self.rampup = fit["ema_rampup"] if init_from is None else None
-        self.ada = AdaController(fit["augment_p"], fit["ada_target"], fit["ada_kimg"], fit["augment_max"])
+        self.ada = AdaController(start_p, fit["ada_target"], fit["ada_kimg"], fit["augment_max"])
         self.step, self.shown = 0, 0
         """Steps made, and real pictures shown (over all ranks). Lightning's global_step counts both optimizers."""
         self._unchecked: list[tuple[str, int, Tensor]] = []
@@ -162,8 +173,7 @@ class GeneratorModule(pl.LightningModule):
         if self.r1_every and self.step % self.r1_every == 0:
             terms["D/r1"] = self._r1_phase(d_adam, real)
         update_ema(self.G_ema, self.G, ema_beta(self.batch, self.shown, self.fit["ema_kimg"], self.rampup))
-        if self.fit["ada"]:
-            self.ada.update(self.batch, self.step)
+        self.ada.update(self.batch, self.step, move=self.fit["ada"])
         self._unchecked += [(name, self.step, value) for name, value in terms.items()]
         self.step += 1
         self.shown += self.batch

@@ -1,8 +1,8 @@
-"""A candidate matter on the held-out pictures, picture by picture.
+"""A candidate matter on the held-out pictures, picture by picture, without the padding that made them square.
 
 Headline numbers of a domain are those against kind `alpha`; a domain without such pictures is measured against
 `pseudo-alpha` and says so. Two floors stand beside them: the all-zero matte and the best constant one.
-Out: per_picture.jsonl, prediction/*.png, probes.png (the same pictures every round).
+Out: per_picture.jsonl, {photo,truth,prediction}/*.png, probes.png (the same pictures every round).
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from loop.stage import Context, Metrics
 from loop.stages.breath import breathe
-from loop.stages.pools import LABELLED, Row, data_rows, on_checkerboard, write_index, write_sheet
-from stylematte.imagefile import read_alpha, read_rgb, write_alpha
+from loop.stages.pools import LABELLED, Row, content, data_rows, on_checkerboard, write_index, write_sheet
+from stylematte.imagefile import read_alpha, read_rgb, write_alpha, write_rgb
 from stylematte.metrics import score_pair
 from stylematte.networks.weights import load_matter
 from stylematte.predict import predict
@@ -37,9 +38,9 @@ def run(ctx: Context) -> Metrics:
         constant = _best_constant(data, held_out)
         for place, row in enumerate(held_out):
             breathe(ctx)
-            image, truth = read_rgb(data / row["image"]), read_alpha(data / row["alpha"])
+            image, truth = content(read_rgb(data / row["image"]), row), content(read_alpha(data / row["alpha"]), row)
             alpha = predict(network, image)
-            rows.append(_score(ctx, row, alpha, truth, constant))
+            rows.append(_score(ctx, row, image, alpha, truth, constant))
             if place < PROBES:
                 probes += [image, on_checkerboard(torch.cat([image, alpha])), alpha.expand(3, -1, -1)]
     write_index(ctx.out, rows, "per_picture.jsonl")
@@ -47,23 +48,26 @@ def run(ctx: Context) -> Metrics:
     return _means(rows)
 
 
-def _score(ctx: Context, row: Row, alpha: torch.Tensor, truth: torch.Tensor, constant: float) -> Row:
-    name = f"prediction/{row['id'].replace('/', '-')}.png"
-    (ctx.out / "prediction").mkdir(exist_ok=True)
-    write_alpha(ctx.out / name, alpha)
+def _score(ctx: Context, row: Row, image: Tensor, alpha: Tensor, truth: Tensor, constant: float) -> Row:
+    names = {kind: f"{kind}/{row['id'].replace('/', '-')}.png" for kind in ("photo", "truth", "prediction")}
+    for name in names.values():
+        (ctx.out / name).parent.mkdir(exist_ok=True)
+    write_rgb(ctx.out / names["photo"], image)
+    write_alpha(ctx.out / names["truth"], truth)
+    write_alpha(ctx.out / names["prediction"], alpha)
     # Scored as it is saved, in 8 bit: Conn's thresholds are edge-sensitive on floats.
-    predicted, true = read_alpha(ctx.out / name)[0].numpy(), truth[0].numpy()
+    predicted, true = read_alpha(ctx.out / names["prediction"])[0].numpy(), truth[0].numpy()
     floors = {
         "zero_SAD": float(np.abs(true).sum() / 1000),
         "constant_SAD": float(np.abs(true - constant).sum() / 1000),
     }
     scores = {key: round(float(value), 8) for key, value in {**score_pair(predicted, true), **floors}.items()}
-    return {"id": row["id"], "domain": row["domain"], "kind": row["kind"], "prediction": name, **scores}
+    return {"id": row["id"], "domain": row["domain"], "kind": row["kind"], **names, **scores}
 
 
 def _best_constant(data: Path, held_out: list[Row]) -> float:
     """The one value that, given to every pixel, has the least SAD: the median of all true alphas."""
-    values = [read_alpha(data / row["alpha"]).numpy().ravel() for row in held_out]
+    values = [content(read_alpha(data / row["alpha"]), row).numpy().ravel() for row in held_out]
     return float(np.median(np.concatenate(values))) if values else 0.0
 
 

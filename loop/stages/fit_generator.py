@@ -54,7 +54,8 @@ def run(ctx: Context) -> Metrics:
         return _fall_back(ctx, str(error))
     if ctx.is_first_rank:
         kimg = options["steps"] * options["batch"] / 1000
-        save_generator(ctx.out, module.G, module.D, module.G_ema, meta={"round": config["round"], "kimg": kimg})
+        meta = {"round": config["round"], "kimg": kimg, "augment_p": module.ada.p}
+        save_generator(ctx.out, module.G, module.D, module.G_ema, meta=meta)
     return {"kimg": options["steps"] * options["batch"] / 1000, "real": len(real), "pseudo": len(pseudo)}
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.strategies import DDPStrategy
 
 from loop import signals
@@ -35,8 +35,11 @@ class ReducingStrategy(DDPStrategy):
         broadcast_module(self.model)
 
 
-class Ticks(Callback):
-    """At the end of every epoch (= tick of some steps): checkpoint to scratch, then stop if anyone was asked to."""
+class Ticks(Checkpoint):
+    """At the end of every epoch (= tick of some steps): checkpoint to scratch, then stop if anyone was asked to.
+
+    A Checkpoint, because Lightning calls those after the module's own hook: it refuses broken weights first.
+    """
 
     def __init__(self, scratch: Path) -> None:
         self.scratch = scratch
@@ -73,7 +76,7 @@ def fit(module: Any, data: Any, ctx: Context) -> None:
         precision=ctx.config["precision"],
         logger=stage_logger(ctx),
         callbacks=[ticks, FitProgress(ctx.step_id, config["steps"])],
-        enable_checkpointing=False,
+        enable_checkpointing=True,
         enable_progress_bar=False,
         enable_model_summary=False,
         log_every_n_steps=max(1, config["steps"] // 200),

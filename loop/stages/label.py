@@ -14,7 +14,16 @@ from torch import Tensor
 
 from loop.stage import Context, Metrics
 from loop.stages.breath import breathe
-from loop.stages.pools import LABELLED, Row, data_rows, kept_files, read_cutout, write_cutout_sheet, write_index
+from loop.stages.pools import (
+    LABELLED,
+    Row,
+    content,
+    data_rows,
+    kept_files,
+    read_cutout,
+    write_cutout_sheet,
+    write_index,
+)
 from stylematte.imagefile import read_alpha, read_rgb, write_rgba
 from stylematte.networks.stylematte import StyleMatte
 from stylematte.networks.weights import load_matter
@@ -23,6 +32,7 @@ from stylematte.predict import predict_with_confidence
 from stylemattegan.data import frame_cutout
 
 BATCH = 16
+SURE = 0.5
 
 
 def run(ctx: Context) -> Metrics:
@@ -57,9 +67,9 @@ def _label(ctx: Context, network: StyleMatte, photos: list[Row]) -> list[Row]:
     for row, image, alpha, confidence in zip(photos, images, alphas, confidences.tolist(), strict=True):
         if row["kind"] == "mask":
             confidence = min(confidence, _agreement(alpha, read_alpha(data / row["alpha"])))
-        entry = _entry(row, confidence, _refusal(ctx, alpha, confidence))
+        entry = _entry(row, confidence, _refusal(ctx, content(alpha, row), confidence))
         if entry["kept"]:
-            cutout = torch.cat([estimate_foreground(image, alpha), alpha])
+            cutout = content(torch.cat([estimate_foreground(image, alpha), alpha]), row)
             write_rgba(ctx.out / entry["rgba"], frame_cutout(cutout, size))
         rows.append(entry)
     return rows
@@ -72,6 +82,8 @@ def _agreement(alpha: Tensor, mask: Tensor) -> float:
 
 def _refusal(ctx: Context, alpha: Tensor, confidence: float) -> str | None:
     area = float(alpha.mean())
+    if float(alpha.max()) < SURE:
+        return f"nothing is surely foreground: alpha nowhere above {SURE}"
     if area < ctx.config["min_foreground"]:
         return f"foreground {area:.3f} below {ctx.config['min_foreground']}"
     if area > ctx.config["max_foreground"]:

@@ -44,8 +44,16 @@ def background_files(data: Path) -> list[Path]:
 
 
 def read_cutout(data: Path, row: Row) -> Tensor:
-    """The straight RGBA (4, H, W) of a labelled row: its foreground colours and its alpha."""
-    return torch.cat([read_rgb(data / row["foreground"]), read_alpha(data / row["alpha"])])
+    """The straight RGBA (4, h, w) of a labelled row without padding: its foreground colours and its alpha."""
+    return content(torch.cat([read_rgb(data / row["foreground"]), read_alpha(data / row["alpha"])]), row)
+
+
+def content(picture: Tensor, row: Row) -> Tensor:
+    """(C, H, W) -> the part of a prepared picture that is no padding, as the row's `box` says."""
+    if "box" not in row:
+        return picture
+    top, left, height, width = row["box"]
+    return picture[:, top : top + height, left : left + width].contiguous()
 
 
 def kept_files(pool: Path) -> list[Path]:

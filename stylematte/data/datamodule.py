@@ -144,7 +144,11 @@ class MatterData(LightningDataModule):
             _check(source)
         if not self.sources:
             raise DataError("no source has a share of the batch: there is nothing to train on")
-        self.places = shares_to_places([source.share for source in self.sources], batch)
+        shares = [source.share for source in self.sources]
+        self.places = shares_to_places(shares, batch)
+        # Places are whole numbers, shares are not: the samples' weights make up for the rounding.
+        exact = [share / sum(shares) * batch / places for share, places in zip(shares, self.places, strict=True)]
+        self.sources = [s._replace(weight=s.weight * by) for s, by in zip(self.sources, exact, strict=True)]
         self.backgrounds, self.size, self.new_background = list(backgrounds), size, new_background
         self.steps, self.workers, self.seed = steps_per_epoch, workers, seed
         self.cache_bytes = cache_bytes // max(1, workers)  # each loading process keeps its own

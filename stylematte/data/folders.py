@@ -78,16 +78,21 @@ def prepare(
     return {"pictures": len(records), "left_out": len(left_out), **dict(sorted(counts.items()))}
 
 
+def content_box(height: int, width: int, size: int) -> list[int]:
+    """[top, left, height, width] of a picture of this size inside its `square`: what is not padding."""
+    scale = size / max(height, width)
+    inside = [max(2, round(height * scale)), max(2, round(width * scale))]
+    return [(size - inside[0]) // 2, (size - inside[1]) // 2, *inside]
+
+
 def square(picture: Tensor, size: int) -> Tensor:
     """(C, H, W) -> (C, size, size): longest side scaled to `size`, the rest padded by reflection on both sides.
 
     Alpha is padded the same way, so that a reflected subject stays labelled.
     """
-    height, width = picture.shape[-2:]
-    scale = size / max(height, width)
-    picture = resize(picture, (max(2, round(height * scale)), max(2, round(width * scale))))
-    spare = [size - side for side in picture.shape[-2:]]
-    pads = [(0, 0), *((room // 2, room - room // 2) for room in spare)]
+    top, left, height, width = content_box(picture.shape[-2], picture.shape[-1], size)
+    picture = resize(picture, (height, width))
+    pads = [(0, 0), (top, size - height - top), (left, size - width - left)]
     return torch.from_numpy(np.pad(picture.numpy(), pads, mode="reflect"))  # np.pad reflects repeatedly if need be
 
 
@@ -127,6 +132,8 @@ def _convert(root: Path, out: Path, size: int, domain: str, row: ManifestRow, na
         raise BadPicture(row.file, f"{image.shape[2]} x {image.shape[1]} pixels, at least {MIN_SIDE} a side needed")
     record: Record = {"id": name, "domain": domain, "kind": row.kind, "split": "train"}
     record |= {"image": f"image/{name}.png", "alpha": None, "foreground": None, "source": row.file}
+    if domain != BACKGROUND:
+        record["box"] = content_box(image.shape[-2], image.shape[-1], size)
     if row.kind in LABELLED:
         alpha = square(_matching_alpha(root, row, image), size)
         image = square(image, size)

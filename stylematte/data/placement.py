@@ -7,6 +7,7 @@ import numpy as np
 
 SCALE = (0.6, 1.1)
 SHIFT = 0.15
+FAINT = 0.5 / 255
 ANGLE = 10.0
 """Degrees."""
 CROP = (0.6, 1.0)
@@ -19,16 +20,19 @@ def place_cutout(
     """Mirror, scale, turn and shift a cut-out in its frame; what comes into view around it is transparent.
 
     colour (S, S, 3), alpha (S, S). A subject that the frame cuts off (a portrait at the lower edge) stays cut off by
-    the frame: its flat edge never comes into view. Colour is continued beyond the frame by reflection, so that edges
-    blend with the subject's colour.
+    the frame: its flat edge never comes into view. Colour is moved premultiplied: a generated cut-out is grey where it
+    is transparent, and a moved edge must not take that grey in.
     """
     if mirror:
         colour, alpha = colour[:, ::-1], alpha[:, ::-1]
     matrix = placement(touched_sides(alpha), alpha.shape[0], rng)
     frame = alpha.shape[1], alpha.shape[0]
-    colour = cv2.warpAffine(np.ascontiguousarray(colour), matrix, frame, borderMode=cv2.BORDER_REFLECT_101)
-    alpha = cv2.warpAffine(np.ascontiguousarray(alpha), matrix, frame, borderMode=cv2.BORDER_CONSTANT)
-    return colour, alpha
+    weight = np.ascontiguousarray(alpha, dtype=np.float32)[..., None] / 255
+    seen = cv2.warpAffine(colour * weight, matrix, frame, borderMode=cv2.BORDER_CONSTANT)
+    weight = cv2.warpAffine(weight, matrix, frame, borderMode=cv2.BORDER_CONSTANT)[..., None]
+    hidden = cv2.warpAffine(np.ascontiguousarray(colour), matrix, frame, borderMode=cv2.BORDER_REFLECT_101)
+    straight = np.where(weight > FAINT, seen / np.maximum(weight, FAINT), hidden)
+    return straight.round().clip(0, 255).astype(np.uint8), (weight[..., 0] * 255).round().astype(np.uint8)
 
 
 def touched_sides(alpha: np.ndarray) -> tuple[bool, bool, bool, bool]:

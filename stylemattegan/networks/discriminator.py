@@ -87,14 +87,14 @@ def minibatch_std(x: Tensor, group_size: int | None, num_channels: int = 1) -> T
     Groups are strided: sample n is in group n mod (N / G). If N processes of world w take rows rank::w of a global
     batch, their local groups are the groups of the global batch as long as w divides N / G.
     """
-    n, c, h, w = x.shape
+    n, _, h, w = x.shape
     g = n if group_size is None else min(group_size, n)
     if n % g:
         raise ValueError(f"a batch of {n} does not divide into groups of {g}: use a batch that is a multiple of {g}")
-    y = x.float().reshape(g, n // g, num_channels, c // num_channels, h, w)
-    y = y - y.mean(0)
-    y = (y.square().mean(0) + 1e-8).sqrt().mean([2, 3, 4])
-    return torch.cat([x, y.to(x.dtype).reshape(-1, num_channels, 1, 1).repeat(g, 1, h, w)], dim=1)
+    members = x.float().unflatten(0, (g, n // g)).unflatten(2, (num_channels, -1))
+    spread = (members.var(0, correction=0) + 1e-8).sqrt().mean((2, 3, 4))  # (N / G, num_channels)
+    told = spread.to(x.dtype).tile(g, 1)[..., None, None]  # tile: sample n hears from group n mod (N / G)
+    return torch.cat([x, told.expand(-1, -1, h, w)], dim=1)
 
 
 class Epilogue(nn.Module):

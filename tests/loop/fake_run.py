@@ -140,8 +140,9 @@ def _evaluate(folder: Path, truths: list, error: float, rng: np.random.Generator
     scored, probes = [], []
     for row, alpha, photo in truths:
         wrong = np.clip(alpha + error * (matte(rng) - alpha) * rng.random(), 0, 1)
-        name = f"prediction/{row['id'].replace('/', '-')}.png"
-        save(folder / name, wrong)
+        names = {kind: f"{kind}/{row['id'].replace('/', '-')}.png" for kind in ("photo", "truth", "prediction")}
+        for name, shown in zip(names.values(), (photo, alpha, wrong), strict=True):
+            save(folder / name, shown)
         gap = np.abs(wrong - alpha)
         scores = {
             "SAD": gap.sum() / 1000,
@@ -151,7 +152,7 @@ def _evaluate(folder: Path, truths: list, error: float, rng: np.random.Generator
             "Conn": gap.max() / 9,
         }
         floors = {"zero_SAD": alpha.sum() / 1000, "constant_SAD": np.abs(alpha - np.median(alpha)).sum() / 1000}
-        scored.append({k: row[k] for k in ("id", "domain", "kind")} | scores | floors | {"prediction": name})
+        scored.append({k: row[k] for k in ("id", "domain", "kind")} | scores | floors | names)
         if len(probes) < 9:
             cutout = wrong[..., None] * photo + (1 - wrong[..., None]) * checkerboard()
             probes += [photo, cutout, wrong[..., None].repeat(3, 2)]

@@ -197,3 +197,25 @@ def test_plain_backgrounds_are_colours_and_slopes():
     flat = [len(np.unique(plain_background(16, np.random.default_rng(s)).reshape(-1, 3), axis=0)) for s in range(40)]
     assert flat.count(1) in range(10, 31)
     assert max(flat) > 16
+
+
+def test_a_moved_cutout_takes_in_no_colour_from_where_it_is_transparent() -> None:
+    from stylematte.data.placement import place_cutout
+
+    red, grey = np.array([255, 0, 0], np.uint8), np.array([128, 128, 128], np.uint8)
+    rows, columns = np.mgrid[:64, :64]
+    alpha = (np.hypot(rows - 32, columns - 32) < 20).astype(np.uint8) * 255
+    colour = np.where(alpha[..., None] > 0, red, grey)
+    for seed in range(20):
+        placed, matte = place_cutout(colour, alpha, np.random.default_rng(seed), mirror=False)
+        edge = (matte > 25) & (matte < 230)
+        assert edge.sum() > 20
+        assert np.abs(placed[edge].astype(int) - red).max() <= 6
+
+
+def test_rounded_places_leave_the_shares_of_the_loss_exact() -> None:
+    shares = (0.2, 0.2, 0.1, 0.5)
+    sources = [Source(str(i), [{"rgba": "unused.png"}], share) for i, share in enumerate(shares)]
+    data = MatterData(sources, [], size=32, batch=7, steps_per_epoch=1)
+    weights = [source.weight * places for source, places in zip(data.sources, data.places, strict=True)]
+    assert [weight / sum(weights) for weight in weights] == pytest.approx(shares)
