@@ -73,6 +73,7 @@ def _matter_fit(name: str, fit: MatterFitConfig) -> Iterator[str]:
     yield from _within(f"{name}.mask_share", fit.mask_share, 0, 1)
     yield from _within(f"{name}.new_background", fit.new_background, 0, 1)
     yield from _at_least(f"{name}.warmup", fit.warmup, 0)
+    yield from _at_least(f"{name}.weight_decay", fit.weight_decay, 0)
     yield from _at_least(f"{name}.clip", fit.clip, 0)
     weights = {key: getattr(fit.losses, key) for key in ("l1", "laplacian", "gradient", "composition")}
     for key, value in weights.items():

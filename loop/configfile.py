@@ -26,8 +26,16 @@ class ConfigError(ValueError):
     exit_code = 2
 
 
-def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
-    """The configuration in `path` with `key=value` overrides applied. Raises ConfigError."""
+WHOLE = ("data.domains", "matter.backbone.kwargs")
+"""Mappings with keys of the user's own: given, they replace what was there; their single keys can be set, too."""
+
+
+def load_config(path: Path, overrides: Sequence[str] = (), check: bool = True) -> Config:
+    """The configuration in `path` with `key=value` overrides applied, paths of data and weights made absolute.
+
+    check=False accepts values that cannot work here any more (a data folder that was moved away), for verbs that only
+    read a finished run. Raises ConfigError.
+    """
     problems: list[str] = []
     asked: set[str] = set()  # keys that a file gives as ???, for the user to fill in
     merged: DictConfig = OmegaConf.structured(Config)
@@ -56,10 +64,19 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     if not problems:
         config = OmegaConf.to_object(merged)
         assert isinstance(config, Config)
-        problems = impossible_values(config)
+        problems = impossible_values(config) if check else []
         if not problems:
-            return config
+            return _absolute(config)
     raise ConfigError("\n".join(problems))
+
+
+def _absolute(config: Config) -> Config:
+    """So that a run can be gone on with from any folder."""
+    for section, key in ((config.data, "root"), (config.matter.backbone, "weights")):
+        value = getattr(section, key)
+        if value is not None:
+            setattr(section, key, str(Path(value).expanduser().resolve()))
+    return config
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -111,7 +128,7 @@ def _layers(path: Path, seen: tuple[Path, ...] = ()) -> Iterator[tuple[str, dict
 def _leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in tree.items():
         name = f"{prefix}{key}"
-        if isinstance(value, dict) and value:
+        if isinstance(value, dict) and value and name not in WHOLE:
             yield from _leaves(value, f"{name}.")
         else:
             yield name, value
@@ -120,7 +137,9 @@ def _leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def _merge_one(config: DictConfig, key: str, value: Any) -> str | None:
     """Set one leaf; the problem as a line, or None."""
     section = OmegaConf.select(config, key, default=None)
-    if isinstance(section, DictConfig) and not value and not isinstance(value, bool):
+    if key in WHOLE and isinstance(value, dict):
+        section.clear()
+    elif isinstance(section, DictConfig) and not value and not isinstance(value, bool):
         return None  # `section: {}` or an empty `section:` in YAML changes nothing
     node: Any = value
     for part in reversed(key.split(".")):

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import shlex
+import shutil
 import socket
 import sys
 import time
@@ -101,7 +102,9 @@ def this_command() -> str:
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
     if spec is not None and program.suffix == ".py":
         return shlex.join(["python", "-m", spec.name.removesuffix(".__main__"), *sys.argv[1:]])
-    return shlex.join([program.name, *sys.argv[1:]])
+    found = shutil.which(program.name)
+    name = program.name if found and Path(found).resolve() == program.resolve() else str(program)
+    return shlex.join([name, *sys.argv[1:]])
 
 
 def _is_free(path: Path) -> bool:

@@ -15,22 +15,22 @@ from typing import Any
 
 from loop.config import Config
 from loop.configfile import to_dict
-from loop.sources import fingerprint
+from loop.sources import file_fingerprint, fingerprint
 from loop.step import Step
 
 PREPARE = "00/prepare"
 
 # Raise a stage's number when its output changes for equal inputs: every run then makes it (and what follows) again.
 VERSIONS = {
-    "prepare": 1,
-    "label": 1,
+    "prepare": 2,
+    "label": 2,
     "fit_generator": 1,
-    "judge": 1,
+    "judge": 2,
     "synthesize": 1,
     "select": 1,
     "fit_matter": 1,
-    "evaluate": 1,
-    "accept": 1,
+    "evaluate": 2,
+    "accept": 2,
 }
 FITS = {"fit_matter", "fit_generator"}
 
@@ -76,8 +76,13 @@ def _domain_steps(config: Config, tree: dict[str, Any], round_: int, domain: str
             "judge",
             round_,
             domain,
-            # The features are round 0's in every round, so that the distances of all rounds can be compared.
-            {**training, "generator": f"{here}/fit_generator", "features": "00/accept"},
+            # Features are round 0's and their scale round 1's in every round, so that all distances can be compared.
+            {
+                **training,
+                "generator": f"{here}/fit_generator",
+                "features": "00/accept",
+                "scale": f"01/{domain}/label",
+            },
             {"images": generator["judge_images"]},
         ),
         _step(config, "synthesize", round_, domain, {"generator": f"{here}/fit_generator"}, tree["synthesize"]),
@@ -98,6 +103,8 @@ def _judged_fit(config: Config, tree: dict[str, Any], round_: int, pairs: dict[s
     fit = matter.pop("later" if round_ else "first")
     matter.pop("first" if round_ else "later")
     matter |= {"fit": fit, "precision": config.launch.precision, "extra_subjects": config.data.extra_subjects}
+    if matter["backbone"]["weights"] and not round_:
+        matter["weights_fingerprint"] = file_fingerprint(matter["backbone"]["weights"])
     before = {"matter": f"{round_ - 1:02d}/accept", **pairs} if round_ else {}
     gate = {"best": f"{round_ - 1:02d}/accept", "first": "00/accept"} if round_ else {}
     return [

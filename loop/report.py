@@ -27,7 +27,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Run], str]]] = {
 }
 
 HEADERS = [
-    *("round", "domain", *FIGURES, "n", "zero_SAD", "constant_SAD"),
+    *("round", "domain", "kind", *FIGURES, "n", "zero_SAD", "constant_SAD"),
     *("frechet", "kid", "labels_kept", "labels_refused", "pairs_kept", "pairs_refused", "accepted", "in_force"),
 ]
 
@@ -61,7 +61,7 @@ def round_table(run_dir: Path) -> tuple[list[str], list[list[Any]]]:
         accepted = None if round_.verdict is None else bool(round_.verdict.get("accepted"))
         for domain in run.domains:
             score, judged = round_.scores.get(domain, {}), round_.judged.get(domain, {})
-            row: list[Any] = [round_.number, domain]
+            row: list[Any] = [round_.number, domain, score.get("kind")]
             row += [score.get(name) for name in (*FIGURES, "n", "zero_SAD", "constant_SAD")]
             row += [judged.get("frechet"), judged.get("kid")]
             for sieve in (round_.labels.get(domain), round_.pairs.get(domain)):
@@ -82,14 +82,14 @@ def print_round_table(run_dir: Path) -> None:
     narrow = console.width < 110
     figures = [name for name in (*FIGURES, "frechet", "kid") if not narrow or name in ("SAD", "MSE", "Grad", "frechet")]
     table = Table(title=Path(run_dir).resolve().name, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in ("round", "domain", *figures, "labels", "pairs", "verdict"):
-        table.add_column(name, justify="left" if name in ("domain", "verdict") else "right", no_wrap=True)
+    for name in ("round", "domain", "truth", *figures, "labels", "pairs", "verdict"):
+        table.add_column(name, justify="left" if name in ("domain", "truth", "verdict") else "right", no_wrap=True)
     headers, rows = round_table(run_dir)
     for place, values in enumerate(rows):
         row = dict(zip(headers, values, strict=True))
         if place and rows[place - 1][0] != row["round"]:
             table.add_section()
-        cells = [str(row["round"]), row["domain"], *(page.num(row[name]) for name in figures)]
+        cells = [str(row["round"]), row["domain"], row["kind"] or "–", *(page.num(row[name]) for name in figures)]
         table.add_row(*cells, _share(row, "labels"), _share(row, "pairs"), _verdict(row))
     console.print(table)
 

@@ -77,7 +77,9 @@ def read_run(folder: Path) -> Run:
         raise ValueError(f"{folder} is not a run folder: expected config.yaml and rounds/; give the run's --run.dir")
     text = _text(folder / "config.yaml")
     config = _yaml(text)
+    planned = (config.get("run") or {}).get("rounds")
     rounds = [_round(path) for path in sorted((folder / "rounds").glob("[0-9]*")) if path.is_dir()]
+    rounds = [round_ for round_ in rounds if planned is None or round_.number <= planned]
     named = list(((config.get("data") or {}).get("domains") or {}).keys())
     seen = [name for r in rounds for name in (*r.scores, *r.judged, *r.labels, *r.pairs)]
     prepared = folder / "rounds" / "00" / "prepare"
@@ -86,7 +88,7 @@ def read_run(folder: Path) -> Run:
         config_text=text,
         config=config,
         domains=list(dict.fromkeys([*named, *seen])),
-        planned=int((config.get("run") or {}).get("rounds") or 0),
+        planned=int(planned or 0),
         rounds=rounds,
         counts=_metrics(prepared).get("counts") or {},
         left_out=read_rows(prepared / "left_out.jsonl"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import yaml
+
 
 class NoSuchArtefact(ValueError):
     """The folder named holds no such thing; says what was expected there."""
@@ -20,7 +22,7 @@ def accepted_matter(folder: Path) -> Path:
     """The folder with matter.safetensors: `folder` itself, or the last accepted one of the run `folder`."""
     if (folder / "matter.json").is_file():
         return folder
-    found = sorted(folder.glob("rounds/[0-9][0-9]/accept/matter.json")) or sorted(folder.glob("matter/matter.json"))
+    found = _of_rounds(folder, "accept/matter.json") or sorted(folder.glob("matter/matter.json"))
     if not found:
         raise NoSuchArtefact(f"{folder}: no accepted matter; expected a run folder after round 0, or an exported one")
     return found[-1].parent
@@ -34,13 +36,24 @@ def accepted_round(folder: Path) -> int:
 def generators(folder: Path) -> dict[str, Path]:
     """Domain -> folder with generator.json: the newest of each domain of a run, or those of an export."""
     found: dict[str, Path] = {}
-    for file in sorted(folder.glob("rounds/[0-9][0-9]/*/fit_generator/generator.json")):
+    for file in _of_rounds(folder, "*/fit_generator/generator.json"):
         found[file.parent.parent.name] = file.parent
     for file in sorted(folder.glob("generators/*/generator.json")):
         found[file.parent.name] = file.parent
     if (folder / "generator.json").is_file():
         found[folder.name] = folder
     return found
+
+
+def _of_rounds(folder: Path, pattern: str) -> list[Path]:
+    """Files of the rounds that the run's configuration still has, oldest first."""
+    files = sorted(folder.glob(f"rounds/[0-9][0-9]/{pattern}"))
+    if not (folder / "config.yaml").is_file():
+        return files
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    last, domains = config["run"]["rounds"], set(config["data"]["domains"])
+    steps = [(file, file.relative_to(folder / "rounds").parts) for file in files]
+    return [file for file, parts in steps if int(parts[0]) <= last and (len(parts) < 4 or parts[1] in domains)]
 
 
 def newest_run(parent: Path = Path("runs")) -> Path:

@@ -16,6 +16,8 @@ def fingerprint(root: str | None) -> str:
     if root is None:
         return "drawn"
     folder = Path(root).expanduser()
+    if not folder.is_dir():
+        return "gone"  # of a finished run whose data were moved away: its steps show as stale, nothing else happens
     digest = hashlib.sha256()
     manifest = folder / "manifest.csv"
     if manifest.is_file():
@@ -23,6 +25,17 @@ def fingerprint(root: str | None) -> str:
     for name, info in sorted(_files(folder)):
         digest.update(f"{name}\x1f{info.st_size}\x1f{info.st_mtime_ns}\x1e".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
+
+
+def file_fingerprint(path: str | None) -> str | None:
+    """Size and time of one file (a weights file may be large); None for None."""
+    if path is None:
+        return None
+    try:
+        info = Path(path).expanduser().stat()
+    except OSError:
+        return "gone"
+    return f"{info.st_size}:{info.st_mtime_ns}"
 
 
 def _files(folder: Path) -> list[tuple[str, os.stat_result]]:

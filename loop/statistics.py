@@ -13,12 +13,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+FEW = 10
+UNKNOWN = 10.0
+"""+1000 %: the largest change told, and the upper end where nothing is known."""
+
 
 @dataclass(frozen=True)
 class Interval:
     """How the mean error moved from `best` to `new`: relative_change = (new - best) / best, negative is better.
 
-    low and high bound it (percentile interval; both equal relative_change when n < 2). n is the number of pictures.
+    low and high bound it (see `paired_bootstrap`). n is the number of pictures.
     """
 
     mean_new: float
@@ -48,7 +52,8 @@ def paired_bootstrap(
 
     new, best: picture id -> error, for the same pictures. Each resample draws n pictures with replacement and takes
     both mattes of each, so what makes a picture hard cancels. A pure function of its arguments; the order of the ids
-    does not matter. With fewer than about 20 pictures the interval is somewhat too narrow.
+    does not matter. With fewer than 10 pictures resampling gives intervals that are far too narrow; Student's t on the
+    paired differences takes its place. One picture says nothing: the interval is -100 % to +1000 %.
 
     Raises ValueError when the pictures differ, none is left, an error is not finite, or confidence is not in (0, 1).
     """
@@ -58,12 +63,17 @@ def paired_bootstrap(
     mean_new, mean_best = errors.mean(axis=1)
     change = float(_relative(mean_new, mean_best))
     low = high = change
-    if len(ids) > 1:
+    if len(ids) == 1:
+        low, high = -1.0, UNKNOWN
+    elif len(ids) < FEW:
+        low, high = _t_interval(errors, confidence)
+    else:
         changes = _resample(errors, resamples, np.random.default_rng(seed))
         tail = (1 - confidence) / 2
         # An observed order statistic, not a blend of two: changes may be infinite where a resample of best is all 0.
         low = float(np.quantile(changes, tail, method="lower"))
         high = float(np.quantile(changes, 1 - tail, method="higher"))
+    change, low, high = (min(value, UNKNOWN) for value in (change, low, high))
     return Interval(float(mean_new), float(mean_best), change, low, high, len(ids))
 
 
@@ -126,6 +136,17 @@ def _resample(errors: np.ndarray, resamples: int, rng: np.random.Generator, bloc
     return np.concatenate(parts)
 
 
+def _t_interval(errors: np.ndarray, confidence: float) -> tuple[float, float]:
+    """Student's t interval of the mean paired difference, relative to the mean error of best."""
+    from scipy.stats import t
+
+    differences, mean_best = errors[0] - errors[1], errors[1].mean()
+    n = len(differences)
+    reach = t.ppf((1 + confidence) / 2, n - 1) * differences.std(ddof=1) / math.sqrt(n)
+    low, high = (float(_relative(mean_best + differences.mean() + side, mean_best)) for side in (-reach, reach))
+    return max(low, -1.0), high
+
+
 def _relative(new: np.ndarray, best: np.ndarray) -> np.ndarray:
     """(new - best) / best, with 0 -> 0 counted as no change and 0 -> something as infinite."""
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -141,5 +162,5 @@ def _word(change: Interval) -> str:
 def _numbers(change: Interval) -> str:
     moved = f"SAD {change.mean_best:.4g} to {change.mean_new:.4g} ({change.relative_change:+.1%}"
     if change.n < 2:
-        return f"{moved}; too few pictures for an interval, n={change.n}, decided on the mean)"
+        return f"{moved}; one picture shows nothing)"
     return f"{moved}, interval {change.low:+.1%} to {change.high:+.1%}, n={change.n})"

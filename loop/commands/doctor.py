@@ -32,14 +32,15 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([{"check": n, "state": s, "text": t} for n, s, t in checks], indent=2))
         return 1 if broken else 0
-    from rich.console import Console
     from rich.table import Table
+
+    from loop.commands.console import wide_console
 
     table = Table("check", "", "found")
     colour = {"ok": "green", "note": "yellow", "problem": "red"}
     for name, state, text in checks:
         table.add_row(name, f"[{colour[state]}]{state}[/]", text)
-    Console().print(table)
+    wide_console().print(table)
     return 1 if broken else 0
 
 
@@ -121,9 +122,11 @@ def _data(root: str | None) -> Check:
     manifest = Path(root).expanduser() / "manifest.csv"
     if not manifest.is_file():
         return "data", "problem", f"{manifest}: no such file; see README, 'Your own pictures'"
-    with manifest.open(newline="", encoding="utf-8") as file:
+    with manifest.open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
-    missing = [row["file"] for row in rows if not (manifest.parent / (row.get("file") or "")).is_file()]
+    if not rows or "file" not in rows[0]:
+        return "data", "problem", f"{manifest}: no column 'file'; see README, 'Your own pictures'"
+    missing = [row["file"] for row in rows if not (manifest.parent / (row["file"] or "")).is_file()]
     kinds = Counter(f"{row.get('subject')}/{row.get('kind')}" for row in rows)
     licences: dict[str, Any] = Counter(row.get("licence") or "unstated" for row in rows)
     text = "; ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
@@ -142,5 +145,5 @@ def _weights(name: str, file: str | None) -> list[Check]:
     if timm.is_model(name):
         known = timm.get_pretrained_cfg(name)
         licence = (known and known.to_dict().get("license")) or "unknown"
-    state = "problem" if "nc" in licence.lower() else "note"
+    state = "problem" if "nc" in licence.lower().split("-") else "note"
     return [("weights", state, f"{file}: timm gives the licence of {name}'s weights as '{licence}'; yours may differ")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 
 from loop.commands.score import PICTURES
@@ -72,6 +73,10 @@ def _photos(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     photos = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
+    stems = Counter(photo.stem for photo in photos)
+    twice = [stem for stem, count in stems.items() if count > 1]
+    if twice:
+        raise NoSuchArtefact(f"{path}: two pictures are called {twice[0]}; their results would overwrite each other")
     if not photos:
         raise NoSuchArtefact(f"{path}: holds no pictures ({', '.join(sorted(PICTURES))})")
     return photos

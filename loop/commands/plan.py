@@ -13,6 +13,7 @@ from loop.configfile import load_config
 from loop.execute import freshness
 from loop.plan import plan
 from loop.runfolder import is_run
+from loop.step import Step, step_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,26 +24,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     path = args.config / "config.yaml" if is_run(args.config) else args.config
-    config = load_config(path, args.overrides)
+    config = load_config(path, args.overrides, check=not is_run(args.config) or bool(args.overrides))
     run_dir = args.config if is_run(args.config) else Path(config.run.dir)
     steps = plan(config)
     rows = [
-        {"step": step.id, "state": state, "why": why, "work": work(config, step.stage, step.round)}
+        {"step": step.id, "state": _plainly(run_dir, step.id, state), "why": why, "work": work(config, step)}
         for step, state, why in freshness(run_dir, steps)
     ]
     disk = {"run_bytes": _size(run_dir), "free_bytes": shutil.disk_usage(_existing(run_dir)).free}
     if args.json:
         print(json.dumps({"run": str(run_dir), "steps": rows, "disk": disk}, indent=2))
         return 0
-    from rich.console import Console
     from rich.table import Table
+
+    from loop.commands.console import wide_console
 
     table = Table("step", "state", "work", "why", title=str(run_dir))
     colours = {"fresh": "green", "stale": "yellow", "missing": "cyan"}
     for row in rows:
         colour = colours.get(row["state"], "dim")
         table.add_row(row["step"], f"[{colour}]{row['state']}[/]", row["work"], row["why"])
-    console = Console()
+    console = wide_console()
     console.print(table)
     states = Counter(row["state"] for row in rows)
     console.print(", ".join(f"{count} {state}" for state, count in states.items()))
@@ -50,9 +52,15 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def work(config: Config, stage: str, round_: int) -> str:
+def _plainly(run_dir: Path, step_id: str, state: str) -> str:
+    """A step that waits for another and was never made is missing."""
+    made = (step_folder(run_dir, step_id) / "stage.json").is_file()
+    return state if made or state != "waits" else "missing"
+
+
+def work(config: Config, step: Step) -> str:
     """How much one step has to do, in its own unit."""
-    matter = config.matter.later if round_ else config.matter.first
+    matter = config.matter.later if step.round else config.matter.first
     generator = config.generator.fit
     return {
         "fit_matter": f"{matter.steps} steps x {matter.batch}",
@@ -60,7 +68,7 @@ def work(config: Config, stage: str, round_: int) -> str:
         "judge": f"{config.generator.judge_images} pictures",
         "synthesize": f"{config.synthesize.count} pictures",
         "select": f"{config.synthesize.count} candidates",
-    }.get(stage, "")
+    }.get(step.stage, "")
 
 
 def _size(folder: Path) -> int:

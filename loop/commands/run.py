@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from loop.config import Config
-from loop.configfile import load_config, to_yaml
+from loop.configfile import ConfigError, load_config, to_yaml
 from loop.execute import Event, execute
 from loop.lock import one_writer
 from loop.plan import plan
@@ -35,6 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     path = args.config / "config.yaml" if is_run(args.config) else args.config
+    if is_run(args.config) and any(word.startswith("run.dir=") for word in args.overrides):
+        raise ConfigError(f"run.dir cannot be changed: {args.config} is the run; give a YAML file to start another")
     config = load_config(path, args.overrides)
     run_dir = args.config if is_run(args.config) else Path(config.run.dir)
     return run(config, run_dir, as_json=args.json)
@@ -45,10 +47,13 @@ def run(config: Config, run_dir: Path, as_json: bool = False) -> int:
     steps = plan(config)
     started = time.monotonic()
     with one_writer(run_dir):
+        _check_backbone(config, run_dir)
         _write_config(config, run_dir)
         tracking = {"wandb": config.tracking.wandb.value, "project": config.tracking.project}
-        execute(run_dir, steps, config.launch, _announcer(config, run_dir), {"tracking": tracking})
-        page = build_report(run_dir)
+        try:
+            execute(run_dir, steps, config.launch, _announcer(config, run_dir), {"tracking": tracking})
+        finally:  # also of a run that was stopped: what there is can be looked at
+            page = build_report(run_dir)
     if as_json:
         headers, rows = round_table(run_dir)
         print(json.dumps({"report": str(page), "rounds": [dict(zip(headers, r, strict=True)) for r in rows]}, indent=2))
@@ -57,6 +62,18 @@ def run(config: Config, run_dir: Path, as_json: bool = False) -> int:
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
     print(f"done in {minutes} min {seconds} s\nreport: {page}")
     return 0
+
+
+def _check_backbone(config: Config, run_dir: Path) -> None:
+    """A name that timm does not know is refused before pictures are prepared; asked only while that matters."""
+    if (step_folder(run_dir, "00/fit_matter") / "stage.json").is_file():
+        return
+    from stylematte.networks.backbone import BackboneError, check_name
+
+    try:
+        check_name(config.matter.backbone.name)
+    except BackboneError as error:
+        raise ConfigError(f"matter.backbone.name={config.matter.backbone.name}: {error}") from None
 
 
 def _write_config(config: Config, run_dir: Path) -> None:

@@ -27,12 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     seeds, interval = _seeds(args.seeds), _interval(args.psi)
-    found = generators(args.run or newest_run())
+    source = args.run or newest_run()
+    found = generators(source)
     if args.domain:
         found = {name: folder for name, folder in found.items() if name == args.domain}
     if not found:
         wanted = f"generator for '{args.domain}'" if args.domain else "generator"
-        raise NoSuchArtefact(f"{args.run}: no {wanted}; expected a run after round 1, an export, or a generator folder")
+        raise NoSuchArtefact(f"{source}: no {wanted}; expected a run after round 1, an export, or a generator folder")
     from loop.stages.pools import write_cutout_sheet
     from stylematte.imagefile import write_rgba
     from stylemattegan.networks.weights import load_generator

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
@@ -22,10 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     pairs = _pairs(args.pred, args.truth)
-    from rich.console import Console
     from rich.progress import track
     from rich.table import Table
 
+    from loop.commands.console import wide_console
     from stylematte.imagefile import read_alpha
     from stylematte.metrics import score_pair
 
@@ -45,7 +46,7 @@ def main(args: argparse.Namespace) -> int:
     table = Table("picture", *MEASURES)
     for name, row in [*rows.items(), ("mean", mean)]:
         table.add_row(name, *(f"{row[key]:.5f}" for key in MEASURES))
-    Console().print(table)
+    wide_console().print(table)
     return 0
 
 
@@ -69,4 +70,7 @@ def _pairs(pred: Path, truth: Path) -> list[tuple[Path, Path]]:
     if missing or not pairs:
         named = ", ".join(missing[:3]) or f"no pictures in {pred}"
         raise ScoreError(f"no truth for {len(missing)} of {len(predictions)} predictions ({named}) in {truth}")
+    unmatched = sorted(truths.keys() - predictions.keys())
+    if unmatched:
+        print(f"stylematte: {len(unmatched)} truths have no prediction, for example {unmatched[0]}", file=sys.stderr)
     return pairs

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     if not is_run(args.run):
         raise NoSuchArtefact(f"{args.run}: not a run folder (no config.yaml and rounds/ in it)")
-    steps = plan(load_config(args.run / "config.yaml"))
+    steps = plan(load_config(args.run / "config.yaml", check=False))
     states = [(step, state) for step, state, _ in freshness(args.run, steps)]
     rows = []
     for step, state in states:
@@ -32,14 +32,15 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"run": str(args.run), "writer": writer, "steps": rows}, indent=2))
         return 0
-    from rich.console import Console
     from rich.table import Table
+
+    from loop.commands.console import wide_console
 
     table = Table("step", "state", "seconds", "told", title=str(args.run))
     for row in rows:
         seconds = "" if row["seconds"] is None else f"{row['seconds']:.1f}"
         table.add_row(row["step"], row["state"], seconds, row["told"])
-    console = Console()
+    console = wide_console()
     console.print(table)
     fresh = sum(state == "fresh" for _, state in states)
     running = f"running as process {writer['pid']} on {writer['host']}" if writer else "not running"

@@ -2,30 +2,40 @@
 
 The candidate is compared, picture by picture, with the best matter so far and with round 0's (so that small losses
 cannot add up). Rejected, the former matter goes on.
-Out: matter.safetensors + matter.json + per_picture.jsonl (of the matter that goes on), verdict.json.
+Out: matter.safetensors + matter.json + per_picture.jsonl (of the matter that goes on), verdict.json, and
+best_per_picture.jsonl: for each domain the scores of the accepted matter that was best there. The next round is
+compared with those, so that a gain cannot be given back in steps that are each within the margin.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from loop.stage import Context, Metrics
-from loop.stages.pools import Row
+from loop.stages.pools import Row, write_index
 from loop.statistics import Interval, decide, paired_bootstrap
 
+SCORES = "per_picture.jsonl"
+BEST = "best_per_picture.jsonl"
 TRUSTED = 8  # with fewer pictures of kind alpha, pseudo-alpha ones join the decision
 
 
+class NoMatter(ValueError):
+    """Round 0 diverged: there is nothing to fall back to."""
+
+
 def run(ctx: Context) -> Metrics:
-    scores, candidate = _read(ctx.inputs["scores"]), ctx.inputs["candidate"]
+    scores, candidate = _read(ctx.inputs["scores"] / SCORES), ctx.inputs["candidate"]
     stopped = candidate / "stopped.json"
     if "best" not in ctx.inputs:
         if stopped.is_file():
-            raise RuntimeError(f"round 0 has no matter: {json.loads(stopped.read_text())['reason']}")
+            reason = json.loads(stopped.read_text())["reason"]
+            raise NoMatter(f"round 0 has no matter: {reason}; lower matter.first.lr or the weight of that loss")
         verdict = {"accepted": True, "reason": "round 0: nothing to compare with", "accepted_round": 0, "intervals": {}}
         _carry_on(ctx, candidate, ctx.inputs["scores"], verdict)
         return {"accepted": True, "accepted_round": 0}
@@ -35,7 +45,7 @@ def run(ctx: Context) -> Metrics:
         reason = f"the fit stopped: {json.loads(stopped.read_text())['reason']}"
         verdict = {"accepted": False, "reason": reason, "accepted_round": accepted_round, "intervals": {}}
     else:
-        verdict = _compare(ctx, scores, _read(best), _read(ctx.inputs["first"]), accepted_round)
+        verdict = _compare(ctx, scores, _read(best / BEST), _read(ctx.inputs["first"] / SCORES), accepted_round)
     source = candidate if verdict["accepted"] else best
     _carry_on(ctx, source, ctx.inputs["scores"] if verdict["accepted"] else best, verdict)
     return {"accepted": verdict["accepted"], "accepted_round": verdict["accepted_round"], "reason": verdict["reason"]}
@@ -50,11 +60,14 @@ def _compare(ctx: Context, scores: list[Row], best: list[Row], first: list[Row],
             intervals[name][domain] = paired_bootstrap(
                 _errors(scores, ids), _errors(other, ids), config["resamples"], config["confidence"], ctx.seed
             )
-    verdict = decide(intervals["vs_best"], intervals["vs_first"], config["margin"], config["must_improve"])
+    # As long as round 0's matter is the best, once is enough.
+    vs_first = intervals["vs_first"] if accepted_round else None
+    verdict = decide(intervals["vs_best"], vs_first, config["margin"], config["must_improve"])
     return {
         "accepted": verdict.accepted,
         "reason": verdict.reason,
         "accepted_round": config["round"] if verdict.accepted else accepted_round,
+        "pictures": {domain: _kinds(scores, domain) for domain in config["domains"]},
         "intervals": {
             domain: {name: asdict(intervals[name][domain]) for name in intervals} for domain in config["domains"]
         },
@@ -67,15 +80,32 @@ def _deciding(scores: list[Row], domain: str) -> set[str]:
     return trusted if len(trusted) >= TRUSTED else {row["id"] for row in here}
 
 
+def _kinds(scores: list[Row], domain: str) -> dict[str, int]:
+    """How many pictures of each kind decide about this domain."""
+    ids = _deciding(scores, domain)
+    return dict(Counter(row["kind"] for row in scores if row["id"] in ids))
+
+
 def _errors(rows: list[Row], ids: set[str]) -> dict[str, float]:
     return {row["id"]: row["SAD"] for row in rows if row["id"] in ids}
 
 
-def _read(folder: Path) -> list[Row]:
-    return [json.loads(line) for line in (folder / "per_picture.jsonl").read_text().splitlines() if line]
+def _read(path: Path) -> list[Row]:
+    return [json.loads(line) for line in path.read_text().splitlines() if line]
+
+
+def _best(former: list[Row], accepted: list[Row]) -> list[Row]:
+    """For each domain the rows with the lower mean SAD; of two equals the former ones."""
+    best = []
+    for domain in dict.fromkeys(row["domain"] for row in accepted):
+        sides = [[row for row in rows if row["domain"] == domain] for rows in (former, accepted)]
+        best += min((side for side in sides if side), key=lambda side: sum(row["SAD"] for row in side))
+    return best
 
 
 def _carry_on(ctx: Context, matter: Path, scores: Path, verdict: dict[str, Any]) -> None:
-    for file in (matter / "matter.safetensors", matter / "matter.json", scores / "per_picture.jsonl"):
+    for file in (matter / "matter.safetensors", matter / "matter.json", scores / SCORES):
         shutil.copyfile(file, ctx.out / file.name)
+    former = _read(ctx.inputs["best"] / BEST) if "best" in ctx.inputs else []
+    write_index(ctx.out, _best(former, _read(ctx.out / SCORES)), BEST)
     (ctx.out / "verdict.json").write_text(json.dumps(verdict, indent=2, sort_keys=True))

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from loop.stage import Context, Metrics
-from loop.stages.breath import breathe
+from loop.stages.breath import watched
+from loop.stages.device import device_for
 from loop.stages.pools import LABELLED, Row, content, data_rows, on_checkerboard, write_index, write_sheet
 from stylematte.imagefile import read_alpha, read_rgb, write_alpha, write_rgb
 from stylematte.metrics import score_pair
@@ -30,14 +31,13 @@ def run(ctx: Context) -> Metrics:
         write_index(ctx.out, [], "per_picture.jsonl")
         return {}
     data = ctx.inputs["data"]
-    network = load_matter(ctx.inputs["matter"])
+    network = load_matter(ctx.inputs["matter"]).to(device_for(ctx))
     rows: list[Row] = []
     probes = []
     for domain in ctx.config["domains"]:
         held_out = data_rows(data, "heldout", domain)
         constant = _best_constant(data, held_out)
-        for place, row in enumerate(held_out):
-            breathe(ctx)
+        for place, row in enumerate(watched(ctx, held_out)):
             image, truth = content(read_rgb(data / row["image"]), row), content(read_alpha(data / row["alpha"]), row)
             alpha = predict(network, image)
             rows.append(_score(ctx, row, image, alpha, truth, constant))

@@ -55,6 +55,8 @@ class Ticks(Checkpoint):
         partial = self.scratch / "last.ckpt.partial"
         trainer.save_checkpoint(partial)
         if trainer.is_global_zero:
+            with open(partial, "rb") as file:
+                os.fsync(file.fileno())  # a checkpoint that a power cut leaves empty would stop every resume
             os.replace(partial, self.scratch / "last.ckpt")
         if any_over_ranks(signals.stop_requested()):
             self.stopped = trainer.current_epoch + 1 < trainer.max_epochs
@@ -84,11 +86,13 @@ def fit(module: Any, data: Any, ctx: Context) -> None:
         use_distributed_sampler=False,
         benchmark=False,
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        trainer.fit(module, datamodule=data, ckpt_path=str(checkpoint) if checkpoint.is_file() else None)
-    if ctx.is_first_rank and (ctx.scratch / METRICS).is_file():
-        shutil.copyfile(ctx.scratch / METRICS, ctx.out / METRICS)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            trainer.fit(module, datamodule=data, ckpt_path=str(checkpoint) if checkpoint.is_file() else None)
+    finally:  # also of a fit that diverged: its curve is what one wants to see
+        if ctx.is_first_rank and (ctx.scratch / METRICS).is_file():
+            shutil.copyfile(ctx.scratch / METRICS, ctx.out / METRICS)
     if ticks.stopped:
         raise Stopped(f"{ctx.step_id} stopped at step {(trainer.current_epoch) * config['tick']} of {config['steps']}")
 

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from loop.stage import Context, Metrics
-from loop.stages.breath import breathe
+from loop.stages.breath import watched
+from loop.stages.device import device_for
 from loop.stages.pools import (
     LABELLED,
     Row,
@@ -43,9 +44,8 @@ def run(ctx: Context) -> Metrics:
         rows.append(_entry(row, None, None))
         write_rgba(ctx.out / rows[-1]["rgba"], frame_cutout(read_cutout(data, row), size))
     photos = data_rows(data, "train", domain, ("none", "mask"))
-    network = load_matter(ctx.inputs["matter"])
-    for start in range(0, len(photos), BATCH):
-        breathe(ctx)
+    network = load_matter(ctx.inputs["matter"]).to(device_for(ctx))
+    for start in watched(ctx, range(0, len(photos), BATCH)):
         rows += _label(ctx, network, photos[start : start + BATCH])
     write_index(ctx.out, rows)
     write_cutout_sheet(ctx.out / "sheet.png", [ctx.out / r["rgba"] for r in rows if r["kept"] and r["kind"] == "none"])

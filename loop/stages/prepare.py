@@ -5,9 +5,11 @@ Out: index.jsonl, image/ alpha/ foreground/ (8-bit PNG, size x size), left_out.j
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from loop.stage import Context, Metrics
+from loop.stages.breath import breathe
 from loop.stages.pools import LABELLED, read_index
 from stylematte.data.drawn import write_drawn
 from stylematte.data.folders import DataError, prepare
@@ -18,7 +20,14 @@ def run(ctx: Context) -> Metrics:
     if config["root"] is None:
         drawn = config["drawn"]
         counts = {key: drawn[key] for key in ("alpha", "heldout", "none", "backgrounds")}
-        write_drawn(ctx.out, size=config["size"], domains=config["domains"], seed=drawn["seed"], **counts)
+        write_drawn(
+            ctx.out,
+            size=config["size"],
+            domains=config["domains"],
+            seed=drawn["seed"],
+            watch=partial(breathe, ctx),
+            **counts,
+        )
         left_out = 0
     else:
         metrics = prepare(
@@ -29,6 +38,7 @@ def run(ctx: Context) -> Metrics:
             extra_subjects=config["extra_subjects"],
             heldout={"alpha": config["heldout"]["alpha"], "pseudo-alpha": config["heldout"]["pseudo_alpha"]},
             max_per_source=config["max_per_source"],
+            watch=partial(breathe, ctx),
         )
         left_out = metrics["left_out"]
     counted = _count(ctx.out)

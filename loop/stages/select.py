@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from loop.stage import Context, Metrics
-from loop.stages.breath import breathe
+from loop.stages.breath import watched
+from loop.stages.device import device_for
 from loop.stages.pools import Row, background_files, read_index, write_index, write_sheet
 from stylematte.imagefile import read_rgb, read_rgba
 from stylematte.networks.stylematte import StyleMatte
@@ -33,11 +34,11 @@ THUMBNAIL = 16
 def run(ctx: Context) -> Metrics:
     pool, config = ctx.inputs["pool"], ctx.config
     rows = read_index(pool)
-    network = load_matter(ctx.inputs["matter"])
+    network = load_matter(ctx.inputs["matter"]).to(device_for(ctx))
     backgrounds = [read_rgb(file) for file in background_files(ctx.inputs["data"])]
+    backgrounds = backgrounds or [torch.full((3, config["size"], config["size"]), grey) for grey in (0.1, 0.5, 0.9)]
     kept_thumbnails: list[Tensor] = []
-    for start in range(0, len(rows), BATCH):
-        breathe(ctx)
+    for start in watched(ctx, range(0, len(rows), BATCH)):
         part = rows[start : start + BATCH]
         pictures = torch.stack([read_rgba(pool / row["rgba"]) for row in part])
         gaps = disagreement(network, pictures, _backgrounds_for(part, backgrounds, config["backgrounds"]))

@@ -7,7 +7,8 @@ at psi 0 every w is equal. Out: rgba/*.png (straight), index.jsonl {id, rgba, ke
 from __future__ import annotations
 
 from loop.stage import Context, Metrics
-from loop.stages.breath import breathe
+from loop.stages.breath import watched
+from loop.stages.device import device_for
 from loop.stages.pools import Row, write_index
 from stylematte.imagefile import write_rgba
 from stylemattegan.networks.generator import Generator
@@ -22,11 +23,10 @@ def run(ctx: Context) -> Metrics:
     rows: list[Row] = []
     (ctx.out / "rgba").mkdir()
     if (ctx.inputs["generator"] / "generator.json").is_file():
-        G = load_generator(ctx.inputs["generator"])
+        G = load_generator(ctx.inputs["generator"]).to(device_for(ctx))
         first = ctx.seed % SEED_SPAN * config["count"]  # every round and domain has seeds of its own
         seeds = list(range(first, first + config["count"]))
-        for start in range(0, len(seeds), config["batch"]):
-            breathe(ctx)
+        for start in watched(ctx, range(0, len(seeds), config["batch"])):
             rows += _batch(ctx, G, seeds[start : start + config["batch"]])
     write_index(ctx.out, rows)
     return {"count": len(rows)}

@@ -8,7 +8,7 @@ resolution, with hairs and whiskers that cover a fraction of a pixel. No photogr
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -92,12 +92,21 @@ def picture_seed(seed: int, domain: str, split: str, number: int) -> int:
 
 
 def write_drawn(
-    out: Path, size: int, domains: Mapping[str, str], alpha: int, heldout: int, none: int, backgrounds: int, seed: int
+    out: Path,
+    size: int,
+    domains: Mapping[str, str],
+    alpha: int,
+    heldout: int,
+    none: int,
+    backgrounds: int,
+    seed: int,
+    watch: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Write a prepared data folder (index.jsonl, left_out.jsonl, image/ alpha/ foreground/) of drawn pictures.
 
     domains: domain name -> "portrait" or "animal". alpha, heldout, none: pictures in each domain (labelled for
     training, labelled for measurement, unlabelled); backgrounds: in all. The same arguments give the same bytes.
+    watch: called before each picture; what it raises ends the work.
     Returns counts: "pictures", "left_out" and one per "domain/kind/split". Raises ValueError for an unknown subject.
     """
     out = Path(out)
@@ -105,6 +114,7 @@ def write_drawn(
     out.mkdir(parents=True, exist_ok=True)
     rows, counts = [], dict[str, int]()
     for item in _progress(items):
+        watch()
         rows.append(_write_item(out, item, size, seed))
         key = f"{item.domain}/{item.kind}/{item.split}"
         counts[key] = counts.get(key, 0) + 1

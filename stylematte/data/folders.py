@@ -12,7 +12,7 @@ import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -37,6 +37,7 @@ from stylematte.ops.foreground import estimate_foreground
 MIN_SIDE = 16
 """Photos smaller than this carry no matte worth learning and are left out."""
 ASPECT_TOLERANCE = 0.02
+CLEAR_SUBJECT = 0.5
 NO_SUBJECT = 0.05
 """An alpha that never exceeds this shows no subject."""
 
@@ -53,11 +54,13 @@ def prepare(
     extra_subjects: Sequence[str] = (),
     heldout: Mapping[str, float] | None = None,
     max_per_source: int = 0,
+    watch: Callable[[], None] = lambda: None,
 ) -> dict[str, int]:
     """Write the prepared data folder `out` from the data root `root` and return counts.
 
     domains: domain name -> the manifest's subject. extra_subjects: trained on, never held out. heldout: percent held
     out of the kinds "alpha" and "pseudo-alpha". max_per_source: at most this many of each (subject, kind); 0 = all.
+    watch: called before each picture; what it raises ends the work.
     The counts: "pictures", "left_out", and one per "domain/kind/split". Raises DataError if a domain, or an extra
     subject, ends up with no usable picture.
     """
@@ -65,7 +68,7 @@ def prepare(
     percents = {kind.replace("_", "-"): percent for kind, percent in (heldout or {}).items()}
     wanted = wanted_rows(read_manifest(root), domains, extra_subjects, max_per_source)
     out.mkdir(parents=True, exist_ok=True)
-    records, left_out, digests = _convert_all(root, out, size, wanted)
+    records, left_out, digests = _convert_all(root, out, size, wanted, watch)
     assign_splits(records, list(domains), percents)
     records = _without_copies_of_heldout(out, records, digests, left_out)
     write_rows(out / "left_out.jsonl", left_out)
@@ -105,7 +108,7 @@ def centre_square(picture: Tensor, size: int) -> Tensor:
 
 
 def _convert_all(
-    root: Path, out: Path, size: int, wanted: Sequence[tuple[str, ManifestRow]]
+    root: Path, out: Path, size: int, wanted: Sequence[tuple[str, ManifestRow]], watch: Callable[[], None]
 ) -> tuple[list[Record], list[Record], dict[str, str]]:
     records: list[Record] = []
     left_out: list[Record] = []
@@ -113,6 +116,7 @@ def _convert_all(
     seen: set[str] = set()
     with _progress(wanted) as rows:
         for number, (domain, row) in enumerate(rows):
+            watch()
             try:
                 if row.file in seen:
                     raise BadPicture(row.file, "is listed twice in the manifest")
@@ -137,6 +141,10 @@ def _convert(root: Path, out: Path, size: int, domain: str, row: ManifestRow, na
     if row.kind in LABELLED:
         alpha = square(_matching_alpha(root, row, image), size)
         image = square(image, size)
+        if alpha.max() < CLEAR_SUBJECT:
+            raise BadPicture(
+                row.alpha or row.file, f"at {size} pixels nothing is left of the subject: too thin or faint"
+            )
         record |= {"alpha": f"alpha/{name}.png", "foreground": f"foreground/{name}.png"}
         write_alpha(out / record["alpha"], alpha)
         write_rgb(out / record["foreground"], estimate_foreground(image, alpha))

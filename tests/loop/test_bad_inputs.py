@@ -18,7 +18,7 @@ TABLE = [
     (["run", str(ROOT / "configs/real-small.yaml")], 2, "add data.root=... to the command"),
     (["plan", QUICKSTART, "data.size=100"], 2, "the generator needs a power of two"),
     (["run", "TMP/nomanifest.yaml"], 3, "manifest.csv"),
-    (["run", "TMP/noroom.yaml"], 1, "timm 1"),
+    (["run", "TMP/nomodel.yaml"], 2, "has no such model; did you mean"),
     (["status", "TMP/empty"], 3, "not a run folder"),
     (["report", "TMP/empty"], 3, "not a run folder"),
     (["export", "TMP/empty", "-o", "TMP/out"], 3, "not a run folder"),
@@ -44,7 +44,7 @@ def test_one_line_and_the_code(
     (tmp_path / "nomanifest.yaml").write_text(
         f"run: {{dir: {tmp_path}/run}}\ndata: {{root: {tmp_path}/empty, {domains}}}"
     )
-    (tmp_path / "noroom.yaml").write_text(
+    (tmp_path / "nomodel.yaml").write_text(
         f"extends: {ROOT}/configs/tiny.yaml\nrun: {{dir: {tmp_path}/run}}\nmatter: {{backbone: {{name: swin_tinny}}}}"
     )
     assert main([word.replace("TMP", str(tmp_path)) for word in words]) == code

@@ -110,3 +110,13 @@ def test_extends_is_overridden_by_the_file(tmp_path: Path) -> None:
     (tmp_path / "child.yaml").write_text("extends: parent.yaml\nrun: {rounds: 1}")
     config = load_config(tmp_path / "child.yaml")
     assert (config.run.rounds, config.run.seed) == (1, 3)
+
+
+def test_mappings_of_the_users_own_keys_are_replaced_whole_and_their_keys_can_be_set() -> None:
+    config = load_config(QUICKSTART, ["data.domains={animals: animal}", "matter.backbone.kwargs={}"])
+    assert config.data.domains == {"animals": "animal"}
+    assert config.matter.backbone.kwargs == {}
+    config = load_config(QUICKSTART, ["data.domains.dogs=animal", "matter.backbone.kwargs.embed_dim=48"])
+    assert set(config.data.domains) == {"portraits", "animals", "dogs"}
+    assert config.matter.backbone.kwargs["embed_dim"] == 48
+    assert config.matter.backbone.kwargs["window_size"] == 4
