@@ -55,7 +55,8 @@ def load_config(path: Path, overrides: Sequence[str] = (), check: bool = True) -
         except (OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
             problems.append(f"'{word}': {str(error).splitlines()[0]}")
             continue
-        for leaf, value in _leaves(given):
+        # data.domains.x=y sets one key of a mapping that data.domains={x: y} replaces.
+        for leaf, value in _leaves(given, whole=WHOLE if key in WHOLE else ()):
             problem = _merge_one(merged, leaf, value)
             if problem:
                 problems.append(problem)
@@ -125,11 +126,11 @@ def _layers(path: Path, seen: tuple[Path, ...] = ()) -> Iterator[tuple[str, dict
     yield str(path), {str(key): value for key, value in tree.items()}
 
 
-def _leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _leaves(tree: Any, prefix: str = "", whole: Sequence[str] = WHOLE) -> Iterator[tuple[str, Any]]:
     for key, value in tree.items():
         name = f"{prefix}{key}"
-        if isinstance(value, dict) and value and name not in WHOLE:
-            yield from _leaves(value, f"{name}.")
+        if isinstance(value, dict) and value and name not in whole:
+            yield from _leaves(value, f"{name}.", whole)
         else:
             yield name, value
 
