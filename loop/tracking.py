@@ -106,7 +106,7 @@ def fit_loggers(
         name = loop_id(run_dir)
         mirror = WandbMirror(
             mode,
-            axis="trainer/global_step",
+            axis="kimg" if stage == "fit_generator" else "trainer/global_step",  # Lightning counts G and D steps
             id=f"{name}-{step_id.replace('/', '-')}",
             name=step_id,
             group=name,

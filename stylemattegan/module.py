@@ -178,18 +178,23 @@ class GeneratorModule(pl.LightningModule):
         self.step += 1
         self.shown += self.batch
         if self.device.type == "cpu" or self.step % CHECK_EVERY == 0:
-            self._check()
-        self.log_dict(terms | {"D/sign_real": self.ada.sign, "ada/p": self.ada.p, "kimg": self.shown / 1000})
+            told = self._check()
+            self.log_dict(told | {"D/sign_real": self.ada.sign, "ada/p": self.ada.p, "kimg": self.shown / 1000})
 
-    def _check(self) -> None:
-        """Raise Diverged on every rank if any loss term since the last look is not finite on any rank."""
+    def _check(self) -> dict[str, float]:
+        """The newest value of every loss term since the last look, of the global batch.
+
+        Raises Diverged on every rank if one since then is not finite on any rank.
+        """
         if not self._unchecked:
-            return
+            return {}
         values = ranks.mean_over_ranks(torch.stack([value.float() for _, _, value in self._unchecked])).tolist()
         for (name, step, _), value in zip(self._unchecked, values, strict=True):
             if not math.isfinite(value):
                 raise Diverged(f"loss term '{name}' became {value} at step {step}")
+        told = {name: value for (name, _, _), value in zip(self._unchecked, values, strict=True)}
         self._unchecked.clear()
+        return told
 
     def on_train_epoch_end(self) -> None:
         """Before the checkpoint: nothing broken and nothing of one rank alone goes into it."""
