@@ -26,6 +26,8 @@ class ConfigError(ValueError):
     exit_code = 2
 
 
+SHIPPED = Path(__file__).parent / "_configs"
+"""Where a wheel carries configs/*.yaml."""
 WHOLE = ("data.domains", "matter.backbone.kwargs")
 """Mappings with keys of the user's own: given, they replace what was there; their single keys can be set, too."""
 
@@ -99,6 +101,8 @@ def _listed(value: Any) -> Any:
 
 
 def _layers(path: Path, seen: tuple[Path, ...] = ()) -> Iterator[tuple[str, dict[str, Any]]]:
+    if not path.exists() and (SHIPPED / path.name).is_file():
+        path = SHIPPED / path.name  # an installed copy without the repository around it
     if path.is_dir():
         raise ConfigError(f"{path}: is a folder, expected a YAML file such as configs/quickstart.yaml")
     try:
