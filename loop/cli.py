@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = exit_code(error)
         if code is None:
             raise
-        for line in str(error).splitlines() or [type(error).__name__]:
+        for line in told(error).splitlines() or [type(error).__name__]:
             print(f"stylematte: {line}", file=sys.stderr)
         return code
 
@@ -67,11 +67,14 @@ def exit_code(error: Exception) -> int | None:
     code = getattr(error, "exit_code", None)
     if isinstance(code, int):
         return code
-    if isinstance(error, OSError):
-        if error.errno == errno.ENOSPC:
-            error.args = (f"the disk is full ({error.filename or 'while writing'}): free some space and run it again",)
-        return 1
-    return 1 if isinstance(error, ValueError) else None
+    return 1 if isinstance(error, (OSError, ValueError)) else None
+
+
+def told(error: Exception) -> str:
+    """What the error says to a user."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"the disk is full ({error.filename or 'while writing'}): free some space, then type the same command"
+    return str(error)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import time
@@ -52,8 +53,11 @@ def run(config: Config, run_dir: Path, as_json: bool = False) -> int:
         tracking = {"wandb": config.tracking.wandb.value, "project": config.tracking.project}
         try:
             execute(run_dir, steps, config.launch, _announcer(config, run_dir), {"tracking": tracking})
-        finally:  # also of a run that was stopped: what there is can be looked at
-            page = build_report(run_dir)
+        except BaseException:
+            with contextlib.suppress(Exception):  # what there is can be looked at; why it ended is what counts
+                build_report(run_dir)
+            raise
+        page = build_report(run_dir)
     if as_json:
         headers, rows = round_table(run_dir)
         print(json.dumps({"report": str(page), "rounds": [dict(zip(headers, r, strict=True)) for r in rows]}, indent=2))

@@ -1,10 +1,11 @@
 """What a user can get wrong, what it prints (one line, no traceback), and the exit code."""
 
+import errno
 from pathlib import Path
 
 import pytest
 
-from loop.cli import main
+from loop.cli import exit_code, main, told
 
 ROOT = Path(__file__).parents[2]
 QUICKSTART = str(ROOT / "configs" / "quickstart.yaml")
@@ -51,3 +52,15 @@ def test_one_line_and_the_code(
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("stylematte: ")]
     assert len(lines) == 1
     assert says in lines[0]
+
+
+def test_a_full_disk_is_told_as_such() -> None:
+    error = OSError(errno.ENOSPC, "No space left on device", "runs/a/rounds/00/.fit_matter.1/last.ckpt.partial")
+    assert exit_code(error) == 1
+    assert told(error) == (
+        "the disk is full (runs/a/rounds/00/.fit_matter.1/last.ckpt.partial): free some space, then type the same command"
+    )
+
+
+def test_a_fault_of_ours_keeps_its_traceback() -> None:
+    assert exit_code(AssertionError("ours")) is None
