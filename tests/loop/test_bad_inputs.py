@@ -55,11 +55,9 @@ def test_one_line_and_the_code(
 
 
 def test_a_full_disk_is_told_as_such() -> None:
-    error = OSError(errno.ENOSPC, "No space left on device", "runs/a/rounds/00/.fit_matter.1/last.ckpt.partial")
+    error = OSError(errno.ENOSPC, "No space left on device", "runs/a/last.ckpt")
     assert exit_code(error) == 1
-    assert told(error) == (
-        "the disk is full (runs/a/rounds/00/.fit_matter.1/last.ckpt.partial): free some space, then type the same command"
-    )
+    assert told(error) == "the disk is full (runs/a/last.ckpt): free some space, then type the same command"
 
 
 def test_a_fault_of_ours_keeps_its_traceback() -> None:
