@@ -1,4 +1,4 @@
-"""One picture that tells a run: training cut-outs, what the generator drew each round, and mattes before and after."""
+"""One picture that tells a run: training cut-outs, what the generator drew each round, and what the matter makes of photos."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-SCALE = 2
+SCALE = 1.5
 MARGIN = 8
 CAPTION = 18
 
@@ -37,14 +37,14 @@ def build_strip(run_dir: Path, target: Path) -> Path:
 
 
 def _sheets(run_dir: Path) -> list[Sheet]:
-    """The first eight of sixteen cut-outs of every round, and all of the first and the last round's probes."""
+    """The first eight of sixteen cut-outs of every round, and the last round's probes."""
     rounds = run_dir / "rounds"
     found = []
     for domain in sorted(path.parent.name for path in rounds.glob("01/*/judge")):
         found.append(Sheet(f"{domain}: what the generator learned from", rounds / f"01/{domain}/judge/real.png", 2))
         for path in sorted(rounds.glob(f"[0-9][0-9]/{domain}/judge/sheet.png")):
             found.append(Sheet(f"{domain}: drawn by the generator after round {int(path.parts[-4])}", path, 2))
-    for path in sorted(rounds.glob("[0-9][0-9]/evaluate/probes.png"))[:: max(len(list(rounds.iterdir())) - 1, 1)]:
+    for path in sorted(rounds.glob("[0-9][0-9]/evaluate/probes.png"))[-1:]:
         found.append(Sheet(f"round {int(path.parts[-3])}: held-out photos, their cut-outs and alphas", path, 1))
     return found
 
@@ -54,7 +54,7 @@ def _shown(sheet: Sheet) -> Any:
 
     with Image.open(sheet.path) as picture:
         part = picture.convert("RGB").crop((0, 0, picture.width, picture.height // sheet.parts))
-    return part.resize((part.width * SCALE, part.height * SCALE), Image.Resampling.NEAREST)
+    return part.resize((round(part.width * SCALE), round(part.height * SCALE)), Image.Resampling.LANCZOS)
 
 
 def _paste(strip: Any, rows: list[tuple[str, Any]]) -> None:
