@@ -153,6 +153,8 @@ class GeneratorNetworkConfig:
 class GeneratorFitConfig(FitConfig):
     glr: float = 2.5e-3
     dlr: float = 2e-3
+    warmup: int = 0
+    """Steps of linear warm-up of both learning rates: a warm-started fit begins with an empty Adam."""
     r1_gamma: float = 0.5
     r1_every: int = 16
     ema_kimg: float = 2.0

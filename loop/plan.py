@@ -28,7 +28,7 @@ VERSIONS = {
     "judge": 2,
     "synthesize": 1,
     "select": 1,
-    "fit_matter": 1,
+    "fit_matter": 2,
     "evaluate": 2,
     "accept": 2,
 }

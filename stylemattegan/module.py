@@ -137,6 +137,14 @@ class GeneratorModule(pl.LightningModule):
         ranks.reduce_gradients(parameters)
         optimizer.step()
 
+    def _warm_up(self, *optimizers: Any) -> None:
+        """Learning rates as a function of the step alone: linear from 1/warmup to 1."""
+        factor = min(1.0, (self.step + 1) / max(self.fit.get("warmup", 0), 1))
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group.setdefault("full_lr", group["lr"])
+                group["lr"] = group["full_lr"] * factor
+
     def _generator_phase(self, optimizer: Any) -> Tensor:
         self.D.requires_grad_(False)
         self.G.requires_grad_(True)
@@ -169,6 +177,7 @@ class GeneratorModule(pl.LightningModule):
                 f"{len(real)} pictures on each of {ranks.world()} processes: expected a global batch of {self.batch}"
             )
         g_adam, d_adam = self.optimizers()  # type: ignore[attr-defined]
+        self._warm_up(g_adam, d_adam)
         terms = {"G/loss": self._generator_phase(g_adam), "D/loss": self._discriminator_phase(d_adam, real)}
         if self.r1_every and self.step % self.r1_every == 0:
             terms["D/r1"] = self._r1_phase(d_adam, real)

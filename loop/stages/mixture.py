@@ -1,7 +1,8 @@
 """What one batch of the matter's fit is made of: which sources, how many places, how much weight.
 
-Real pictures keep `real_weight` of the loss whatever the pools hold; kept pairs of all rounds so far share the rest
-(accumulating pools bound the error of self-training, replacing them does not: Gerstgrasser et al., 2404.01413).
+Real pictures keep at least `real_weight` of the loss; kept pairs of all rounds so far share the rest (accumulating
+pools bound the error of self-training, replacing them does not: Gerstgrasser et al., 2404.01413). A handful of pairs
+does not get it all: no generated pair is seen more often than a real picture of its domain.
 """
 
 from __future__ import annotations
@@ -20,13 +21,25 @@ def matter_sources(ctx: Context) -> list[Source]:
     """Real sources of every domain, then one source of kept pairs for each domain (all rounds together)."""
     fit = ctx.config["fit"]
     pairs = {} if fit["real_weight"] >= 1 else _pairs(ctx)
-    real_share = fit["real_weight"] if pairs else 1.0
     real = _real(ctx.inputs["data"], list(ctx.config["domains"]), ctx.config["extra_subjects"], fit["mask_share"])
-    total = sum(share for _, _, share in real)
+    generated = generated_shares(
+        1 - fit["real_weight"],
+        {domain: len(rows) for domain, rows in pairs.items()},
+        {domain: sum(len(rows) for name, rows, _ in real if name.startswith(f"{domain}/")) for domain in pairs},
+    )
+    real_share, total = 1 - sum(generated.values()), sum(share for _, _, share in real)
     sources = [Source(name, rows, real_share * share / total, 1.0, True) for name, rows, share in real]
     for domain, rows in pairs.items():
-        sources.append(Source(f"{domain}/generated", rows, (1 - real_share) / len(pairs), 1.0, False))
+        sources.append(Source(f"{domain}/generated", rows, generated[domain], 1.0, False))
     return sources
+
+
+def generated_shares(most: float, pairs: dict[str, int], real: dict[str, int]) -> dict[str, float]:
+    """Share of the loss for each domain's kept pairs: `most` in equal parts, less where pairs are fewer than real ones.
+
+    pairs, real: how many of each, by domain.
+    """
+    return {domain: most / len(pairs) * min(1.0, count / max(real[domain], 1)) for domain, count in pairs.items()}
 
 
 def _real(data: Path, domains: list[str], extra: list[str], mask_share: float) -> list[tuple[str, list[Row], float]]:
