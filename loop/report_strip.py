@@ -1,4 +1,4 @@
-"""One picture that tells a run: training cut-outs, what the generator drew each round, and what the matter makes of photos."""
+"""One picture that tells a run: training cut-outs, what the generator drew each round, the matter on photos."""
 
 from __future__ import annotations
 
