@@ -8,6 +8,8 @@ Out: sheet.png (sixteen pictures on a checkerboard), real.png (training cut-outs
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -48,9 +50,11 @@ def run(ctx: Context) -> Metrics:
     if len(files) < 2 * PROJECTED:
         return UNKNOWN  # a covariance of so few would say nothing
     network = load_matter(ctx.inputs["features"]).to(device_for(ctx))
-    real = _features(ctx, network, torch.stack([read_rgba(file) for file in files]))
+    real = _cutout_features(ctx, network, files)
     generated = _features(ctx, network, pictures)
-    scale = _features(ctx, network, torch.stack([read_rgba(file) for file in kept_files(ctx.inputs["scale"])]))
+    # In round 1 both inputs are one folder.
+    same = ctx.inputs["scale"] == ctx.inputs["labels"]
+    scale = real if same else _cutout_features(ctx, network, kept_files(ctx.inputs["scale"]))
     real, generated = _project(real, scale), _project(generated, scale)
     return {
         "frechet": round(float(frechet_distance(generated, real)), 5),
@@ -58,6 +62,10 @@ def run(ctx: Context) -> Metrics:
         "n": count,
         "training_set": len(files),
     }
+
+
+def _cutout_features(ctx: Context, network: StyleMatte, files: list[Path]) -> np.ndarray:
+    return _features(ctx, network, torch.stack([read_rgba(file) for file in files]))
 
 
 @torch.no_grad()

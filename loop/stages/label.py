@@ -20,7 +20,6 @@ from loop.stages.pools import (
     Row,
     content,
     data_rows,
-    kept_files,
     read_cutout,
     write_cutout_sheet,
     write_index,
@@ -54,7 +53,7 @@ def run(ctx: Context) -> Metrics:
         "real": len(rows) - len(pseudo),
         "photos": len(pseudo),
         "kept": sum(row["kept"] for row in pseudo),
-        "pool": len(kept_files(ctx.out)),
+        "pool": sum(row["kept"] for row in rows),
     }
 
 

@@ -167,7 +167,7 @@ def matrices(
     key = (axis_x, axis_y, width, height, flip_filter, gain, dtype, device)
     if key not in kept or kept[key][0] != version:
         with torch.inference_mode(False), torch.no_grad():
-            kept[key] = (version, _build(f, axis_x, axis_y, width, height, flip_filter, gain, dtype, device))
+            kept[key] = (version, _build(f, *key))
     return kept[key][1]
 
 
