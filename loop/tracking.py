@@ -1,9 +1,11 @@
 """A mirror of what happens, for people to look at. Nothing reads it back, and no failure in it reaches a fit.
 
 Two places: `metrics.jsonl` in the stage's own folder (always), and Weights & Biases (online, offline or not at all).
-W&B gets one run per fit, in one group, and one controller run with x-axis `round`. The run ids are functions of the
-run folder and the step, so a resumed fit goes on in the same W&B run. `python -m loop.tracking` is how the
-orchestrator mirrors a round: in a child process, which may be slow or hang without holding up the loop.
+W&B gets one run per stage, in one group, and one controller run with x-axis `round`. A fit fills its run while it
+works; the other stages' runs are written when their round ends, with what they measured and the pictures they left.
+The run ids are functions of the run folder and the step, so a resumed fit goes on in the same W&B run.
+`python -m loop.tracking` is how the orchestrator mirrors a round: in a child process, which may be slow or hang
+without holding up the loop.
 """
 
 from __future__ import annotations
@@ -15,12 +17,14 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from loop.curves import METRICS, MetricsFile, number
+from loop.stage import StageRecord
+from loop.step import step_folder
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +33,7 @@ class WandbMirror:
     """One W&B run, opened at the first use. Any exception ends the mirror with one warning; the caller goes on."""
 
     def __init__(self, mode: str, **init: Any) -> None:
-        self._mode, self._init, self._run, self._broken = mode, init, None, mode == "disabled"
+        self._mode, self._init, self._run, self.broken = mode, init, None, mode == "disabled"
 
     def log(self, metrics: Mapping[str, Any]) -> None:
         self._guard(lambda: self._opened().log(dict(metrics)))
@@ -71,12 +75,12 @@ class WandbMirror:
         return run
 
     def _guard(self, act: Any) -> Any:
-        if self._broken:
+        if self.broken:
             return None
         try:
             return act()
         except Exception as error:
-            self._broken = True
+            self.broken = True
             _log.warning(f"W&B mirror stopped: {_one_line(error)}; the fit goes on and {METRICS} has every number")
             return None
 
@@ -104,19 +108,25 @@ def fit_loggers(
     mode = _mode(tracking)
     if mode != "disabled":
         name = loop_id(run_dir)
-        mirror = WandbMirror(
-            mode,
-            axis="kimg" if stage == "fit_generator" else "trainer/global_step",  # Lightning counts G and D steps
-            id=f"{name}-{step_id.replace('/', '-')}",
-            name=step_id,
-            group=name,
-            job_type=stage,
-            project=tracking.project,
-            tags=[f"round:{step_id.split('/')[0]}"],
-            dir=str(run_dir),
-        )
+        axis = "kimg" if stage == "fit_generator" else "trainer/global_step"  # Lightning counts G and D steps
+        mirror = _stage_mirror(mode, name, tracking.project, run_dir, step_id, stage, axis=axis)
         loggers.append(_lightning_logger(mirror, "wandb", step_id))
     return loggers
+
+
+def _stage_mirror(mode: str, group: str, project: str, run_dir: Path, step_id: str, stage: str, **init: Any) -> Any:
+    """The W&B run of one stage; its id joins what a resumed stage adds to what it said before."""
+    return WandbMirror(
+        mode,
+        id=f"{group}-{step_id.replace('/', '-')}",
+        name=step_id,
+        group=group,
+        job_type=stage,
+        project=project,
+        tags=[f"round:{step_id.split('/')[0]}"],
+        dir=str(run_dir),
+        **init,
+    )
 
 
 def log_round(
@@ -126,11 +136,13 @@ def log_round(
     metrics: Mapping[str, float],
     verdict: Mapping[str, Any],
     images: Mapping[str, Path] | None = None,
+    stages: Sequence[StageRecord] = (),
     timeout: float = 120.0,
 ) -> bool:
     """Mirror one finished round to the controller run, in a child process. True when it got there; never raises.
 
     metrics: flat, such as {"portraits/SAD": 0.4}. verdict: {"accepted": bool, "reason": str, …}. images: name -> PNG.
+    stages: what the round's stages said of themselves; each that is not a fit gets a run of its own.
     Safe to call from the orchestrator: this process imports neither wandb nor lightning.
     """
     try:
@@ -145,11 +157,37 @@ def log_round(
             "verdict": {"accepted": bool(verdict.get("accepted")), "reason": str(verdict.get("reason", ""))},
             "images": {name: str(path) for name, path in (images or {}).items() if Path(path).is_file()},
             "config": _plain(config),
+            "stages": [_told(run_dir, record) for record in stages if not record.stage.startswith("fit_")],
         }
         return _in_child(json.dumps(order, default=str), timeout)
     except Exception as error:
         _log.warning(f"round {round} was not mirrored to W&B: {_one_line(error)}")
         return False
+
+
+def _told(run_dir: Path, record: StageRecord) -> dict[str, Any]:
+    """One finished stage, as the child needs it."""
+    folder = step_folder(run_dir, record.step)
+    return {
+        "id": record.step,
+        "stage": record.stage,
+        "config": record.config,
+        "metrics": {"seconds": record.seconds, **_flat(record.metrics)},
+        "images": {path.stem: str(path) for path in sorted(folder.glob("*.png"))},
+    }
+
+
+def _flat(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float | str]:
+    """Nested metrics as "a/b/c": numbers and one-line texts; what is missing (None) or a list has no curve."""
+    flat: dict[str, float | str] = {}
+    for name, value in metrics.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}/")
+        elif isinstance(value, bool):
+            flat[prefix + name] = int(value)
+        elif isinstance(value, (int, float, str)):
+            flat[prefix + name] = value
+    return flat
 
 
 def loop_id(run_dir: Path) -> str:
@@ -234,8 +272,9 @@ def _in_child(order: str, timeout: float) -> bool:
 
 
 def _mirror_round(order: dict[str, Any]) -> bool:
-    """What the child does: one point on every curve of the controller run."""
-    name = loop_id(Path(order["run_dir"]))
+    """What the child does: one point on every curve of the controller run, then one run for each stage."""
+    run_dir = Path(order["run_dir"])
+    name = loop_id(run_dir)
     mirror = WandbMirror(
         order["mode"],
         axis="round",
@@ -251,7 +290,19 @@ def _mirror_round(order: dict[str, Any]) -> bool:
     point["verdict"] = order["verdict"]["reason"]
     mirror.log(point | {label: mirror.image(Path(path)) for label, path in order["images"].items()})
     mirror.finish()
-    return not mirror._broken
+    stages = [_mirror_stage(order, name, told) for told in order["stages"]] if not mirror.broken else [False]
+    return not mirror.broken and all(stages)
+
+
+def _mirror_stage(order: dict[str, Any], group: str, told: dict[str, Any]) -> bool:
+    mirror = _stage_mirror(
+        order["mode"], group, order["project"], Path(order["run_dir"]), told["id"], told["stage"],
+        axis="round", config=told["config"],
+    )  # fmt: skip
+    images = {name: mirror.image(Path(path)) for name, path in told["images"].items()}
+    mirror.log({"round": order["round"], **told["metrics"], **images})
+    mirror.finish()
+    return not mirror.broken
 
 
 def _wandb() -> Any:

@@ -18,6 +18,7 @@ from loop.lock import one_writer
 from loop.plan import plan
 from loop.report import build_report, print_round_table, round_table
 from loop.runfolder import is_run
+from loop.stage import StageRecord
 from loop.step import step_folder
 from loop.tracking import log_round
 
@@ -90,16 +91,20 @@ def _write_config(config: Config, run_dir: Path) -> None:
 
 def _announcer(config: Config, run_dir: Path) -> Callable[[Event], None]:
     refused = 0
+    finished: list[StageRecord] = []  # of the round under way
 
     def announce(event: Event) -> None:
         nonlocal refused
+        if event.record is not None:
+            finished.append(event.record)
         if event.kind != "fresh":
             print(event.line(), file=sys.stderr, flush=True)
         if event.step.stage != "accept" or event.kind not in {"done", "fresh"} or event.record is None:
             return
         metrics = event.record.metrics
         if event.kind == "done":
-            _tell_round(config, run_dir, event.step.round, metrics)
+            _tell_round(config, run_dir, event.step.round, metrics, finished)
+        finished.clear()
         refused = 0 if metrics["accepted"] else refused + 1
         if config.accept.stop_after and refused >= config.accept.stop_after:
             raise GateStop(
@@ -110,7 +115,7 @@ def _announcer(config: Config, run_dir: Path) -> Callable[[Event], None]:
     return announce
 
 
-def _tell_round(config: Config, run_dir: Path, round_: int, metrics: dict[str, Any]) -> None:
+def _tell_round(config: Config, run_dir: Path, round_: int, metrics: dict[str, Any], stages: list[StageRecord]) -> None:
     evaluated = json.loads((step_folder(run_dir, f"{round_:02d}/evaluate") / "stage.json").read_text())["metrics"]
     flat = {f"{domain}/{key}": v for domain, told in evaluated.items() for key, v in told.items() if key != "kind"}
     sad = ", ".join(f"{domain} SAD {told['SAD']:.4f}" for domain, told in evaluated.items())
@@ -123,4 +128,4 @@ def _tell_round(config: Config, run_dir: Path, round_: int, metrics: dict[str, A
         if (judged / "stage.json").is_file():
             told = json.loads((judged / "stage.json").read_text())["metrics"]
             flat |= {f"{domain}/{key}": told[key] for key in ("frechet", "kid") if told.get(key) is not None}
-    log_round(config, run_dir, round_, flat, metrics, images)
+    log_round(config, run_dir, round_, flat, metrics, images, stages)

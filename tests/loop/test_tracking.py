@@ -14,6 +14,7 @@ import pytest
 from loop import tracking
 from loop.config import Config, TrackingConfig, WandbMode
 from loop.curves import MetricsFile, read_curves, read_rows
+from loop.stage import StageRecord
 
 OFF = TrackingConfig(wandb=WandbMode.disabled)
 
@@ -152,13 +153,28 @@ def test_offline_round_and_stage_need_no_key_and_no_network(tmp_path, monkeypatc
 
     Image.new("RGB", (4, 4)).save(picture)
     verdict = {"accepted": True, "reason": "Accepted: first."}
-    assert tracking.log_round(config, tmp_path, 0, {"portraits/SAD": 0.5}, verdict, {"probes": picture})
+    stages = [record_of("00/fit_matter", "fit_matter"), record_of("01/animals/label", "label")]
+    assert tracking.log_round(config, tmp_path, 0, {"portraits/SAD": 0.5}, verdict, {"probes": picture}, stages)
     stage = tracking.fit_loggers(config.tracking, tmp_path, "00/fit_matter", "fit_matter", tmp_path)[1]
     stage.log_metrics({"loss": 1.0}, 3)
     stage.finalize("success")
     name = tracking.loop_id(tmp_path)
     found = sorted(path.name for path in (tmp_path / "wandb").rglob("run-*.wandb"))
-    assert found == [f"run-{name}-00-fit_matter.wandb", f"run-{name}.wandb"]
+    assert found == [f"run-{name}-{step}.wandb" for step in ("00-fit_matter", "01-animals-label")] + [f"run-{name}.wandb"]
+
+
+def record_of(step: str, stage: str) -> StageRecord:
+    metrics = {"kept": 3, "per": {"mask": {"n": 2}}, "whole": True, "missing": None, "names": ["a"]}
+    return StageRecord("k", stage, step, 1, {"a": 1}, 0, {}, "o", metrics, 1.5, "2026-01-01T00:00:00+00:00")
+
+
+def test_a_stage_tells_its_numbers_flat_and_its_pictures(tmp_path):
+    folder = tmp_path / "rounds/01/animals/label"
+    folder.mkdir(parents=True)
+    (folder / "sheet.png").write_bytes(b"")
+    told = tracking._told(tmp_path, record_of("01/animals/label", "label"))
+    assert told["metrics"] == {"seconds": 1.5, "kept": 3, "per/mask/n": 2, "whole": 1}
+    assert told["images"] == {"sheet": str(folder / "sheet.png")}
 
 
 def test_a_child_that_hangs_is_ended(tmp_path, monkeypatch, caplog):
