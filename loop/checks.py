@@ -175,6 +175,7 @@ def _thresholds(config: Config) -> Iterator[str]:
 def _launch(config: Config) -> Iterator[str]:
     launch = config.launch
     yield from _at_least("launch.devices", launch.devices, 1)
+    yield from _at_least("launch.at_once", launch.at_once, 1)
     yield from _at_least("launch.retries", launch.retries, 0)
     yield from _at_least("launch.heartbeat_timeout", launch.heartbeat_timeout, 1)
     yield from _at_least("launch.stop_grace", launch.stop_grace, 0)

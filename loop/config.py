@@ -228,6 +228,9 @@ class LaunchConfig:
     kind: Launch = Launch.inline
     devices: int = 1
     """Processes of each fit."""
+    at_once: int = 1
+    """Steps that may run at the same time when none needs the other, such as the generator fits of two domains. They
+    share the CPU cores and the GPUs. With kind=inline only fits run apart, each in a process of its own."""
     accelerator: str = "auto"
     """auto, cpu or gpu."""
     precision: str = "32-true"

@@ -1,9 +1,13 @@
-"""Walk the plan: skip what is fresh, run the rest in order, one writer, one commit per step."""
+"""Walk the plan: skip what is fresh, run the rest in order, one writer, one commit per step.
+
+With launch.at_once above 1, steps that do not need each other run side by side in processes of their own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,15 +15,16 @@ from loop import signals
 from loop.commit import Places
 from loop.config import LaunchConfig
 from loop.freshness import Freshness, freshness
-from loop.launch import log_tail, stage_runner
+from loop.launch import log_tail, runs_apart, stage_runner
 from loop.lock import one_writer, this_command
 from loop.manifest import write_manifest
+from loop.schedule import walk
 from loop.stage import Context, Metrics, StageFailed, StageRecord, Stopped, run_stage
 from loop.step import Step, log_file, step_folder
 
 __all__ = ["Event", "Freshness", "execute", "freshness"]
 
-Kind = Literal["fresh", "start", "done", "retry", "stopping", "stopped", "failed"]
+Kind = Literal["fresh", "start", "progress", "done", "retry", "stopping", "stopped", "failed"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Event:
     """From 1, of `total`."""
     total: int
     text: str = ""
-    """retry, stopping, stopped: one line; failed: the end of the log."""
+    """retry, stopping, stopped: one line; progress: such as "120 of 480"; failed: the end of the log."""
     record: StageRecord | None = None
     """With fresh and done."""
 
@@ -42,6 +47,7 @@ class Event:
             "fresh": "nothing to do",
             "start": "...",
             "done": f"done in {self.record.seconds:.1f} s" if self.record else "done",
+            "progress": f"step {self.text}",
             "failed": "failed",
         }.get(self.kind, self.text)
         return f"[{self.number}/{self.total}] {self.step.id}: {told.removeprefix(f'{self.step.id}: ')}"
@@ -57,35 +63,46 @@ def execute(
     """Bring every step of the plan up to date; the records in the plan's order.
 
     `runtime` (plain types) reaches each stage as ctx.runtime, with kind, devices, accelerator, precision and run_dir
-    added; it is not part of any key. Raises RunLocked, Stopped (the same command goes on) or StageFailed.
+    added; it is not part of any key. Events of steps that run side by side come from threads of their own, except fresh
+    and done. Raises RunLocked, Stopped (the same command goes on) or StageFailed.
     """
     run_dir = run_dir.resolve()
     settings = {name: getattr(launch_config, name) for name in ("devices", "accelerator", "precision")}
     settings |= {"kind": str(launch_config.kind.value), "run_dir": str(run_dir), **(runtime or {})}
-    records = []
+    records: dict[str, StageRecord] = {}
+    numbers = {step.id: number for number, step in enumerate(steps, start=1)}
+
+    def tell(step: Step, kind: Kind, text: str = "", record: StageRecord | None = None) -> None:
+        on_event(Event(kind, step, numbers[step.id], len(steps), text, record))
+
+    def work(step: Step, slot: int | None) -> tuple[bool, StageRecord]:
+        return _one(run_dir, step, launch_config, settings, partial(tell, step), slot)
+
+    def finished(step: Step, result: tuple[bool, StageRecord]) -> None:
+        worked, records[step.id] = result
+        if worked:
+            write_manifest(run_dir, steps)
+        tell(step, "done" if worked else "fresh", "", records[step.id])  # may raise; all is on disk by now
+
     with signals.handled(), one_writer(run_dir):
         for step in steps:
             Places(step.folder(run_dir), key="").recover()
         write_manifest(run_dir, steps)
-        for number, step in enumerate(steps, start=1):
-
-            def tell(kind: Kind, text: str = "", record: StageRecord | None = None, at: int = number) -> None:
-                on_event(Event(kind, steps[at - 1], at, len(steps), text, record))
-
-            worked, record = _one(run_dir, step, launch_config, settings, tell)
-            records.append(record)
-            if worked:
-                write_manifest(run_dir, steps)
-            tell("done" if worked else "fresh", "", record)  # the listener may raise; all is on disk by now
-    return records
+        walk(steps, launch_config.at_once, lambda step: runs_apart(step, launch_config), work, finished)
+    return [records[step.id] for step in steps]
 
 
 def _one(
-    run_dir: Path, step: Step, launch_config: LaunchConfig, settings: Mapping[str, Any], tell: Callable[..., None]
+    run_dir: Path,
+    step: Step,
+    launch_config: LaunchConfig,
+    settings: Mapping[str, Any],
+    tell: Callable[..., None],
+    slot: int | None,
 ) -> tuple[bool, StageRecord]:
-    """(whether it had to be run, its record)."""
+    """(whether it had to be run, its record). slot: its share of the machine when it runs beside others."""
     worked = False
-    runner = stage_runner(step, run_dir, launch_config, tell)
+    runner = stage_runner(step, run_dir, launch_config, tell, slot)
 
     def run(ctx: Context) -> Metrics:
         nonlocal worked

@@ -18,12 +18,13 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from glob import glob
 from pathlib import Path
 from typing import IO, Any, Literal
 
 from loop import orphans, signals
 from loop.config import Launch, LaunchConfig
-from loop.heartbeat import heartbeat_file
+from loop.heartbeat import heartbeat_file, progress
 from loop.lock import this_command
 from loop.stage import Context, Metrics, StageFailed, Stopped
 from loop.step import Step, launch_folder, log_file
@@ -35,17 +36,46 @@ BACKOFF = 2.0  # seconds before the first retry; doubles each time
 BACKOFF_MAX = 60.0
 TAIL_LINES = 15
 
-Say = Callable[[Literal["stopping", "retry"], str], None]
+Say = Callable[[Literal["stopping", "retry", "progress"], str], None]
 End = Literal["exited", "hung"]
 
 
-def stage_runner(step: Step, run_dir: Path, launch: LaunchConfig, say: Say) -> Callable[[Context], Metrics]:
-    """The function that `run_stage` calls for `step`. It raises Stopped or StageFailed."""
+def runs_apart(step: Step, launch: LaunchConfig) -> bool:
+    """Whether `step` may run beside others: it has a process of its own, and siblings in other domains."""
+    return launch.at_once > 1 and step.domain is not None and (launch.kind == Launch.torchrun or step.fit)
+
+
+def stage_runner(
+    step: Step, run_dir: Path, launch: LaunchConfig, say: Say, slot: int | None = None
+) -> Callable[[Context], Metrics]:
+    """The function that `run_stage` calls for `step`. It raises Stopped or StageFailed.
+
+    slot: of launch.at_once, when the step runs beside others; it then has its share of the cores and GPUs.
+    """
     log = log_file(run_dir, step.id)
     log.parent.mkdir(parents=True, exist_ok=True)
-    if launch.kind == Launch.inline:
+    if launch.kind == Launch.inline and slot is None:
         return lambda ctx: _inline(step, ctx, log)
-    return lambda ctx: _Child(step, ctx, launch, log, say).run()
+    share = {} if slot is None else machine_share(launch, slot)
+    return lambda ctx: _Child(step, ctx, launch, log, say, share).run()
+
+
+def machine_share(launch: LaunchConfig, slot: int) -> dict[str, str]:
+    """Environment that gives a step in `slot` its part of the cores and GPUs; what the user has set stays.
+
+    The number of threads depends on the configuration and the machine alone: a resumed fit computes the same bits.
+    With fewer GPUs than at_once x devices, slots share them.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = max(1, cores // (launch.at_once * launch.devices))
+    share = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": str(threads)}
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    gpus = visible.split(",") if visible else [str(n) for n in range(len(glob("/dev/nvidia[0-9]*")))]
+    if gpus and visible != "" and launch.accelerator != "cpu":
+        first = slot * launch.devices
+        mine = dict.fromkeys(gpus[(first + n) % len(gpus)] for n in range(launch.devices))
+        share["CUDA_VISIBLE_DEVICES"] = ",".join(mine)
+    return share
 
 
 def log_tail(log: Path, lines: int = TAIL_LINES) -> str:
@@ -86,8 +116,10 @@ def _headline(text: str) -> str:
 class _Child:
     """One stage in processes of its own: attempts, each watched until it ends."""
 
-    def __init__(self, step: Step, ctx: Context, launch: LaunchConfig, log: Path, say: Say) -> None:
-        self.step, self.ctx, self.settings, self.log, self.say = step, ctx, launch, log, say
+    def __init__(
+        self, step: Step, ctx: Context, launch: LaunchConfig, log: Path, say: Say, share: dict[str, str]
+    ) -> None:
+        self.step, self.ctx, self.settings, self.log, self.say, self.share = step, ctx, launch, log, say, share
         self.folder = launch_folder(ctx.scratch)
         self.code = 0
 
@@ -152,11 +184,12 @@ class _Child:
 
     def _start(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m"]
-        if self.step.fit:
+        if self.step.fit and self.settings.kind == Launch.torchrun:
             devices = str(self.settings.devices)
             command += ["torch.distributed.run", "--standalone", "--nproc-per-node", devices, "-m"]
         environment = {
             **os.environ,
+            **self.share,
             "PYTHONUNBUFFERED": "1",
             # On SIGTERM torchrun's agent gives its ranks 30 s unless told otherwise.
             "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(math.ceil(self.settings.stop_grace)),
@@ -185,6 +218,8 @@ class _Child:
             beat = self._last_beat()
             if beat != last:
                 last, moved = beat, now
+                if text := progress(self.ctx.scratch):
+                    self.say("progress", text)
             watched = self.step.fit or beat is not None
             if watched and now - moved > self.settings.heartbeat_timeout:
                 self._end_hung(process)

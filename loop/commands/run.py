@@ -5,28 +5,18 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from loop.commands.announce import Announcer
 from loop.config import Config
 from loop.configfile import ConfigError, load_config, to_yaml
-from loop.execute import Event, execute
+from loop.execute import execute
 from loop.lock import one_writer
 from loop.plan import plan
 from loop.report import build_report, print_round_table, round_table
 from loop.runfolder import is_run
-from loop.stage import StageRecord
 from loop.step import step_folder
-from loop.tracking import log_round
-
-
-class GateStop(ValueError):
-    """The gate refused several rounds in a row; nothing is broken, but going on would waste time."""
-
-    exit_code = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +43,8 @@ def run(config: Config, run_dir: Path, as_json: bool = False) -> int:
         _write_config(config, run_dir)
         tracking = {"wandb": config.tracking.wandb.value, "project": config.tracking.project}
         try:
-            execute(run_dir, steps, config.launch, _announcer(config, run_dir), {"tracking": tracking})
+            with Announcer(config, run_dir) as announce:
+                execute(run_dir, steps, config.launch, announce, {"tracking": tracking})
         except BaseException:
             with contextlib.suppress(Exception):  # what there is can be looked at; why it ended is what counts
                 build_report(run_dir)
@@ -87,45 +78,3 @@ def _write_config(config: Config, run_dir: Path) -> None:
         partial = path.with_suffix(".partial")
         partial.write_text(text)
         partial.replace(path)
-
-
-def _announcer(config: Config, run_dir: Path) -> Callable[[Event], None]:
-    refused = 0
-    finished: list[StageRecord] = []  # of the round under way
-
-    def announce(event: Event) -> None:
-        nonlocal refused
-        if event.record is not None:
-            finished.append(event.record)
-        if event.kind != "fresh":
-            print(event.line(), file=sys.stderr, flush=True)
-        if event.step.stage != "accept" or event.kind not in {"done", "fresh"} or event.record is None:
-            return
-        metrics = event.record.metrics
-        if event.kind == "done":
-            _tell_round(config, run_dir, event.step.round, metrics, finished)
-        finished.clear()
-        refused = 0 if metrics["accepted"] else refused + 1
-        if config.accept.stop_after and refused >= config.accept.stop_after:
-            raise GateStop(
-                f"round {event.step.round}: {refused} rounds in a row were refused ({metrics['reason']}); "
-                f"the matter of round {metrics['accepted_round']} stands; raise accept.stop_after to go on"
-            )
-
-    return announce
-
-
-def _tell_round(config: Config, run_dir: Path, round_: int, metrics: dict[str, Any], stages: list[StageRecord]) -> None:
-    evaluated = json.loads((step_folder(run_dir, f"{round_:02d}/evaluate") / "stage.json").read_text())["metrics"]
-    flat = {f"{domain}/{key}": v for domain, told in evaluated.items() for key, v in told.items() if key != "kind"}
-    sad = ", ".join(f"{domain} SAD {told['SAD']:.4f}" for domain, told in evaluated.items())
-    verdict = "accepted" if metrics["accepted"] else "refused"
-    print(f"round {round_} {verdict}: {sad}. {metrics.get('reason', '')}".rstrip(), file=sys.stderr, flush=True)
-    images = {"probes": step_folder(run_dir, f"{round_:02d}/evaluate") / "probes.png"}
-    for domain in config.data.domains:
-        judged = step_folder(run_dir, f"{round_:02d}/{domain}/judge")
-        images[f"{domain}/generated"] = judged / "sheet.png"
-        if (judged / "stage.json").is_file():
-            told = json.loads((judged / "stage.json").read_text())["metrics"]
-            flat |= {f"{domain}/{key}": told[key] for key in ("frechet", "kid") if told.get(key) is not None}
-    log_round(config, run_dir, round_, flat, metrics, images, stages)

@@ -41,15 +41,16 @@ class Ticks(Checkpoint):
     A Checkpoint, because Lightning calls those after the module's own hook: it refuses broken weights first.
     """
 
-    def __init__(self, scratch: Path) -> None:
-        self.scratch = scratch
+    def __init__(self, scratch: Path, tick: int) -> None:
+        self.scratch, self.tick = scratch, tick
         self.stopped = False
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         signals.install()  # Lightning put its own handler in at fit start; it broadcasts, and hangs if one rank is hit
 
-    def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
-        beat(self.scratch)
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        done = trainer.current_epoch * self.tick + batch_idx + 1
+        beat(self.scratch, f"{done} of {trainer.max_epochs * self.tick}")
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         partial = self.scratch / "last.ckpt.partial"
@@ -66,7 +67,7 @@ class Ticks(Checkpoint):
 def fit(module: Any, data: Any, ctx: Context) -> None:
     """Fit `module` on `data`, resuming from scratch's checkpoint. Raises Stopped when a signal cut it short."""
     config = ctx.config["fit"]
-    ticks = Ticks(ctx.scratch)
+    ticks = Ticks(ctx.scratch, config["tick"])
     checkpoint = ctx.scratch / "last.ckpt"
     _quiet()
     trainer = lightning.Trainer(

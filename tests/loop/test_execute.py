@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from loop.execute import execute, freshness
 from loop.lock import one_writer
 from loop.manifest import status_rows, write_manifest
 from loop.stage import StageRecord
-from tests.loop.toy_run import toy, twelve
+from tests.loop.toy_run import toy, twelve, two_domains
 from tests.loop.toy_start import toy_runs
 
 INLINE = LaunchConfig()
@@ -68,6 +69,40 @@ def test_killed_at_random_moments_the_same_command_gives_the_same_run(tmp_path, 
     assert digests(run) == digests(tmp_path / "whole")
     assert leftovers(run) == []
     assert len(digests(run)) == 12
+
+
+@pytest.mark.parametrize("kind", ["inline", "torchrun"])
+def test_side_by_side_and_killed_it_gives_the_run_of_one_after_the_other(tmp_path, start, kind):
+    execute(tmp_path / "whole", two_domains(tmp_path / "calls", 0.0), INLINE)
+    (tmp_path / "calls").unlink()
+    run, dice = tmp_path / "broken", random.Random(kind)
+    for _ in range(4):
+        process, done = start(run, kind, 0.1, "beside"), finished(run)
+        time.sleep(dice.uniform(0.3, 1.5))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert done.items() <= finished(run).items(), "a finished stage was done again"
+    process = start(run, kind, 0.1, "beside")
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 0, said
+    assert digests(run) == digests(tmp_path / "whole")
+    assert leftovers(run) == []
+    ticks = [line.split()[0] for line in calls(tmp_path / "calls") if "/fit " in line]
+    if kind == "inline":  # torchrun takes longer to start than these fits take
+        assert sum(one != other for one, other in pairwise(ticks)) > 1, "the two fits did not run at the same time"
+
+
+def test_stopped_side_by_side_both_fits_keep_what_they_have(tmp_path, start):
+    process = start(tmp_path / "run", "inline", 0.3, "beside")
+    until = time.monotonic() + 30
+    while len({line.split()[0] for line in calls(tmp_path / "calls") if "/fit " in line}) < 2:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    process.terminate()
+    said = process.communicate(timeout=30)[0]
+    assert process.returncode == 75, said
+    assert said.count("waiting for its next checkpoint") == 2
+    assert len(list((tmp_path / "run").glob("rounds/01/*/.fit.*/last.json"))) == 2
 
 
 def test_nothing_outlives_a_killed_loop(tmp_path, start):

@@ -160,7 +160,8 @@ def test_offline_round_and_stage_need_no_key_and_no_network(tmp_path, monkeypatc
     stage.finalize("success")
     name = tracking.loop_id(tmp_path)
     found = sorted(path.name for path in (tmp_path / "wandb").rglob("run-*.wandb"))
-    assert found == [f"run-{name}-{step}.wandb" for step in ("00-fit_matter", "01-animals-label")] + [f"run-{name}.wandb"]
+    runs = [f"{name}-00-fit_matter", f"{name}-01-animals-label", name]
+    assert found == [f"run-{run}.wandb" for run in runs]
 
 
 def record_of(step: str, stage: str) -> StageRecord:

@@ -1,9 +1,11 @@
 """`python -m tests.loop.toy_run RUN CALLS KIND SLEEP HOW`: a toy run that ends as the command does.
 
-HOW: twelve (steps), fit (one, on two ranks), or hang (one that never hears a signal).
+HOW: twelve (steps), beside (two domains' fits at the same time), fit (one, on two ranks), or hang (one that never
+hears a signal).
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from loop.config import Launch, LaunchConfig
@@ -37,9 +39,26 @@ def twelve(calls: Path, sleep: float) -> list[Step]:
     return [*steps, toy("02/accept", {"a": "01/d/select", "b": "02/d/select"}, **common)]
 
 
+def two_domains(calls: Path, sleep: float) -> list[Step]:
+    """prepare, then in each domain label -> fit -> judge, then accept."""
+    common = {"calls": str(calls), "sleep": sleep}
+    steps = [toy("00/prepare", word="w", **common)]
+    for domain in ("p", "a"):
+        here = f"01/{domain}"
+        of_domain = [
+            toy(f"{here}/label", {"data": "00/prepare"}, **common),
+            toy(f"{here}/fit", {"labels": f"{here}/label"}, stage="ticks", fit=True, steps=8, **common),
+            toy(f"{here}/judge", {"g": f"{here}/fit"}, **common),
+        ]
+        steps += [replace(step, domain=domain) for step in of_domain]
+    return [*steps, toy("01/accept", {"a": "01/a/judge", "p": "01/p/judge"}, **common)]
+
+
 def plan(how: str, calls: Path, sleep: float) -> list[Step]:
     if how == "fit":
         return [toy("00/fit", stage="ticks", fit=True, steps=100, sleep=0.05, calls=str(calls))]
+    if how == "beside":
+        return two_domains(calls, sleep)
     if how == "hang":
         return [toy("00/x", stage="trouble", how="hang", times=99)]
     return twelve(calls, sleep)
@@ -47,6 +66,8 @@ def plan(how: str, calls: Path, sleep: float) -> list[Step]:
 
 def main(run: str, calls: str, kind: str, sleep: str, how: str) -> int:
     launch = LaunchConfig(kind=Launch(kind), devices=2, stop_grace=5.0, heartbeat_timeout=20.0)
+    if how == "beside":
+        launch.devices, launch.at_once = 1, 2
     steps = plan(how, Path(calls), float(sleep))
     try:
         execute(Path(run), steps, launch, lambda event: print(event.line(), flush=True))
