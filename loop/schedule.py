@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
 from typing import TypeVar
 
 from loop.step import Step
@@ -49,7 +50,7 @@ def walk(
                 running[pool.submit(work, aside[0], free[0])] = aside[0], free[0]
             elif here:
                 waiting.remove(here[0])
-                end(here[0], lambda step=here[0]: work(step, None))
+                end(here[0], partial(work, here[0], None))
             elif running:
                 wait(running, LOOK, FIRST_COMPLETED)
             else:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -129,22 +130,39 @@ def start_words(run: Path) -> list[str]:
 
 @pytest.mark.slow
 def test_a_killed_rank_is_tried_again_and_a_stopped_one_stops_all(tmp_path: Path) -> None:
-    launch = ("launch.kind=torchrun", "launch.devices=2", "launch.accelerator=cpu")
-    words = (*launch, "matter.first.steps=40", "generator.fit.batch=8")
+    words = (
+        "launch.kind=torchrun",
+        "launch.devices=2",
+        "launch.accelerator=cpu",
+        "matter.first.steps=120",
+        "generator.fit.batch=8",
+    )
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert start(whole, *words).wait(timeout=250) == 0
 
     process = start(broken, *words)
     scratch = wait_for(broken, "00/.fit_matter.*/last.ckpt").parent
-    os.kill(int((scratch / "launch/pid.1").read_text()), signal.SIGKILL)
-    time.sleep(6)  # the retry starts anew from the checkpoint
-    scratch = wait_for(broken, "00/.fit_matter.*/launch/pid.0").parent
-    time.sleep(8)
-    if process.poll() is None and (scratch / "pid.1").exists():
-        os.kill(int((scratch / "pid.1").read_text()), signal.SIGTERM)
-    code = process.wait(timeout=250)
-    assert code in (0, 75)
-    if code == 75:
-        assert start(broken, *words).wait(timeout=250) == 0
+    killed = (scratch / "launch/pid.1").read_text()
+    os.kill(int(killed), signal.SIGKILL)
+    asked = time.time()
+    wait_until(lambda: another(scratch / "launch/pid.1", killed), "the retry did not start")
+    # Asked to stop before its handler is in place, a rank would simply die; a new checkpoint says that it is.
+    wait_until(lambda: (scratch / "last.ckpt").stat().st_mtime > asked + 1, "the retry made no checkpoint")
+    os.kill(int((scratch / "launch/pid.1").read_text()), signal.SIGTERM)
+    said = process.communicate(timeout=250)[1]
+    assert "try 2 of 3" in said
+    assert process.returncode == 75, said
+    assert start(broken, *words).wait(timeout=250) == 0
     one, two = (load_file(run / "rounds/00/accept/matter.safetensors") for run in (whole, broken))
     assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def another(file: Path, former: str) -> bool:
+    return file.is_file() and file.read_text() not in ("", former)
+
+
+def wait_until(true: Callable[[], bool], otherwise: str, seconds: float = 120) -> None:
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until, otherwise
+        time.sleep(0.05)
