@@ -21,6 +21,7 @@ VERBS = {
     "sample": "RGBA pictures from a generator",
     "score": "SAD, MSE, MAD, Grad, Conn of mattes against the truth",
     "export": "the final matter and generators as safetensors, JSON and a model card",
+    "import-weights": "the authors' checkpoint -> a matter folder (safetensors + JSON)",
     "doctor": "what this machine has: torch, compiler, GPU, disk, W&B, data, licences of weights",
 }
 EXIT_CODES = "exit codes: 0 done, 1 failed, 2 configuration or usage, 3 data, 4 gate stop, 75 stopped and resumable"
@@ -33,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--traceback", action="store_true", help="show where an error came from")
     verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb, text in VERBS.items():
-        module = importlib.import_module(f"loop.commands.{verb}")
+        module = importlib.import_module(f"loop.commands.{verb.replace('-', '_')}")
         sub = verbs.add_parser(verb, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=EXIT_CODES)
         module.add_arguments(sub)
         sub.set_defaults(main=module.main)

@@ -8,8 +8,9 @@ from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
 
-from stylematte.networks.stylematte import StyleMatte
+from stylematte.networks.variants import UnknownVariant, build_matter
 
 TENSORS, DESCRIPTION = "matter.safetensors", "matter.json"
 FORMAT = 1
@@ -19,7 +20,7 @@ class WeightsError(ValueError):
     """A matter folder that cannot be read; one line that says which file and what is wrong with it."""
 
 
-def save_matter(folder: str | Path, network: StyleMatte, meta: dict[str, Any]) -> None:
+def save_matter(folder: str | Path, network: nn.Module, meta: dict[str, Any]) -> None:
     """Write `network` to `folder` (made if missing). meta: any JSON; equal input gives equal bytes."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -44,14 +45,17 @@ def read_description(folder: str | Path) -> dict[str, Any]:
     return description
 
 
-def load_matter(folder: str | Path, device: str = "cpu") -> StyleMatte:
-    """The network in eval mode on `device`. Nothing is downloaded and no code in the files is run."""
+def load_matter(folder: str | Path, device: str = "cpu") -> Any:
+    """The network in eval mode on `device`: whichever of `variants.VARIANTS` the file names.
+
+    Nothing is downloaded and no code in the files is run.
+    """
     folder = Path(folder)
     config = read_description(folder)["network"]
     try:
         # the backbone's weights are in our file: the one they first came from need not exist any more
-        network = StyleMatte(**{**config, "backbone_weights": None})
-    except TypeError as error:
+        network = build_matter({**config, "backbone_weights": None})
+    except (TypeError, UnknownVariant) as error:
         raise WeightsError(f"{folder / DESCRIPTION}: 'network' does not describe a StyleMatte: {error}") from error
     path = folder / TENSORS
     try:

@@ -1,0 +1,123 @@
+"""Reads the authors' checkpoints: tensors only, names of transformers 4 or later, everything checked before it is used.
+
+A checkpoint is data from a stranger: nothing in it is run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stylematte.networks.released.keys import IGNORED, TWINS, Target, released_keys, renamed, to_ours
+from stylematte.networks.released.network import ReleasedStyleMatte
+
+EXPECTED = "expected the authors' stylematte_pure.pth or stylematte_synth.pth"
+WRAPPERS = ("state_dict", "model")
+RELEASED = {"backbone_kwargs": {}, "encoder_layers": 6}
+OPTIONAL = "fpn.conv_fusion.1.num_batches_tracked"
+
+
+class CheckpointError(ValueError):
+    """A file that is no released checkpoint; one line that says what is wrong with it."""
+
+    exit_code = 3
+
+
+def read_released(path: str | Path) -> ReleasedStyleMatte:
+    """The released network with the weights in `path` (.pth or .safetensors), in eval mode. Raises CheckpointError."""
+    given = read_tensors(Path(path))
+    table = released_keys(RELEASED)
+    state = {OPTIONAL: torch.tensor(0), **_with_old_names(given, table)}
+    _check_names(path, state, table)
+    ours = _to_ours(path, state, table)
+    with torch.device("meta"):
+        wanted = ReleasedStyleMatte().state_dict()
+    _check_values(path, ours, wanted, table)
+    network = ReleasedStyleMatte().eval()
+    network.load_state_dict(ours)
+    return network
+
+
+def read_tensors(path: Path) -> dict[str, Any]:
+    """The dict in `path`, out of the wrappers that trainers put around it."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; {EXPECTED}")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # every way in which a file can be broken
+        raise CheckpointError(f"{path}: {_reason(error)}; {EXPECTED}") from error
+    for key in WRAPPERS:
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
+        raise CheckpointError(f"{path}: holds a {type(state).__name__}, not named tensors; {EXPECTED}")
+    return state
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a file, in a line."""
+    text = str(error)
+    code = re.search(r"(?:GLOBAL|class|function) ([\w.]+)", text) if "weights_only" in text.lower() else None
+    if code:
+        return f"holds code ({code.group(1)}), not only tensors; none of it was run"
+    line = text.splitlines()[0] if text else type(error).__name__
+    return f"cannot be read as tensors, perhaps truncated ({line[:120]})"
+
+
+def _with_old_names(state: dict[str, Any], table: dict[str, Target]) -> dict[str, Any]:
+    """Names of transformers 4, whatever wrote them, without a data-parallel wrapper's prefix and constants."""
+    back = {renamed(key): key for key in table}
+    stripped = {key.removeprefix("module."): value for key, value in state.items()}
+    kept = {key: value for key, value in stripped.items() if not any(part in key for part in IGNORED)}
+    return {back.get(key, key): value for key, value in kept.items()}
+
+
+def _check_names(path: str | Path, state: dict[str, Any], table: dict[str, Target]) -> None:
+    twins = {twin + kind for twin in TWINS for kind in ("weight", "bias")}
+    needed = [key for key in table if key != OPTIONAL]
+    missing = [key for key in needed if key not in state]
+    unknown = [key for key in state if key not in table and key not in twins]
+    if missing or unknown:
+        found = [(missing, f"of {len(needed)} tensors missing"), (unknown, "unknown")]
+        told = "; ".join(f"{len(names)} {what} ({_first(names)})" for names, what in found if names)
+        raise CheckpointError(f"{path}: not StyleMatte's weights: {told}; {EXPECTED}")
+    odd = [key for key in [*table, *(twins & state.keys())] if not isinstance(state[key], Tensor)]
+    if odd:
+        raise CheckpointError(f"{path}: {odd[0]} is a {type(state[odd[0]]).__name__}, not a tensor; {EXPECTED}")
+    for twin in sorted(twins & state.keys()):
+        first = state[f"fpn.smooth_conv.0.{twin.rsplit('.', 1)[1]}"]
+        if first.shape != state[twin].shape or not torch.equal(first, state[twin]):
+            raise CheckpointError(f"{path}: {twin} differs from smooth_conv.0, the released ones are one; {EXPECTED}")
+
+
+def _to_ours(path: str | Path, state: dict[str, Tensor], table: dict[str, Target]) -> dict[str, Tensor]:
+    try:
+        return to_ours(state, table)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: query, key and value do not fit together ({error}); {EXPECTED}") from error
+
+
+def _check_values(
+    path: str | Path, ours: dict[str, Tensor], wanted: dict[str, Tensor], table: dict[str, Target]
+) -> None:
+    theirs = {name: key for key, (name, _) in reversed(table.items())}
+    for name, value in ours.items():
+        if value.shape != wanted[name].shape:
+            shapes = f"{tuple(value.shape)}, expected {tuple(wanted[name].shape)}"
+            raise CheckpointError(f"{path}: {theirs[name]} has shape {shapes}; {EXPECTED}")
+        if not torch.isfinite(value).all():
+            raise CheckpointError(f"{path}: {theirs[name]} holds values that are no numbers; download the file again")
+
+
+def _first(names: Iterable[str], count: int = 3) -> str:
+    names = list(names)
+    return ", ".join(names[:count]) + (", ..." if len(names) > count else "")
