@@ -1,9 +1,11 @@
-"""How much the fast ops of the generator gain over their reference, in one run on this machine.
+"""How much the generator's ops gain, in one run on this machine: reference, torch and cpu (C++) taken in turns.
 
-    python -m benchmarks.generator_ops [--resolution 64] [--layers 10] [--margin 6] [--batch 8] [--threads 2]
+    python -m benchmarks.generator_ops ops        [--threads 1] [--rounds 5]   each op, forward + backward
+    python -m benchmarks.generator_ops step       [--threads 1] [--batch 8]    the quickstart's training step
+    python -m benchmarks.generator_ops forward    [--resolution 256]           StyleGAN3-T with few channels
+    python -m benchmarks.generator_ops profile    [--impl cpu]                 where the training step's time goes
 
-Prints seconds of process time (CPU) or wall time (threads > 1) per batch, and the ratio reference / fast, for the
-generator and the discriminator, forward and forward + backward. Both sides use the tuned allocator.
+Prints medians: process time (CPU) with one thread, wall time with more. All sides use the tuned allocator.
 """
 
 from __future__ import annotations
@@ -11,77 +13,131 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
-from torch import nn
 
-from stylemattegan.losses import r1_penalty
-from stylemattegan.networks import Discriminator, Generator
+from loop.configfile import load_config, to_dict
+from stylemattegan import losses
+from stylemattegan.module import build
+from stylemattegan.networks import Generator
 from stylemattegan.ops import keep_big_blocks, set_default
+from stylemattegan.ops.measure import compare, interleaved
+
+QUICKSTART = Path(__file__).parents[1] / "configs" / "quickstart.yaml"
+IMPLS = ("reference", "torch", "cpu")
+Work = Callable[[], None]
 
 
-def seconds(work: Callable[[], object], clock: Callable[[], float], repeats: int = 3) -> float:
-    """The best of a few runs after one to warm up."""
-    work()
-    times = []
-    for _ in range(repeats):
-        start = clock()
+def training(batch: int) -> tuple[dict[str, Work], int]:
+    """The phases of a training step of the quickstart's networks without augmentation, and the steps between R1s."""
+    tree = to_dict(load_config(QUICKSTART, []))
+    fit, size = tree["generator"]["fit"], tree["data"]["size"]
+    G, D = build(tree["generator"]["network"], size, batch, 0)
+    g_adam, d_adam = (torch.optim.Adam(n.parameters(), lr=1e-4, betas=(0.0, 0.99), fused=True) for n in (G, D))
+    real = torch.randn(batch, 4, size, size).clamp(-1, 1)
+
+    def update(adam: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+
+    def generator() -> None:
+        D.requires_grad_(False)
+        G.requires_grad_(True)
+        update(g_adam, losses.logistic_g(D(G(torch.randn(batch, G.z_dim)))).mean())
+
+    def discriminator() -> None:
+        D.requires_grad_(True)
+        with torch.no_grad():
+            fake = G(torch.randn(batch, G.z_dim), update_emas=True)
+        update(d_adam, losses.logistic_d_fake(D(fake)).mean() + losses.logistic_d_real(D(real)).mean())
+
+    def r1() -> None:
+        D.requires_grad_(True)
+        x = real.clone().requires_grad_()
+        update(d_adam, losses.r1_penalty(x, D(x)).mean())
+
+    return {"G": generator, "D": discriminator, "R1": r1}, int(fit["r1_every"])
+
+
+def with_impl(impl: str, work: Work) -> Work:
+    def run() -> None:
+        set_default(impl)
         work()
-        times.append(clock() - start)
-    return min(times)
+
+    return run
 
 
-def works(G: Generator, D: Discriminator, batch: int) -> dict[str, Callable[[], object]]:
-    """What is timed, by name."""
-    z = torch.randn(batch, G.z_dim)
-    images = torch.randn(batch, G.img_channels, G.img_resolution, G.img_resolution)
+def in_turns(args: argparse.Namespace, clock: Callable[[], float], work: Work) -> dict[str, float]:
+    return interleaved({impl: with_impl(impl, work) for impl in args.impls}, args.rounds, clock)
 
-    def forward() -> None:
+
+def show(name: str, seconds: dict[str, float], unit: str = "", count: int = 0) -> None:
+    cells = [f"{impl} {taken * 1e3:9.1f} ms" for impl, taken in seconds.items()]
+    last, fast = list(seconds.items())[-1]
+    ratios = [f"{slow}/{last} {taken / fast:5.2f}x" for slow, taken in seconds.items() if slow != last]
+    speeds = [f"{count / taken:.1f}" for taken in seconds.values()] if unit else []
+    print(f"{name:16}", *cells, *ratios, f"{' / '.join(speeds)} {unit}" if unit else "", sep="  ")
+
+
+def step(args: argparse.Namespace, clock: Callable[[], float]) -> None:
+    phases, every = training(args.batch)
+    whole = dict.fromkeys(args.impls, 0.0)
+    for name, work in phases.items():
+        taken = in_turns(args, clock, work)
+        show(name, taken)
+        for impl in args.impls:
+            whole[impl] += taken[impl] / (every if name == "R1" else 1)
+    show(f"R1 every {every}", whole, "images/s", args.batch)
+
+
+def forward(args: argparse.Namespace, clock: Callable[[], float]) -> None:
+    G = Generator(512, 512, args.resolution, channel_base=8192, channel_max=128)
+    z = torch.randn(1, 512)
+
+    def work() -> None:
         with torch.no_grad():
             G(z)
 
-    def train(network: nn.Module, given: torch.Tensor) -> None:
-        network.zero_grad()
-        network(given).square().sum().backward()
+    show(f"T {args.resolution}, small", in_turns(args, clock, work), "images/s", 1)
 
-    def r1() -> None:
-        D.zero_grad()
-        x = images.clone().requires_grad_()
-        r1_penalty(x, D(x)).mean().backward()
 
-    return {
-        "G forward": forward,
-        "G forward + backward": lambda: train(G, z),
-        "D forward + backward": lambda: train(D, images),
-        "D with R1": r1,
-    }
+def profile(args: argparse.Namespace) -> None:
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as record
+
+    phases, _ = training(args.batch)
+    set_default(args.impl)
+    for name, work in phases.items():
+        work()
+        with record(activities=[ProfilerActivity.CPU]) as found:
+            for _ in range(args.rounds):
+                work()
+        print(name, found.key_averages().table(sort_by="self_cpu_time_total", row_limit=15), sep="\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--resolution", type=int, default=64)
-    parser.add_argument("--layers", type=int, default=10)
-    parser.add_argument("--margin", type=int, default=6)
-    parser.add_argument("--channel-base", type=int, default=1024)
-    parser.add_argument("--channel-max", type=int, default=32)
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("what", choices=["ops", "step", "forward", "profile"])
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--resolution", type=int, default=256)
+    parser.add_argument("--impls", choices=IMPLS, nargs="+", default=list(IMPLS), help="what is compared")
+    parser.add_argument("--impl", choices=IMPLS, default="cpu", help="what is profiled")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     keep_big_blocks()
     torch.manual_seed(0)
-    channels = dict(channel_base=args.channel_base, channel_max=args.channel_max)
-    G = Generator(64, 64, args.resolution, num_layers=args.layers, margin_size=args.margin, **channels)
-    D = Discriminator(args.resolution, **channels)
     clock = time.process_time if args.threads == 1 else time.perf_counter
-    print(f"{'batch of ' + str(args.batch):24} {'reference':>10} {'fast':>10} {'ratio':>7} {'fast, images/s':>15}")
-    for name, work in works(G, D, args.batch).items():
-        taken = {}
-        for impl in ("reference", "fast"):
-            set_default(impl)
-            taken[impl] = seconds(work, clock)
-        reference, fast = taken["reference"], taken["fast"]
-        print(f"{name:24} {reference:9.3f}s {fast:9.3f}s {reference / fast:6.1f}x {args.batch / fast:15.1f}")
+    if args.what == "ops":
+        for found in compare(tuple(args.impls), args.rounds):
+            show(found.op, found.seconds)
+    elif args.what == "profile":
+        profile(args)
+    else:
+        {"step": step, "forward": forward}[args.what](args, clock)
 
 
 if __name__ == "__main__":

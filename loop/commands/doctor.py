@@ -20,6 +20,7 @@ Check = tuple[str, str, str]  # name, state (ok, note, problem), text
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path, nargs="?", help="also check the data folder and weights it names")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
+    parser.add_argument("--ops", action="store_true", help="build the generator's C++ operations and measure them")
     parser.add_argument("--json", action="store_true", help="machine-readable output")
 
 
@@ -28,6 +29,8 @@ def main(args: argparse.Namespace) -> int:
     if args.config is not None:
         config = load_config(args.config, args.overrides)
         checks += [_data(config.data.root), *_weights(config.matter.backbone.name, config.matter.backbone.weights)]
+    if args.ops:
+        checks += _ops()
     broken = any(state == "problem" for _, state, _ in checks)
     if args.json:
         print(json.dumps([{"check": n, "state": s, "text": t} for n, s, t in checks], indent=2))
@@ -73,9 +76,33 @@ def _torch() -> list[Check]:
 def _compiler() -> Check:
     found = [name for name in ("c++", "ninja", "nvcc") if shutil.which(name)]
     if "c++" not in found:
-        return "compiler", "note", "no C++ compiler: the operations run in plain torch (that is all they need today)"
+        return (
+            "compiler",
+            "note",
+            "no C++ compiler: the generator's operations run in plain torch, several times slower",
+        )
     version = subprocess.run(["c++", "--version"], capture_output=True, text=True, check=False).stdout.splitlines()
     return "compiler", "ok", f"{version[0] if version else 'c++'}; also found: {', '.join(found[1:]) or 'nothing else'}"
+
+
+def _ops() -> list[Check]:
+    """Build what the cache lacks (also what failed before), compare with the reference, tell how much faster it is."""
+    from stylemattegan.ops import cpu
+    from stylemattegan.ops.build import CannotBuild, library_file
+    from stylemattegan.ops.measure import compare
+
+    try:
+        file = library_file(again=True)
+    except CannotBuild as error:
+        return [("ops", "note", f"plain torch: {error}")]
+    if not cpu.available():
+        return [("ops", "problem", f"{file} cannot be loaded: {cpu.library()}; remove it and try again")]
+    checks: list[Check] = [("ops", "ok", f"C++: {file}")]
+    for found in compare():
+        text = f"{found.ratio('reference'):.1f}x the reference's speed, {found.ratio('torch'):.1f}x plain torch's"
+        text += f"; differs by {found.difference:.0e} of the largest value"
+        checks.append((f"ops {found.op}", "ok" if found.agrees else "problem", text))
+    return checks
 
 
 def _disk() -> Check:

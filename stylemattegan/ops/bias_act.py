@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stylemattegan.ops.cpu_functions import Activate
 from stylemattegan.ops.implementation import chosen
 
 
@@ -46,16 +47,21 @@ def bias_act(
 ) -> Tensor:
     """Bias along `dim`, activation, gain, clipping, in this order. Differentiable any number of times.
 
-    alpha and gain default to those of the activation (`ACTIVATIONS`). fast skips the passes that change nothing.
+    alpha and gain default to those of the activation (`ACTIVATIONS`). torch skips the passes that change nothing; cpu
+    makes one pass of leaky ReLU, gain and clipping.
     """
     if act not in ACTIVATIONS:
         raise ValueError(f"unknown activation {act!r}: expected one of {', '.join(ACTIVATIONS)}")
     function, default_alpha, default_gain = ACTIVATIONS[act]
     alpha = default_alpha if alpha is None else alpha
     gain = default_gain if gain is None else gain
-    everything = chosen(impl) == "reference"
+    how = chosen(impl, x)
+    everything = how == "reference"
     if b is not None:
         x = x + b.reshape([-1 if i == dim else 1 for i in range(x.ndim)])
+    slope = {"linear": 1.0, "relu": 0.0, "lrelu": alpha}.get(act, -1.0)
+    if how == "cpu" and slope >= 0 and gain > 0 and (slope, gain, clamp) != (1, 1, None):
+        return Activate.apply(x, slope, gain, math.inf if clamp is None else clamp)
     x = function(x, alpha)
     if everything or gain != 1:
         x = x * gain

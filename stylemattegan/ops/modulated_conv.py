@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stylemattegan.ops.cpu_functions import ScalePlanes
 from stylemattegan.ops.implementation import chosen
 
 
@@ -24,15 +25,15 @@ def modulated_conv2d(
     W = w s. The weight and the style are brought to unit second moment first, each sample alone, which the
     demodulation cancels but for its 1e-8. input_gain: scalar, (I,) or (N, I), applied to x after all that.
 
-    reference: one weight per sample, N convolutions. fast: one shared weight; the style scales the input, the
+    reference: one weight per sample, N convolutions. Else one shared weight; the style scales the input, the
     demodulation the output, d[n, o] = rsqrt(sum_i (sum_k w^2)[o, i] s^2[n, i] + 1e-8).
     """
     if demodulate:
         w, s = unit_weight(w), unit_style(s)
-    if chosen(impl) == "reference":
+    if chosen(impl, x) == "reference":
         return _per_sample(x, w, s, demodulate, padding, input_gain)
-    y = styled_conv2d(x, w, s, padding, input_gain)
-    return y * demodulation(w, s)[:, :, None, None].to(x.dtype) if demodulate else y
+    y = styled_conv2d(x, w, s, padding, input_gain, impl)
+    return scale_planes(y, demodulation(w, s), impl) if demodulate else y
 
 
 def unit_weight(w: Tensor) -> Tensor:
@@ -71,8 +72,21 @@ def _per_sample(
 
 
 def styled_conv2d(
-    x: Tensor, w: Tensor, s: Tensor, padding: int | tuple[int, int] = 0, input_gain: Tensor | None = None
+    x: Tensor,
+    w: Tensor,
+    s: Tensor,
+    padding: int | tuple[int, int] = 0,
+    input_gain: Tensor | None = None,
+    impl: str | None = None,
 ) -> Tensor:
     """The shared-weight form without its output scale (`demodulation`), which a following op may take over."""
     scale = s if input_gain is None else s * input_gain
-    return F.conv2d(x * scale[:, :, None, None].to(x.dtype), w.to(x.dtype), padding=padding)
+    return F.conv2d(scale_planes(x, scale, impl), w.to(x.dtype), padding=padding)
+
+
+def scale_planes(x: Tensor, s: Tensor, impl: str | None = None) -> Tensor:
+    """x (N, C, H, W) times s (N, C)."""
+    s = s.to(x.dtype)
+    if chosen(impl, x) == "cpu":
+        return ScalePlanes.apply(x, s)
+    return x * s[:, :, None, None]

@@ -1,40 +1,16 @@
-"""Upsample with zeros, pad or crop, filter (FIR), decimate: the one resampling op of the StyleGAN family.
-
-The fast form for small pictures writes each axis as a banded matrix that holds zero insertion, padding, cropping, taps
-and decimation, so that the op is y = A_y x A_x^T: two GEMMs, at any order of differentiation. The matrices are kept per
-(filter, geometry). 2-D filters of low rank (a radial Kaiser filter has rank 4 in float32, [1,3,3,1] squared has rank 1)
-become a sum of such products. Above `LARGEST` samples per axis, and for filters of high rank, strided depthwise
-convolutions take over.
-"""
+"""Upsample with zeros, pad or crop, filter (FIR), decimate: the one resampling op of the StyleGAN family."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.weak import WeakTensorKeyDictionary
 
+from stylemattegan.ops.cpu import AxisPlan, side
+from stylemattegan.ops.cpu_functions import Resample
 from stylemattegan.ops.implementation import chosen
-
-LARGEST = 320
-"""Axes of up to so many samples (before and after) use the matrix form."""
-HIGHEST_RANK = 4
-
-
-class Axis(NamedTuple):
-    """What happens along one axis: zero insertion, padding before and after (negative crops), decimation."""
-
-    up: int
-    down: int
-    before: int
-    after: int
-
-    def size(self, size: int, taps: int) -> int:
-        return (size * self.up + self.before + self.after - taps) // self.down + 1
+from stylemattegan.ops.upfirdn2d_torch import LARGEST, Axis, apply_matrices, by_convolution, by_definition, matrices
 
 
 def _pair(value: int | Sequence[int]) -> tuple[int, int]:
@@ -81,13 +57,16 @@ def upfirdn2d(
     height, width = axis_y.size(x.shape[2], taps_y), axis_x.size(x.shape[3], taps_x)
     if height < 1 or width < 1:
         raise ValueError(f"nothing is left of {tuple(x.shape[2:])} with padding {padding} and {taps_y}x{taps_x} taps")
-    if chosen(impl) == "reference":
-        return _by_definition(x, f, axis_x, axis_y, flip_filter, gain)
+    how = chosen(impl, x)
+    if how == "reference":
+        return by_definition(x, f, axis_x, axis_y, flip_filter, gain)
+    if how == "cpu":
+        return _by_streaming(x, f, axis_x, axis_y, flip_filter, gain)
     if max(*x.shape[2:], height, width) <= LARGEST:
         pairs = matrices(f, axis_x, axis_y, x.shape[3], x.shape[2], flip_filter, gain, x.dtype, x.device)
         if pairs is not None:
             return apply_matrices(x, pairs)
-    return _by_convolution(x, f, axis_x, axis_y, flip_filter, gain)
+    return by_convolution(x, f, axis_x, axis_y, flip_filter, gain)
 
 
 _identities: dict[torch.device, Tensor] = {}
@@ -100,145 +79,17 @@ def _identity(device: torch.device) -> Tensor:
     return _identities[device]
 
 
-# --- reference
+def plans(shape: Sequence[int], taps: tuple[int, int], axis_x: Axis, axis_y: Axis) -> tuple[AxisPlan, AxisPlan]:
+    """What happens along y and along x of a picture (..., H, W); taps (y, x)."""
+    return (
+        AxisPlan(axis_y.up, axis_y.down, axis_y.before, shape[-2], axis_y.size(shape[-2], taps[0])),
+        AxisPlan(axis_x.up, axis_x.down, axis_x.before, shape[-1], axis_x.size(shape[-1], taps[1])),
+    )
 
 
-def _pad_or_crop(x: Tensor, axis_x: Axis, axis_y: Axis) -> Tensor:
-    x0, x1, y0, y1 = axis_x.before, axis_x.after, axis_y.before, axis_y.after
-    x = F.pad(x, [max(x0, 0), max(x1, 0), max(y0, 0), max(y1, 0)])
-    return x[:, :, max(-y0, 0) : x.shape[2] - max(-y1, 0), max(-x0, 0) : x.shape[3] - max(-x1, 0)]
-
-
-def _by_definition(x: Tensor, f: Tensor, axis_x: Axis, axis_y: Axis, flip_filter: bool, gain: float) -> Tensor:
-    """Step by step: insert zeros, pad, crop, filter, decimate."""
-    n, c, h, w = x.shape
-    x = F.pad(x.reshape(n, c, h, 1, w, 1), [0, axis_x.up - 1, 0, 0, 0, axis_y.up - 1])
-    x = _pad_or_crop(x.reshape(n, c, h * axis_y.up, w * axis_x.up), axis_x, axis_y)
-    f = torch.outer(f.double(), f.double()) if f.ndim == 1 else f.double()
-    f = (f * gain).to(x.dtype)
-    f = f if flip_filter else f.flip([0, 1])
-    x = F.conv2d(x, f[None, None].expand(c, 1, -1, -1), groups=c)
-    return x[:, :, :: axis_y.down, :: axis_x.down]
-
-
-# --- fast: banded matrices
-
-Matrices = list[tuple[Tensor, Tensor]]
-"""Pairs (A_y, A_x): y = sum over the pairs of A_y x A_x^T."""
-_kept: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
-
-
-def factors(f: Tensor) -> list[tuple[Tensor, Tensor]] | None:
-    """The 2-D response of f as a sum of outer products (f_y, f_x), float64 on the CPU; None if the rank is high."""
-    f = f.detach().double().cpu()
-    if f.ndim == 1:
-        return [(f, f)]
-    u, s, v = torch.linalg.svd(f, full_matrices=False)
-    rank = int((s > s[0] * 1e-7).sum()) if s[0] > 0 else 1
-    if rank > HIGHEST_RANK:
-        return None
-    root = s.sqrt()
-    return [(u[:, i] * root[i], v[i] * root[i]) for i in range(rank)]
-
-
-def banded(taps: Tensor, axis: Axis, size: int, flip_filter: bool) -> Tensor:
-    """A (out, size): A[o, i] is the tap that brings input i to output o, at offset i * up + before - o * down."""
-    taps = taps if flip_filter else taps.flip(0)
-    offset = torch.arange(size) * axis.up + axis.before - torch.arange(axis.size(size, len(taps)))[:, None] * axis.down
-    inside = (offset >= 0) & (offset < len(taps))
-    return taps[offset.clamp(0, len(taps) - 1)] * inside
-
-
-def matrices(
-    f: Tensor,
-    axis_x: Axis,
-    axis_y: Axis,
-    width: int,
-    height: int,
-    flip_filter: bool,
-    gain: float,
-    dtype: torch.dtype,
-    device: torch.device,
-) -> Matrices | None:
-    """The pairs for one filter and geometry, made once and kept as long as the filter lives unchanged."""
-    # a filter made under inference_mode counts no versions; such filters are not kept
-    version = None if f.is_inference() else f._version
-    kept = {} if version is None else _kept.setdefault(f, {})
-    key = (axis_x, axis_y, width, height, flip_filter, gain, dtype, device)
-    if key not in kept or kept[key][0] != version:
-        with torch.inference_mode(False), torch.no_grad():
-            kept[key] = (version, _build(f, *key))
-    return kept[key][1]
-
-
-def _build(
-    f: Tensor,
-    axis_x: Axis,
-    axis_y: Axis,
-    width: int,
-    height: int,
-    flip_filter: bool,
-    gain: float,
-    dtype: torch.dtype,
-    device: torch.device,
-) -> Matrices | None:
-    parts = factors(f)
-    if parts is None:
-        return None
-    scale = math.sqrt(abs(gain))
-    sign = math.copysign(1.0, gain)
-    return [
-        (
-            (banded(fy, axis_y, height, flip_filter) * (scale * sign)).to(device, dtype),
-            (banded(fx, axis_x, width, flip_filter) * scale).to(device, dtype),
-        )
-        for fy, fx in parts
-    ]
-
-
-def apply_matrices(x: Tensor, pairs: Matrices) -> Tensor:
-    """Sum over the pairs of A_y x A_x^T for each plane of x (N, C, H, W)."""
-    n, c, h, w = x.shape
-    total: Tensor | None = None
-    for a_y, a_x in pairs:
-        # the axis that shrinks most (or grows least) goes first: fewer operations in the second product
-        if a_x.shape[0] * h * (w + a_y.shape[0]) <= a_y.shape[0] * w * (h + a_x.shape[0]):
-            y = torch.mm(x.reshape(-1, w), a_x.t()).view(n * c, h, -1)
-            y = torch.bmm(a_y.expand(n * c, -1, -1), y)
-        else:
-            y = torch.bmm(a_y.expand(n * c, -1, -1), x.reshape(n * c, h, w))
-            y = torch.mm(y.view(-1, w), a_x.t())
-        y = y.view(n, c, a_y.shape[0], a_x.shape[0])
-        total = y if total is None else total + y
-    assert total is not None
-    return total
-
-
-# --- fast: convolutions, for large pictures
-
-
-def _by_convolution(x: Tensor, f: Tensor, axis_x: Axis, axis_y: Axis, flip_filter: bool, gain: float) -> Tensor:
-    f = f.to(x.dtype) * gain ** (f.ndim / 2) if gain > 0 or f.ndim == 2 else torch.outer(f, f).to(x.dtype) * gain
-    if f.ndim == 2:
-        return _convolve(x, f, axis_x, axis_y, flip_filter)
-    still = Axis(1, 1, 0, 0)
-    x = _convolve(x, f[None, :], axis_x, still, flip_filter)
-    return _convolve(x, f[:, None], still, axis_y, flip_filter)
-
-
-def _convolve(x: Tensor, f: Tensor, axis_x: Axis, axis_y: Axis, flip_filter: bool) -> Tensor:
-    """Depthwise: a transposed convolution inserts the zeros for nothing, a strided one decimates."""
-    c = x.shape[1]
-    kernel = (f if flip_filter else f.flip([0, 1]))[None, None].expand(c, 1, -1, -1)
-    if axis_x.up == 1 and axis_y.up == 1:
-        return F.conv2d(_pad_or_crop(x, axis_x, axis_y), kernel, stride=(axis_y.down, axis_x.down), groups=c)
-    (ty, tx), (h, w) = f.shape, x.shape[2:]
-    y = F.conv_transpose2d(x, kernel.flip([2, 3]), stride=(axis_y.up, axis_x.up), groups=c)
-    # the full convolution starts taps - 1 samples early and lacks the zeros after the last sample
-    rest_x = w * axis_x.up + axis_x.before + axis_x.after - tx + 1 - y.shape[3] - (axis_x.before - tx + 1)
-    rest_y = h * axis_y.up + axis_y.before + axis_y.after - ty + 1 - y.shape[2] - (axis_y.before - ty + 1)
-    crop_x, crop_y = Axis(1, 1, axis_x.before - tx + 1, rest_x), Axis(1, 1, axis_y.before - ty + 1, rest_y)
-    return _pad_or_crop(y, crop_x, crop_y)[:, :, :: axis_y.down, :: axis_x.down]
+def _by_streaming(x: Tensor, f: Tensor, axis_x: Axis, axis_y: Axis, flip_filter: bool, gain: float) -> Tensor:
+    y_plan, x_plan = plans(x.shape, (f.shape[0], f.shape[-1]), axis_x, axis_y)
+    return Resample.apply(x, side(f, y_plan, x_plan, flip_filter, gain, x.dtype))
 
 
 # --- wrappers that keep the picture centred

@@ -79,7 +79,7 @@ def test_generator_recorded(row):
         torch.testing.assert_close(G.state_dict()[key], value)
 
 
-@pytest.mark.parametrize("impl", ["reference", "fast"])
+@pytest.mark.parametrize("impl", ["reference", "torch", "cpu"])
 @pytest.mark.parametrize("row", all_recorded("generators"))
 def test_generator_gradients_recorded(row, impl):
     G, t = build(row, Generator)
@@ -89,7 +89,7 @@ def test_generator_gradients_recorded(row, impl):
         picture = G.synthesis(ws)
         (picture * t["gimg"]).sum().backward()
     finally:
-        set_default("fast")
+        set_default("auto")
     tolerance = 1e-3 if impl == "reference" else KINK
     assert_picture(picture, t["img_from_ws_in"])
     assert relative(ws.grad, t["grad_ws_in"]) < tolerance
@@ -219,7 +219,7 @@ def test_small_generators_train_and_agree_with_reference(resolution, num_layers,
         with torch.no_grad():
             assert relative(G(z), picture) < 1e-5
     finally:
-        set_default("fast")
+        set_default("auto")
 
 
 def test_config_rebuilds_and_copies_share_nothing():

@@ -12,10 +12,21 @@ import torch
 from torch import Tensor
 
 from stylemattegan import ops
-from stylemattegan.ops.upfirdn2d import LARGEST
+from stylemattegan.ops import cpu
+from stylemattegan.ops.upfirdn2d_torch import LARGEST
 
 FIXTURES = Path(__file__).parents[2].parent / "shared" / "fixtures" / "stylegan3"
-IMPLS = ["reference", "fast"]
+IMPLS = ["reference", "torch", "cpu"]
+
+
+@pytest.fixture(params=IMPLS)
+def impl(request):
+    """Each implementation; cpu only where C++ can be compiled."""
+    if request.param == "cpu" and not cpu.available():
+        pytest.skip(f"no C++ ops: {cpu.library()}")
+    return request.param
+
+
 needs_fixtures = pytest.mark.skipif(not FIXTURES.is_dir(), reason=f"no recorded values at {FIXTURES}")
 
 
@@ -59,7 +70,6 @@ def within(atol32: float, atol64: float):
 
 
 @needs_fixtures
-@pytest.mark.parametrize("impl", IMPLS)
 def test_upfirdn2d_recorded(impl):
     about, arrays = recorded("ops_upfirdn2d")
     for case in about["cases"]:
@@ -69,7 +79,8 @@ def test_upfirdn2d_recorded(impl):
             lambda x, f=f, kwargs=kwargs: ops.upfirdn2d(x, f, **kwargs, impl=impl),
             {"x": a["x"]},
             a,
-            within(1e-5, 2e-7),
+            # the recorded float64 filters were scaled in float32, which only gains of 1 and 4 survive
+            within(1e-5, 1e-12 if case["gain"] in (1, 4) else 2e-7),
         )
 
 
@@ -91,7 +102,6 @@ def test_upfirdn2d_wrappers_and_setup_filter_recorded():
 
 
 @needs_fixtures
-@pytest.mark.parametrize("impl", IMPLS)
 def test_bias_act_recorded(impl):
     about, arrays = recorded("ops_bias_act")
     for case in about["cases"]:
@@ -107,7 +117,6 @@ def test_bias_act_recorded(impl):
 
 
 @needs_fixtures
-@pytest.mark.parametrize("impl", IMPLS)
 def test_filtered_lrelu_recorded(impl):
     about, arrays = recorded("ops_filtered_lrelu")
     names = ("up", "down", "padding", "gain", "slope", "clamp", "flip_filter")
@@ -123,7 +132,6 @@ def test_filtered_lrelu_recorded(impl):
 
 
 @needs_fixtures
-@pytest.mark.parametrize("impl", IMPLS)
 def test_modulated_conv2d_recorded(impl):
     about, arrays = recorded("layers")
     for case in about["cases"]:
@@ -198,7 +206,7 @@ def test_upfirdn2d_follows_a_changed_filter():
     assert float(ops.upfirdn2d(x, f).sum()) == 64
 
 
-def test_filtered_lrelu_fast_path_matches_reference_in_float64():
+def test_filtered_lrelu_matches_reference_in_float64(impl):
     """The geometry of a real layer (up 2, 12 taps, down 2), with scale, bias and clipping that bites."""
     torch.manual_seed(0)
     x = torch.randn(5, 3, 14, 14, dtype=torch.float64)
@@ -206,35 +214,20 @@ def test_filtered_lrelu_fast_path_matches_reference_in_float64():
     fu, fd = ops.lowpass_filter(12, 2, 6, 32), ops.lowpass_filter(12, 3, 6, 32)
     kwargs = dict(up=2, down=2, padding=[9, 8, 9, 8], clamp=1.5)
     results = []
-    for impl in IMPLS:
+    for each in ("reference", impl):
         leaves = [t.clone().requires_grad_() for t in (x, scale, b)]
-        y = ops.filtered_lrelu(leaves[0], fu, fd, leaves[2], scale=leaves[1], **kwargs, impl=impl)
+        y = ops.filtered_lrelu(leaves[0], fu, fd, leaves[2], scale=leaves[1], **kwargs, impl=each)
         results.append([y, *torch.autograd.grad(y.square().sum(), leaves)])
     assert results[0][0].shape == (5, 3, 12, 12)
-    for reference, fast in zip(*results, strict=True):
-        torch.testing.assert_close(fast, reference, rtol=1e-6, atol=1e-6)
+    for reference, actual in zip(*results, strict=True):
+        torch.testing.assert_close(actual, reference, rtol=1e-6, atol=1e-6)
 
 
-def test_filtered_lrelu_gradcheck():
-    torch.manual_seed(1)
-    x = torch.randn(1, 2, 6, 6, dtype=torch.float64, requires_grad=True)
-    b = torch.randn(2, dtype=torch.float64, requires_grad=True)
-    fu, fd = ops.lowpass_filter(12, 2, 6, 32), ops.lowpass_filter(12, 3, 6, 32)
-    kwargs = dict(up=2, down=2, padding=[9, 8, 9, 8], clamp=256.0)
-
-    def function(x, b):
-        return ops.filtered_lrelu(x, fu, fd, b, **kwargs)
-
-    assert torch.autograd.gradcheck(function, (x, b), eps=1e-7, atol=1e-4)
-    (g,) = torch.autograd.grad(function(x, b).pow(2).sum(), x, create_graph=True)
-    assert torch.autograd.grad(g.sum(), x)[0].abs().sum() > 0
-
-
-def test_modulated_conv2d_forms_agree():
+def test_modulated_conv2d_forms_agree(impl):
     torch.manual_seed(0)
     x, w, s = torch.randn(3, 4, 6, 6).double(), torch.randn(5, 4, 3, 3).double(), torch.randn(3, 4).double()
     for gain in (None, torch.tensor(0.3), torch.rand(4), torch.rand(3, 4)):
-        a, b = (ops.modulated_conv2d(x, w, s, padding=2, input_gain=gain, impl=impl) for impl in IMPLS)
+        a, b = (ops.modulated_conv2d(x, w, s, padding=2, input_gain=gain, impl=each) for each in ("reference", impl))
         torch.testing.assert_close(a, b)
     # a style changes only its own sample
     other = s.clone()
@@ -257,6 +250,8 @@ def test_errors_are_one_clear_line():
         ops.bias_act(x, act="gelu")
     with pytest.raises(ValueError, match="unknown implementation"):
         ops.set_default("cuda")
+    with pytest.raises(ValueError, match="nothing is left"):
+        ops.filtered_lrelu(x, torch.ones(5), torch.ones(5))
     with pytest.raises(ValueError, match="positive"):
         ops.filtered_lrelu(x, gain=0.0)
 

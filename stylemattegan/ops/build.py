@@ -1,0 +1,176 @@
+"""Compile the C++ ops once with ninja and keep the library in a cache; nothing here imports torch.
+
+    <cache>/ops/<key>.so      key = hash of sources, compiler, flags and the CPU's features
+    <cache>/ops/<key>.failed  what the compiler said, so that it is not asked again in every process
+    <cache>/ops/.lock         held while building: parallel ranks wait for the one that compiles
+
+The cache is $STYLEMATTE_CACHE, else $XDG_CACHE_HOME/stylematte, else ~/.cache/stylematte. The library has a plain C
+interface, so it needs no header of torch, and one file serves every version of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+SOURCES = Path(__file__).parent / "csrc"
+PATIENCE = 300.0
+"""Seconds that a build may take, and that a process waits for another's."""
+
+
+class CannotBuild(RuntimeError):
+    """One line: why there is no library, and how to mend it."""
+
+
+def cache_folder() -> Path:
+    """Where built libraries are kept; not made here."""
+    own = os.environ.get("STYLEMATTE_CACHE")
+    if own:
+        return Path(own).expanduser() / "ops"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser() / "stylematte" / "ops"
+
+
+def compiler() -> str:
+    """The C++ compiler: $CXX, else the first of c++, g++, clang++. Raises CannotBuild."""
+    named = os.environ.get("CXX")
+    for name in [named] if named else ["c++", "g++", "clang++"]:
+        found = shutil.which(name)
+        if found:
+            return found
+    raise CannotBuild(f"no C++ compiler ({named or 'c++, g++, clang++'} not found): install g++ or set CXX")
+
+
+def ninja() -> str:
+    """The ninja program: that of the PyPI package, beside this Python, or on the PATH. Raises CannotBuild."""
+    places: list[str | None] = []
+    try:
+        from ninja import BIN_DIR
+
+        places.append(shutil.which("ninja", path=BIN_DIR))
+    except ImportError:
+        pass
+    places += [shutil.which("ninja", path=str(Path(sys.executable).parent)), shutil.which("ninja")]
+    for place in places:
+        if place:
+            return place
+    raise CannotBuild("no ninja: pip install ninja")
+
+
+def flags() -> list[str]:
+    """For this very CPU: the key of the cache holds its features, so another machine builds its own."""
+    native = "-march=native" if platform.machine().lower() in ("x86_64", "amd64") else "-mcpu=native"
+    return ["-std=c++17", "-O3", native, "-fPIC", "-fvisibility=hidden", "-pthread"]
+
+
+def cpu_features() -> str:
+    """What the processor can do, as text."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+    telling = ("flags", "Features", "model name", "CPU part", "cpu family", "model\t")
+    return platform.machine() + "\n" + "\n".join(sorted({line for line in lines if line.startswith(telling)}))
+
+
+def key(cxx: str) -> str:
+    """Equal keys, equal libraries."""
+    said = subprocess.run([cxx, "--version"], capture_output=True, text=True, check=False, timeout=30).stdout
+    told = hashlib.sha256("\0".join([cxx, said, *flags(), cpu_features(), sys.platform]).encode())
+    for source in sorted(SOURCES.iterdir()):
+        if source.suffix in (".cpp", ".h"):
+            told.update(source.name.encode() + b"\0" + source.read_bytes())
+    return told.hexdigest()[:20]
+
+
+def library_file(again: bool = False) -> Path:
+    """The built library, compiled now if the cache lacks it. again: also if it failed before. Raises CannotBuild."""
+    try:
+        cxx = compiler()
+        folder, name = cache_folder(), key(cxx)
+        done, failed = folder / f"{name}.so", folder / f"{name}.failed"
+        if not done.is_file():
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with _locked(folder / ".lock"):
+                if again:
+                    failed.unlink(missing_ok=True)
+                if failed.is_file():
+                    raise CannotBuild(f"{failed.read_text()} (`stylematte doctor --ops` tries again)")
+                if not done.is_file():
+                    _build(cxx, done, failed)
+        if hasattr(os, "getuid") and done.stat().st_uid not in (os.getuid(), 0):
+            raise CannotBuild(f"{done} belongs to another user: set STYLEMATTE_CACHE to a folder of your own")
+        return done
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError) as error:
+        raise CannotBuild(f"{error}: set STYLEMATTE_CACHE to a folder that can be written") from error
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """One process at a time; where files cannot be locked, the rename at the end still keeps the result whole."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    deadline = time.monotonic() + PATIENCE
+    with file.open("w") as handle:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as busy:
+                if time.monotonic() > deadline:
+                    raise CannotBuild(f"{file} has been locked for {PATIENCE:.0f} s: remove it") from busy
+                time.sleep(0.05)
+                continue
+            except OSError:
+                pass
+            break
+        yield
+
+
+def _build(cxx: str, done: Path, failed: Path) -> None:
+    """Compile in a folder of its own beside `done`, then rename."""
+    tool = ninja()
+    for left in done.parent.glob(".build-*"):  # of a process that was killed; the lock is ours
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=".build-", dir=done.parent) as scratch:
+        (Path(scratch) / "build.ninja").write_text(recipe(cxx))
+        try:
+            made = subprocess.run([tool, "-C", scratch], capture_output=True, text=True, check=False, timeout=PATIENCE)
+        except subprocess.TimeoutExpired as error:
+            raise CannotBuild(f"{cxx} took more than {PATIENCE:.0f} s") from error
+        if made.returncode:
+            said = made.stdout + made.stderr
+            lines = [line for line in said.splitlines() if "error" in line.lower()] or said.splitlines() or ["nothing"]
+            why = f"{cxx} could not compile the C++ ops: {lines[0].strip()[:200]}"
+            failed.write_text(why)
+            raise CannotBuild(why)
+        os.replace(Path(scratch) / "ops.so", done)
+
+
+def recipe(cxx: str) -> str:
+    """The build.ninja: one object per source, one library."""
+
+    def escaped(text: str) -> str:
+        return text.replace("$", "$$").replace(" ", "$ ").replace(":", "$:")
+
+    sources = sorted(SOURCES.glob("*.cpp"))
+    objects = [f"{source.stem}.o" for source in sources]
+    return "\n".join(
+        [
+            "ninja_required_version = 1.5",
+            f"rule cc\n  command = '{cxx}' {' '.join(flags())} -c '$in' -o $out\n  description = $out",
+            f"rule link\n  command = '{cxx}' {' '.join(flags())} -shared $in -o $out",
+            *(f"build {o}: cc {escaped(str(s))}" for s, o in zip(sources, objects, strict=True)),
+            f"build ops.so: link {' '.join(objects)}\n",
+        ]
+    )

@@ -1,0 +1,75 @@
+// The C interface, once per number type. Every function returns 0, or 1 if memory ran out. No libtorch header is
+// needed, so one binary serves every version of torch, and it compiles in seconds.
+#include <new>
+
+#include "chain.h"
+#include "pointwise.h"
+
+#define SM_EXPORT extern "C" __attribute__((visibility("default")))
+#define SM_NAME_(name, type) sm_##name##_##type
+#define SM_NAME(name, type) SM_NAME_(name, type)
+#define SM(name) SM_NAME(name, SM_SUFFIX)
+
+typedef SM_REAL Real;
+typedef sm::Side<Real> RealSide;
+
+template <class F>
+static int guarded(F f) {
+  try {
+    f();
+    return 0;
+  } catch (...) {
+    return 1;
+  }
+}
+
+SM_EXPORT int SM(lanes)() { return sm::LANES<Real>; }
+
+SM_EXPORT RealSide* SM(side_new)(const int32_t* ints, const double* taps) {
+  try {
+    return new RealSide(ints, taps);
+  } catch (...) {
+    return nullptr;
+  }
+}
+
+SM_EXPORT void SM(side_free)(RealSide* side) { delete side; }
+
+SM_EXPORT int SM(filtered_lrelu)(const RealSide* up, const RealSide* down, const Real* x, const Real* scale,
+                                 const Real* b, Real* y, sm::Bits* positive, sm::Bits* clipped, uint8_t* clips,
+                                 double slope, double clamp, int64_t n, int32_t c, sm::ParallelFor pool, int32_t threads) {
+  const sm::Masks<Real> masks{positive, clipped, static_cast<Real>(slope), static_cast<Real>(clamp)};
+  return guarded([&] { sm::filtered_lrelu(*up, *down, x, scale, b, y, masks, clips, n, c, {pool, threads}); });
+}
+
+SM_EXPORT int SM(masked)(const RealSide* up, const RealSide* down, const Real* g, const Real* x, const Real* scale,
+                         Real* out, Real* sum_z, Real* sum_zx, sm::Bits* positive, sm::Bits* clipped, double slope,
+                         int64_t n, int32_t c, sm::ParallelFor pool, int32_t threads) {
+  const sm::Masks<Real> masks{positive, clipped, static_cast<Real>(slope), 0};
+  return guarded([&] { sm::masked(*up, *down, g, x, scale, out, sum_z, sum_zx, masks, n, c, {pool, threads}); });
+}
+
+SM_EXPORT int SM(resample)(const RealSide* side, const Real* x, Real* y, int64_t n, int32_t c, sm::ParallelFor pool,
+                           int32_t threads) {
+  return guarded([&] { sm::resample(*side, x, y, n, c, {pool, threads}); });
+}
+
+SM_EXPORT int SM(act)(const Real* x, Real* y, int64_t count, double slope, double gain, double clamp,
+                      sm::ParallelFor pool, int32_t threads) {
+  return guarded([&] { sm::act<Real>(x, y, count, slope, gain, clamp, {pool, threads}); });
+}
+
+SM_EXPORT int SM(act_masked)(const Real* g, const Real* y, Real* z, int64_t count, double slope, double gain,
+                             double clamp, sm::ParallelFor pool, int32_t threads) {
+  return guarded([&] { sm::act_masked<Real>(g, y, z, count, slope, gain, clamp, {pool, threads}); });
+}
+
+SM_EXPORT int SM(scale_planes)(const Real* x, const Real* s, Real* y, int64_t n, int64_t area, int32_t c,
+                               sm::ParallelFor pool, int32_t threads) {
+  return guarded([&] { sm::scale_planes<Real>(x, s, y, n, area, c, {pool, threads}); });
+}
+
+SM_EXPORT int SM(scale_planes_backward)(const Real* g, const Real* x, const Real* s, Real* z, Real* total, int64_t n,
+                                        int64_t area, int32_t c, sm::ParallelFor pool, int32_t threads) {
+  return guarded([&] { sm::scale_planes_backward<Real>(g, x, s, z, total, n, area, c, {pool, threads}); });
+}

@@ -1,0 +1,3 @@
+#define SM_REAL float
+#define SM_SUFFIX f32
+#include "exports.h"

@@ -1,0 +1,3 @@
+#define SM_REAL double
+#define SM_SUFFIX f64
+#include "exports.h"

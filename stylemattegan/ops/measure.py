@@ -1,0 +1,80 @@
+"""Do the implementations agree on this machine, and how do their times compare? For `stylematte doctor --ops`."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from stylemattegan.ops.bias_act import bias_act
+from stylemattegan.ops.filtered_lrelu import filtered_lrelu
+from stylemattegan.ops.filters import lowpass_filter, setup_filter
+from stylemattegan.ops.upfirdn2d import upfirdn2d
+
+TOLERANCE = 2e-5
+"""Largest difference from the reference, as a part of the largest value (float32)."""
+
+
+class Compared(NamedTuple):
+    """One op: largest relative difference from the reference over value and gradients, and seconds by name."""
+
+    op: str
+    difference: float
+    seconds: dict[str, float]
+
+    @property
+    def agrees(self) -> bool:
+        return self.difference <= TOLERANCE
+
+    def ratio(self, slow: str, fast: str = "cpu") -> float:
+        return self.seconds[slow] / self.seconds[fast]
+
+
+def interleaved(
+    works: dict[str, Callable[[], object]], rounds: int = 5, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, float]:
+    """Median seconds of each, taken in turns so that whatever else the machine does falls on all; one to warm up."""
+    taken: dict[str, list[float]] = {name: [] for name in works}
+    for i in range(rounds + 1):
+        for name, work in works.items():
+            start = clock()
+            work()
+            if i:
+                taken[name].append(clock() - start)
+    return {name: statistics.median(times) for name, times in taken.items()}
+
+
+def cases() -> dict[str, Callable[[Tensor, str], Tensor]]:
+    """The ops as the quickstart's largest layers use them, on (8, 16, 42, 42)."""
+    up, down = lowpass_filter(24, 8, 16, 128), lowpass_filter(12, 16, 32, 128)
+    fir = setup_filter([1, 3, 3, 1])
+    filtered = dict(up=4, down=2, padding=[6, 3, 6, 3], clamp=256.0)
+    return {
+        "filtered_lrelu": lambda x, impl: filtered_lrelu(x, up, down, impl=impl, **filtered),  # type: ignore[arg-type]
+        "upfirdn2d": lambda x, impl: upfirdn2d(x, fir, down=2, padding=1, impl=impl),
+        "bias_act": lambda x, impl: bias_act(x, act="lrelu", clamp=256.0, impl=impl),
+    }
+
+
+def compare(impls: tuple[str, ...] = ("reference", "torch", "cpu"), rounds: int = 5) -> list[Compared]:
+    """Every op forward and backward in every implementation."""
+    x = torch.randn(8, 16, 42, 42, generator=torch.Generator().manual_seed(0)).requires_grad_()
+
+    def both(op: Callable[[Tensor, str], Tensor], impl: str) -> tuple[Tensor, Tensor]:
+        y = op(x, impl)
+        (gradient,) = torch.autograd.grad(y.square().sum(), x)
+        return y.detach(), gradient
+
+    found = []
+    for name, op in cases().items():
+        difference = 0.0
+        for impl in impls[1:]:
+            for expected, actual in zip(both(op, impls[0]), both(op, impl), strict=True):
+                difference = max(difference, float((actual - expected).abs().max() / expected.abs().max()))
+        seconds = interleaved({impl: lambda impl=impl, op=op: both(op, impl) for impl in impls}, rounds)  # type: ignore[misc]
+        found.append(Compared(name, difference, seconds))
+    return found
