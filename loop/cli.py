@@ -20,8 +20,13 @@ VERBS = {
     "matte": "photos -> alpha and cut-out PNG",
     "sample": "RGBA pictures from a generator",
     "score": "SAD, MSE, MAD, Grad, Conn of mattes against the truth",
+    "evaluate": "inference and scoring of a matter on a data set; the same command resumes",
+    "data": "check a data set: counts, sizes, broken or mismatched files, one photo in two splits",
+    "loss": "value, floor and excess of a loss on one picture, and where it hurts",
     "export": "the final matter and generators as safetensors, JSON and a model card",
     "import-weights": "the authors' checkpoint -> a matter folder (safetensors + JSON)",
+    "trimap": "masks, alphas or photos -> what is surely foreground, surely background, unknown",
+    "label": "photos + trimaps -> pseudo-alpha without learning, as a data root",
     "doctor": "what this machine has: torch, compiler, GPU, disk, W&B, data, licences of weights",
 }
 EXIT_CODES = "exit codes: 0 done, 1 failed, 2 configuration or usage, 3 data, 4 gate stop, 75 stopped and resumable"

@@ -78,6 +78,23 @@ def read_rgba(path: _PathLike) -> Tensor:
     return torch.cat([rgb, torch.ones_like(rgb[:1]) if alpha is None else _to_float(alpha)])
 
 
+def read_trimap(path: _PathLike) -> Tensor:
+    """(1, H, W) with the values {0, 1/2, 1}, of an 8-bit grey picture with 0, 128 (or 127, 129) and 255 only.
+
+    Raises BadPicture that names another value found and the cure: JPEG or smoothing made it, or it is no trimap.
+    """
+    colour, alpha = _decode(path)
+    if colour.dtype != np.uint8 or (alpha is not None and alpha.min() < 255) or np.ptp(colour, axis=2).any():
+        raise BadPicture(path, "a trimap is an 8-bit grey picture without transparency; save it as grey PNG")
+    grey, unknown = colour[..., 0], np.isin(colour[..., 0], (127, 128, 129))
+    stray = grey[~unknown & (grey != 0) & (grey != 255)]
+    if stray.size:
+        found = f"grey value {np.bincount(stray).argmax()} on {stray.size / grey.size:.1%} of the picture"
+        cure = "save it as PNG and scale it by nearest neighbour, or make it of an alpha"
+        raise BadPicture(path, f"{found}, a trimap has 0, 128 and 255 only: {cure}")
+    return torch.from_numpy(np.where(unknown, np.float32(0.5), (grey == 255).astype(np.float32)))[None]
+
+
 def write_rgb(path: _PathLike, picture: Tensor) -> None:
     """Write (3, H, W) in [0, 1] as 8-bit PNG, or as JPEG (quality 95) if the name ends in .jpg."""
     _write(path, picture, 3, 8)
@@ -86,6 +103,13 @@ def write_rgb(path: _PathLike, picture: Tensor) -> None:
 def write_alpha(path: _PathLike, alpha: Tensor, bits: int = 8) -> None:
     """Write (1, H, W) in [0, 1] as a grey PNG of 8 or 16 bits."""
     _write(path, alpha, 1, bits)
+
+
+def write_trimap(path: _PathLike, trimap: Tensor) -> None:
+    """Write (1, H, W) with the values {0, 1/2, 1} as a grey PNG with 0, 128 and 255. Raises ValueError on others."""
+    if not ((trimap == 0) | (trimap == 0.5) | (trimap == 1)).all():
+        raise ValueError(f"{path}: a trimap holds 0, 1/2 and 1 only")
+    _write(path, trimap, 1, 8)
 
 
 def write_rgba(path: _PathLike, rgba: Tensor) -> None:

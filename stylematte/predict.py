@@ -66,18 +66,31 @@ def agreement(views: Tensor) -> Tensor:
     return torch.where(mean.flatten(1).mean(1) < EMPTY, torch.zeros_like(confidence), confidence)
 
 
+def predict_views(network: nn.Module, image: Tensor) -> Tensor:
+    """image (N, 3, H, W) -> alphas (4, N, 1, H, W) in [0, 1] on image's device.
+
+    Four views of each picture, brought back to its place and size: as it is, mirrored, at 0.75 and at 1.25 of the size.
+    """
+    with evaluating(network):
+        views = _views(network, image.to(_device(network))).float().clamp(0, 1)
+    return views.to(image.device).clone()
+
+
 def predict_with_confidence(network: nn.Module, image: Tensor) -> tuple[Tensor, Tensor]:
     """image (N, 3, H, W) -> alpha (N, 1, H, W) and confidence (N,), both on image's device.
 
-    Four views: as it is, mirrored, at 0.75 and at 1.25 of the size; confidence is their `agreement`. The alpha is the
-    mean of the two full-size views: the scaled ones would soften hair.
+    The four views of `predict_views`; confidence is their `agreement`. The alpha is the mean of the two full-size
+    views: the scaled ones would soften hair.
     """
     with evaluating(network):
-        batch = image.to(_device(network))
-        plain, mirrored = network(batch), network(batch.flip(-1)).flip(-1)
-        views = torch.stack([plain, mirrored, *(_scaled(network, batch, scale) for scale in SCALES)])
-        alpha, confidence = ((plain + mirrored) / 2).clamp(0, 1), agreement(views.float())
+        views = _views(network, image.to(_device(network)))
+        alpha, confidence = ((views[0] + views[1]) / 2).clamp(0, 1), agreement(views.float())
     return alpha.to(image.device).clone(), confidence.to(image.device).clone()
+
+
+def _views(network: nn.Module, batch: Tensor) -> Tensor:
+    plain, mirrored = network(batch), network(batch.flip(-1)).flip(-1)
+    return torch.stack([plain, mirrored, *(_scaled(network, batch, scale) for scale in SCALES)])
 
 
 def predict_at(network: nn.Module, image: Tensor, size: int) -> Tensor:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections import Counter
 from pathlib import Path
 
-from loop.commands.score import PICTURES
-from loop.runfolder import NoSuchArtefact, accepted_matter, newest_run
+from loop.commands.photos import left_out_line, matter_at, matter_folder, photos_in, shown
+from loop.runfolder import NoSuchArtefact
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,19 +20,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    photos = _photos(args.photo)
-    folder = accepted_matter(args.matter or newest_run())
-    from rich.progress import track
-
+    photos = photos_in(args.photo)
+    folder = matter_folder(args.matter)
     from stylematte.imagefile import BadPicture, read_rgb, write_alpha, write_rgba
-    from stylematte.networks.weights import load_matter
     from stylematte.predict import predict_at
 
-    network = load_matter(folder)
-    size = args.size or json.loads((folder / "matter.json").read_text())["meta"]["size"]
+    network, trained_at = matter_at(folder)
+    size = args.size or trained_at
     args.out.mkdir(parents=True, exist_ok=True)
     written, left_out = [], []
-    for photo in track(photos, "matting", transient=True, disable=len(photos) < 4 or not sys.stderr.isatty()):
+    for photo in shown(photos, "matting", len(photos)):
         try:
             image = read_rgb(photo)
         except BadPicture as error:
@@ -50,7 +46,7 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"matter": str(folder), "written": written, "left_out": left_out}, indent=2))
     else:
-        print(f"{len(written)} photos matted into {args.out} with {folder}" + _told(left_out))
+        print(f"{len(written)} photos matted into {args.out} with {folder}" + left_out_line(left_out))
     return 0
 
 
@@ -61,22 +57,3 @@ def _cutout(image, alpha):  # type: ignore[no-untyped-def]
     from stylematte.ops.foreground import estimate_foreground
 
     return torch.cat([estimate_foreground(image, alpha), alpha])
-
-
-def _told(left_out: list[dict[str, str]]) -> str:
-    return f"; {len(left_out)} left out" if left_out else ""
-
-
-def _photos(path: Path) -> list[Path]:
-    if not path.exists():
-        raise NoSuchArtefact(f"{path}: no such file or folder")
-    if path.is_file():
-        return [path]
-    photos = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
-    stems = Counter(photo.stem for photo in photos)
-    twice = [stem for stem, count in stems.items() if count > 1]
-    if twice:
-        raise NoSuchArtefact(f"{path}: two pictures are called {twice[0]}; their results would overwrite each other")
-    if not photos:
-        raise NoSuchArtefact(f"{path}: holds no pictures ({', '.join(sorted(PICTURES))})")
-    return photos

@@ -1,0 +1,161 @@
+"""stylematte evaluate: the reference evaluator's figures, rows that are kept and only where they are valid."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from loop import evaluation
+from loop.cli import main
+from loop.commands.spread import spread
+from stylematte.imagefile import read_rgb, write_alpha, write_rgb
+from stylematte.metrics import FIGURES, TRIMAP_FIGURES, reference
+from stylematte.networks.stylematte import StyleMatte
+from stylematte.networks.weights import load_matter, save_matter
+from stylematte.predict import predict_at
+
+SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+TINY = {"embed_dim": 8, "depths": [1, 1, 1, 1], "num_heads": [1, 1, 2, 2], "window_size": 4, "drop_path_rate": 0.0}
+
+
+def matter(folder: Path, seed: int) -> Path:
+    torch.manual_seed(seed)
+    network = StyleMatte("swin_tiny_patch4_window7_224", backbone_kwargs=TINY, channels=16)
+    save_matter(folder, network, {"size": 64})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def matters(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("matters")
+    return [matter(folder / str(seed), seed) for seed in (0, 1)]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Four noise pictures as image/ and alpha/."""
+    generator = torch.Generator().manual_seed(0)
+    for name in "abcd":
+        write_rgb(tmp_path / f"data/image/{name}.png", torch.rand(3, 40, 36, generator=generator))
+        write_alpha(tmp_path / f"data/alpha/{name}.png", torch.rand(1, 40, 36, generator=generator))
+    return tmp_path / "data"
+
+
+def evaluated(out: Path) -> dict[str, dict[str, float]]:
+    with (out / "per_picture.csv").open() as lines:
+        rows = list(csv.DictReader(lines))
+    return {row.pop("picture"): {key: float(value) for key, value in row.items()} for row in rows}
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared pictures are not here")
+def test_the_alpha_pairs_give_the_reference_evaluators_figures(matters, tmp_path, capsys):
+    """Figures by the definitions written out in `stylematte.metrics.reference`, files opened by PIL alone."""
+    assert main(["evaluate", str(matters[0]), "--data", str(SHARED), "-o", str(tmp_path)]) == 0
+    ours = evaluated(tmp_path)
+    network = load_matter(matters[0])
+    with (SHARED / "manifest.csv").open() as lines:
+        rows = [row for row in csv.DictReader(lines) if row["kind"] == "alpha"]
+    assert len(rows) == len(ours) == 32
+    for row in rows:
+        pred = predict_at(network, read_rgb(SHARED / row["file"]), 64)[0].numpy()
+        truth, trimap = (np.asarray(Image.open(SHARED / row[part]).convert("L")) / 255 for part in ("alpha", "trimap"))
+        expected = reference.score_pair(pred, truth, trimap)
+        assert list(ours[str(Path(row["file"]).with_suffix(""))]) == list(TRIMAP_FIGURES)
+        assert ours[str(Path(row["file"]).with_suffix(""))] == pytest.approx(expected, rel=1e-6, abs=1e-9), row["file"]
+    assert read_rgb(tmp_path / "worst.png").shape[1] > 4 * 150  # four lines of two pictures
+    assert "24 more" in capsys.readouterr().out
+
+
+def test_kept_rows_are_used_for_the_same_question_only(matters, data, tmp_path, monkeypatch, capsys):
+    done: list[str] = []
+    measure = evaluation.measure
+
+    def counting(example):
+        done.append(example.id[-1])
+        return measure(example)
+
+    monkeypatch.setattr(evaluation, "measure", counting)
+
+    def run(which: int, *more: str) -> str:
+        done.clear()
+        assert main(["evaluate", str(matters[which]), "--data", str(data), "-o", str(tmp_path), "--json", *more]) == 0
+        assert json.loads(capsys.readouterr().out)["n"] == 4
+        return "".join(done)
+
+    assert run(0) == "abcd"
+    first = evaluated(tmp_path)
+    assert list(next(iter(first.values()))) == list(FIGURES)
+    assert run(0) == ""
+    assert evaluated(tmp_path) == first
+    assert run(1) == "abcd"  # another matter
+    assert evaluated(tmp_path) != first
+    assert run(0, "--size", "32") == "abcd"  # another question to the same matter
+    assert run(0, "--size", "0") == "abcd"
+    assert run(0) == ""
+    assert evaluated(tmp_path) == first
+    write_alpha(data / "alpha/c.png", torch.ones(1, 40, 36))
+    assert run(0) == "c"  # another truth
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(rows.read_text()[:-40])  # killed while it wrote the last row
+    assert run(0) == "c"
+    assert run(0) == ""
+    monkeypatch.setattr(evaluation, "PROTOCOL", "p3m-next")
+    assert run(0) == "abcd"
+
+
+def test_a_broken_picture_is_named_and_the_rest_measured(matters, data, tmp_path, capsys):
+    (data / "image/b.png").write_bytes(b"nothing")
+    write_alpha(data / "alpha/d.png", torch.ones(1, 40, 30))
+    words = ["evaluate", str(matters[0]), "--data", str(data), "-o", str(tmp_path)]
+    assert main(words) == 3
+    told = capsys.readouterr()
+    assert "mean of 2" in told.out
+    assert [line for line in told.err.splitlines() if "not measured" in line] == [
+        f"stylematte: not measured: {data}/image/b.png: not a picture, or a format that is not supported",
+        f"stylematte: not measured: {data}/alpha/d.png: is 30 x 40, its picture 36 x 40",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--kind", "mask"], "it has (subject/kind/split): any/alpha/all"),
+        (["--layout", "am-2k"], "holds no pictures laid out as am-2k"),
+        (["--workers", "0"], "--workers 0"),
+        (["--device", "cuda:99"], "--device cuda:99: this machine has no such device"),
+    ],
+)
+def test_a_wrong_question_costs_nothing(words, says, matters, data, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["evaluate", str(matters[0]), "--data", str(data), "-o", str(out), *words]) in (2, 3)
+    assert says in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_work_is_spread_over_processes():
+    assert dict(spread(abs, [-1, 2, -3], 2, print)) == dict(spread(abs, [-1, 2, -3], 1, print)) == {-1: 1, 2: 2, -3: 3}
+
+
+def test_broken_weights_are_one_line_whatever_the_workers(matters, data, tmp_path, capsys):
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "matter.json").write_bytes((matters[0] / "matter.json").read_bytes())
+    (broken / "matter.safetensors").write_bytes(b"cut")
+    assert main(["evaluate", str(broken), "--data", str(data), "-o", str(tmp_path / "out"), "--workers", "2"]) != 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "not a safetensors file" in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_two_workers_measure_what_one_does(matters, data, tmp_path):
+    for workers in ("1", "2"):
+        words = ["evaluate", str(matters[0]), "--data", str(data), "-o", str(tmp_path / workers), "--workers", workers]
+        assert main(words) == 0
+    assert evaluated(tmp_path / "1") == evaluated(tmp_path / "2")
