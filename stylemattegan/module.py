@@ -25,12 +25,26 @@ from stylemattegan.networks.generator import Generator
 from stylemattegan.ops.allocator import keep_big_blocks
 
 DECAYS = ("magnitude_ema_beta", "w_avg_beta")
+LR_FLOOR = 0.02
 CHECK_EVERY = 4
 """Steps between looks at the loss terms on a GPU, where each look waits for the device."""
 
 
 class Diverged(RuntimeError):
     """A loss term is no longer a finite number; the message names the term and the step."""
+
+
+def learning_rate_factor(step: int, steps: int, warmup: int, decay: float) -> float:
+    """A function of the step alone: linear from 1/warmup to 1, and at the end of the fit half a cosine down to 1/50.
+
+    warmup: steps. decay: the share of the fit's `steps`, at its end, in which the rate falls; 0 = it never does.
+    """
+    rising = min(1.0, (step + 1) / max(warmup, 1))
+    start = steps * (1 - decay)
+    if step <= start or not decay:
+        return rising
+    falling = 0.5 * (1 + math.cos(math.pi * (step - start) / (steps - start)))
+    return rising * (LR_FLOOR + (1 - LR_FLOOR) * falling)
 
 
 def build(network: dict[str, Any], resolution: int, batch: int, seed: int) -> tuple[Generator, Discriminator]:
@@ -137,9 +151,10 @@ class GeneratorModule(pl.LightningModule):
         ranks.reduce_gradients(parameters)
         optimizer.step()
 
-    def _warm_up(self, *optimizers: Any) -> None:
-        """Learning rates as a function of the step alone: linear from 1/warmup to 1."""
-        factor = min(1.0, (self.step + 1) / max(self.fit.get("warmup", 0), 1))
+    def _set_learning_rates(self, *optimizers: Any) -> None:
+        factor = learning_rate_factor(
+            self.step, self.fit["steps"], self.fit.get("warmup", 0), self.fit.get("decay", 0.0)
+        )
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group.setdefault("full_lr", group["lr"])
@@ -177,7 +192,7 @@ class GeneratorModule(pl.LightningModule):
                 f"{len(real)} pictures on each of {ranks.world()} processes: expected a global batch of {self.batch}"
             )
         g_adam, d_adam = self.optimizers()  # type: ignore[attr-defined]
-        self._warm_up(g_adam, d_adam)
+        self._set_learning_rates(g_adam, d_adam)
         terms = {"G/loss": self._generator_phase(g_adam), "D/loss": self._discriminator_phase(d_adam, real)}
         if self.r1_every and self.step % self.r1_every == 0:
             terms["D/r1"] = self._r1_phase(d_adam, real)

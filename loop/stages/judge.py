@@ -1,13 +1,17 @@
 """How far the generator's pictures are from its training set, in the features of round 0's matter.
 
 The features are the matter's own: its backbone's maps of the cut-out over mid-grey, averaged, and the alpha at 8 x 8.
-They are standardised on round 1's training set and projected on a fixed random basis, so that a few hundred pictures
-give a full-rank covariance. The distances of all rounds of a run can be compared; those of two runs cannot.
+Each map and the alpha is one block, brought to unit variance as a whole on round 1's training set: within a block the
+features keep their natural units. (Each on its own, the alpha of corners that are always empty would rule the distance:
+one stray pixel there counted for more than the whole subject.) The blocks are projected on fixed random bases, so that
+a few hundred pictures give a full-rank covariance; the distances are means over the bases, of which one alone is
+off by a fifth. The distances of all rounds of a run can be compared; those of two runs cannot.
 Out: sheet.png (sixteen pictures on a checkerboard), real.png (training cut-outs beside it).
 """
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +33,9 @@ from stylemattegan.networks.weights import load_generator
 from stylemattegan.sample import sample
 
 BATCH = 32
-PROJECTED = 32
+PROJECTED, BASES = 32, 8
+Blocks = list[np.ndarray]
+"""One (n, d) array for each map and one for the alpha, in the order of `_features`."""
 UNKNOWN: Metrics = {"frechet": None, "kid": None, "n": 0}
 
 
@@ -55,39 +61,48 @@ def run(ctx: Context) -> Metrics:
     # In round 1 both inputs are one folder.
     same = ctx.inputs["scale"] == ctx.inputs["labels"]
     scale = real if same else _cutout_features(ctx, network, kept_files(ctx.inputs["scale"]))
-    real, generated = _project(real, scale), _project(generated, scale)
+    frechet, kid = distances(generated, real, scale)
     return {
-        "frechet": round(float(frechet_distance(generated, real)), 5),
-        "kid": round(float(kernel_distance(generated, real)), 6),
+        "frechet": round(frechet, 5),
+        "kid": round(kid, 6),
         "n": count,
         "training_set": len(files),
     }
 
 
-def _cutout_features(ctx: Context, network: StyleMatte, files: list[Path]) -> np.ndarray:
+def _cutout_features(ctx: Context, network: StyleMatte, files: list[Path]) -> Blocks:
     return _features(ctx, network, torch.stack([read_rgba(file) for file in files]))
 
 
 @torch.no_grad()
-def _features(ctx: Context, network: StyleMatte, pictures: Tensor) -> np.ndarray:
+def _features(ctx: Context, network: StyleMatte, pictures: Tensor) -> Blocks:
     rows = []
     for part in pictures.split(BATCH):
         breathe(ctx)
         colour, alpha = split_rgba(part.to(device_for(ctx)))
         maps = network.encode(composite(colour, alpha, torch.full_like(colour, 0.5)))
         pooled = [level.mean((2, 3)) for level in maps]
-        rows.append(torch.cat([*pooled, F.adaptive_avg_pool2d(alpha, 8).flatten(1)], 1))
-    return torch.cat(rows).double().cpu().numpy()
+        rows.append([*pooled, F.adaptive_avg_pool2d(alpha, 8).flatten(1)])
+    return [torch.cat(block).double().cpu().numpy() for block in zip(*rows, strict=True)]
 
 
-def _project(features: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Standardise on `scale`, then one fixed orthonormal projection to a few dimensions.
+def distances(generated: Blocks, real: Blocks, scale: Blocks) -> tuple[float, float]:
+    """Fréchet and kernel distance of (n, d) features in blocks, in units of the spread of `scale`; means over BASES."""
+    told = []
+    for basis in range(BASES):
+        one, other = (_project(blocks, scale, basis) for blocks in (generated, real))
+        told.append((float(frechet_distance(one, other)), float(kernel_distance(one, other))))
+    frechet, kid = np.mean(told, 0)
+    return float(frechet), float(kid)
 
-    A feature that hardly varies there (the alpha of a corner) is scaled by a tenth of the median deviation,
-    not by its own: otherwise it alone would be the distance.
+
+def _project(blocks: Blocks, scale: Blocks, basis: int) -> np.ndarray:
+    """Blocks of equal weight, in units of their spread, then on PROJECTED directions of one fixed orthonormal basis.
+
+    Scaled so that the projection of `scale` has a variance of about 1 in each direction.
     """
-    deviation = scale.std(0)
-    unit = np.maximum(deviation, 0.1 * np.median(deviation) + 1e-12)
-    basis = torch.randn(features.shape[1], PROJECTED, generator=generator_at("judge"), dtype=torch.float64)
-    q = np.linalg.qr(basis.numpy())[0]
-    return (features - scale.mean(0)) / unit @ q
+    units = [math.sqrt(like.var(0).sum()) or 1.0 for like in scale]  # a block that never varies says nothing
+    rows = [(block - like.mean(0)) / unit for block, like, unit in zip(blocks, scale, units, strict=True)]
+    width = sum(like.shape[1] for like in scale)
+    drawn = torch.randn(width, PROJECTED, generator=generator_at("judge", basis), dtype=torch.float64)
+    return np.concatenate(rows, 1) @ np.linalg.qr(drawn.numpy())[0] * math.sqrt(width / len(scale))

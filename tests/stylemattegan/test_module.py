@@ -14,7 +14,7 @@ from loop.config import GeneratorFitConfig, GeneratorNetworkConfig
 from stylematte.imagefile import write_rgba
 from stylematte.sampling import generator_at
 from stylemattegan.data import CutoutData
-from stylemattegan.module import Diverged, GeneratorModule
+from stylemattegan.module import Diverged, GeneratorModule, learning_rate_factor
 
 SIZE, BATCH = 16, 8
 NETWORK = dict(z_dim=8, w_dim=8, channel_base=64, channel_max=6, d_channel_base=64, d_channel_max=6)
@@ -230,3 +230,24 @@ def test_two_processes_equal_one(tmp_path):
         assert ada["p"] == alone.ada.p
         for name, value in alone.state_dict().items():
             torch.testing.assert_close(weights[name], value, atol=1e-5, rtol=1e-5, msg=lambda t, n=name: f"{n}: {t}")
+
+
+def test_learning_rate_rises_stays_and_falls_as_a_function_of_the_step():
+    factor = [learning_rate_factor(step, steps=100, warmup=10, decay=0.5) for step in range(101)]
+    assert factor[0] == pytest.approx(0.1)
+    assert factor[9:51] == [1.0] * 42
+    assert factor[75] == pytest.approx(0.02 + 0.98 / 2)  # half of half a cosine
+    assert factor[100] == pytest.approx(0.02)
+    assert factor[50:] == sorted(factor[50:], reverse=True)
+
+
+def test_without_warmup_and_decay_the_rate_is_constant():
+    assert {learning_rate_factor(step, steps=7, warmup=0, decay=0.0) for step in range(7)} == {1.0}
+
+
+def test_the_last_step_of_a_fit_is_a_small_one():
+    fitted = module(steps=8, decay=0.5)
+    trainer(4).fit(fitted, Pictures(2))
+    rates = [group["lr"] / group["full_lr"] for adam in fitted.trainer.optimizers for group in adam.param_groups]
+    assert rates == pytest.approx([learning_rate_factor(7, 8, 0, 0.5)] * 2)
+    assert rates[0] < 0.2
