@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 from pathlib import Path
 
-from loop.config import Config, FitConfig, GeneratorFitConfig, MatterFitConfig
+from loop.config import Config, GeneratorFitConfig
+from loop.config_matter import FitConfig, MatterFitConfig
+from loop.sources import kinds_in
+
+TRAINING_KINDS = ("alpha", "pseudo-alpha", "mask", "trimap", "none")
 
 
 def impossible_values(config: Config) -> list[str]:
@@ -47,12 +52,35 @@ def _data(config: Config) -> Iterator[str]:
     yield from _within("data.heldout.alpha", data.heldout.alpha, 0, 90)
     yield from _within("data.heldout.pseudo_alpha", data.heldout.pseudo_alpha, 0, 90)
     yield from _at_least("data.max_per_source", data.max_per_source, 0)
+    yield from _learning_kinds(config)
     if data.root is None:
         for key in ("alpha", "heldout", "none", "backgrounds"):
             yield from _at_least(f"data.drawn.{key}", getattr(data.drawn, key), 2)
         for name, subject in data.domains.items():
             if subject not in {"portrait", "animal"}:
                 yield f"data.domains.{name}={subject}: only 'portrait' and 'animal' can be drawn; else set data.root"
+
+
+def _learning_kinds(config: Config) -> Iterator[str]:
+    data = config.data
+    yield from _within("data.trimap.radius", data.trimap.radius, 0, 0.5)
+    if data.trimap.outward is not None:
+        yield from _within("data.trimap.outward", data.trimap.outward, 0, 1)
+    for key, domains in (("learn_from", list(data.learn_from)), ("weaken", data.weaken)):
+        for domain in domains:
+            if domain not in data.domains:
+                yield f"data.{key}: '{domain}' is not one of data.domains ({', '.join(data.domains)})"
+    for domain, kinds in data.learn_from.items():
+        for kind in kinds:
+            if kind not in TRAINING_KINDS:
+                near = difflib.get_close_matches(kind, TRAINING_KINDS, n=1)
+                hint = f". Did you mean: '{near[0]}'?" if near else ""
+                yield f"data.learn_from.{domain}: unknown kind '{kind}', expected {', '.join(TRAINING_KINDS)}{hint}"
+        if not kinds and config.run.rounds:
+            yield (
+                f"data.learn_from.{domain}=[]: its generator would have nothing to learn from; "
+                "give it a kind (none = photos without labels), or set run.rounds=0"
+            )
 
 
 def _fit(name: str, fit: FitConfig, devices: int) -> Iterator[str]:
@@ -76,15 +104,46 @@ def _matter_fit(name: str, fit: MatterFitConfig) -> Iterator[str]:
     yield from _at_least(f"{name}.weight_decay", fit.weight_decay, 0)
     yield from _at_least(f"{name}.clip", fit.clip, 0)
     weights = {key: getattr(fit.losses, key) for key in ("l1", "laplacian", "gradient", "composition")}
-    for key, value in weights.items():
-        yield from _at_least(f"{name}.losses.{key}", value, 0)
+    for key in (*weights, "known", "ddc", "closed_form"):
+        yield from _at_least(f"{name}.losses.{key}", getattr(fit.losses, key), 0)
     if not any(value > 0 for value in weights.values()):
-        yield f"{name}.losses: every weight is 0; at least one must be positive"
+        yield f"{name}.losses: every weight of l1, laplacian, gradient and composition is 0; one must be positive"
+    yield from _trimap_learning(name, fit)
+
+
+def _trimap_learning(name: str, fit: MatterFitConfig) -> Iterator[str]:
+    if fit.losses.known == 0:
+        yield f"{name}.losses.known=0.0: expected a positive weight, else nothing keeps a matte learned from trimaps"
+    if fit.ddc.window < 3 or fit.ddc.window % 2 == 0:
+        yield f"{name}.ddc.window={fit.ddc.window}: expected an odd number, 3 or more"
+    elif fit.ddc.border.value == "exclude":
+        corner = (fit.ddc.window // 2 + 1) ** 2 - 1
+        yield from _within(f"{name}.ddc.neighbours", fit.ddc.neighbours, 1, corner)
+    else:
+        yield from _within(f"{name}.ddc.neighbours", fit.ddc.neighbours, 1, fit.ddc.window**2 - 1)
+    if fit.ddc.warmup is not None:
+        yield from _at_least(f"{name}.ddc.warmup", fit.ddc.warmup, 0)
+    for key in ("trimap_share", "unlabelled_share"):
+        yield from _within(f"{name}.{key}", getattr(fit, key), 0, 1)
+    if name == "matter.first" and fit.unlabelled_share:
+        yield f"{name}.unlabelled_share={fit.unlabelled_share}: nothing has labelled photos before round 1"
+
+
+def _shares(name: str, fit: MatterFitConfig, kinds: set[str]) -> Iterator[str]:
+    """Labelled pictures keep what masks, trimaps and unlabelled photos leave."""
+    asked = {"mask": fit.mask_share, "trimap": fit.trimap_share, "none": fit.unlabelled_share}
+    total = sum(share for kind, share in asked.items() if kind in kinds)
+    if total > 1:
+        yield f"{name}: mask_share, trimap_share and unlabelled_share add up to {total:g}: expected 1 or less"
 
 
 def _places(name: str, fit: MatterFitConfig, config: Config, generated: bool) -> Iterator[str]:
-    """Every source has a place in every batch: labelled, mask and generated pictures of each domain, extra subjects."""
-    sources = len(config.data.domains) * (1 + (fit.mask_share > 0) + generated) + len(config.data.extra_subjects)
+    """Every source has a place in every batch: labelled, mask, trimap, unlabelled and generated pictures of each
+    domain, extra subjects. Whether there are trimaps, the manifest says."""
+    kinds = kinds_in(config.data.root)
+    yield from _shares(name, fit, kinds)
+    weak = (fit.mask_share > 0) + (fit.trimap_share > 0 and "trimap" in kinds) + (fit.unlabelled_share > 0)
+    sources = len(config.data.domains) * (1 + weak + generated) + len(config.data.extra_subjects)
     if fit.batch < sources:
         yield f"{name}.batch={fit.batch}: expected {sources} or more, a place for each source of pictures"
 
@@ -97,7 +156,8 @@ def _fits(config: Config) -> Iterator[str]:
     yield from _matter_fit("matter.first", config.matter.first)
     yield from _matter_fit("matter.later", config.matter.later)
     yield from _places("matter.first", config.matter.first, config, generated=False)
-    yield from _places("matter.later", config.matter.later, config, generated=config.matter.later.real_weight < 1)
+    if config.run.rounds:
+        yield from _places("matter.later", config.matter.later, config, generated=config.matter.later.real_weight < 1)
     yield from _at_least("matter.channels", config.matter.channels, 8)
     yield from _at_least("matter.filter_radius", config.matter.filter_radius, 1)
     yield from _within("matter.filter_eps", config.matter.filter_eps, 1e-12, 1)
@@ -134,6 +194,7 @@ def _generator_fit(fit: GeneratorFitConfig, devices: int) -> Iterator[str]:
     yield from _at_least("generator.fit.r1_gamma", fit.r1_gamma, 0)
     yield from _at_least("generator.fit.r1_every", fit.r1_every, 1)
     yield from _at_least("generator.fit.warmup", fit.warmup, 0)
+    yield from _within("generator.fit.decay", fit.decay, 0, 1)
     yield from _at_least("generator.fit.ada_kimg", fit.ada_kimg, 1e-3)
     yield from _at_least("generator.fit.ema_kimg", fit.ema_kimg, 0)
     yield from _at_least("generator.fit.ema_rampup", fit.ema_rampup, 0)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+
+from loop.config_matter import FitConfig, MatterConfig
 
 
 class Launch(str, Enum):
@@ -55,6 +56,22 @@ class HeldoutConfig:
     pseudo_alpha: int = 40
 
 
+class MaskAs(str, Enum):
+    """What a hard mask teaches the matter."""
+
+    trimap = "trimap"
+    alpha = "alpha"
+
+
+@dataclass
+class TrimapConfig:
+    """How a mask becomes a trimap: unknown around its edge, in units of the square root of the subject's area."""
+
+    radius: float = 0.05
+    outward: float | None = None
+    """Outside the mask; null = as inside. Hair reaches past a mask, so shaggy subjects want more."""
+
+
 @dataclass
 class DataConfig:
     root: str | None = None
@@ -65,71 +82,19 @@ class DataConfig:
     """Domain name -> the manifest's `subject`, e.g. {portraits: portrait, animals: animal}."""
     extra_subjects: list[str] = field(default_factory=list)
     """Subjects that train the matter but belong to no domain (never measured, never seen by a generator)."""
+    learn_from: dict[str, list[str]] = field(default_factory=dict)
+    """Domain -> the kinds that may train, e.g. {animals: [mask, trimap, none]}; a domain not named here uses all.
+    Other training pictures are set aside, from the generators too; held-out ones stay."""
+    weaken: list[str] = field(default_factory=list)
+    """Domains whose training alphas are cut down to hard masks first: what is lost without alphas? Held-out stay."""
+    mask_as: MaskAs = MaskAs.trimap
+    """trimap: a mask is sure only away from its edge (the known region and ddc learn from it). alpha: it is believed
+    to the pixel, so the matter learns hard edges."""
+    trimap: TrimapConfig = field(default_factory=TrimapConfig)
     drawn: DrawnConfig = field(default_factory=DrawnConfig)
     heldout: HeldoutConfig = field(default_factory=HeldoutConfig)
     max_per_source: int = 0
     """Use at most this many pictures of each (subject, kind); 0 = all. For quick looks."""
-
-
-@dataclass
-class BackboneConfig:
-    name: str = "swin_tiny_patch4_window7_224"
-    """Any timm model with features_only."""
-    weights: str | None = None
-    """A local .safetensors or .pth file; null = random. Nothing is ever downloaded."""
-    kwargs: dict[str, Any] = field(default_factory=dict)
-    """Passed to timm.create_model (embed_dim, depths, ...)."""
-
-
-@dataclass
-class MatterLossConfig:
-    l1: float = 1.0
-    laplacian: float = 0.5
-    gradient: float = 0.5
-    composition: float = 1.0
-
-
-@dataclass
-class FitConfig:
-    steps: int = 1000
-    """Optimizer steps of one fit."""
-    tick: int = 50
-    """Steps between checkpoints; a stop signal waits at most this long."""
-    batch: int = 16
-    """Global batch, over all devices."""
-    workers: int = 0
-    """Data loading processes per device."""
-
-
-@dataclass
-class MatterFitConfig(FitConfig):
-    lr: float = 1e-3
-    weight_decay: float = 1e-2
-    warmup: int = 50
-    """Steps of linear warm-up, then cosine to lr/100."""
-    ema: float = 0.995
-    clip: float = 1.0
-    """Gradient norm clip; 0 = off."""
-    real_weight: float = 0.5
-    """Share of the loss that real pictures keep once generated pairs join; 0.5 to 1. At 1 no pair joins (control)."""
-    mask_share: float = 0.0
-    """Share of the real places given to pictures of kind `mask`."""
-    new_background: float = 0.5
-    """Probability that a real picture's foreground is put on a new background."""
-    losses: MatterLossConfig = field(default_factory=MatterLossConfig)
-
-
-@dataclass
-class MatterConfig:
-    backbone: BackboneConfig = field(default_factory=BackboneConfig)
-    channels: int = 128
-    """Width of the FPN."""
-    filter_radius: int = 1
-    filter_eps: float = 1e-4
-    first: MatterFitConfig = field(default_factory=MatterFitConfig)
-    """Round 0: on real pairs alone, from random (or backbone.weights)."""
-    later: MatterFitConfig = field(default_factory=MatterFitConfig)
-    """Rounds 1, 2, ...: warm-started from the accepted matter."""
 
 
 @dataclass
@@ -155,6 +120,9 @@ class GeneratorFitConfig(FitConfig):
     dlr: float = 2e-3
     warmup: int = 0
     """Steps of linear warm-up of both learning rates: a warm-started fit begins with an empty Adam."""
+    decay: float = 0.5
+    """Share of the fit, at its end, in which both learning rates fall to 1/50 on half a cosine; 0 = never. A round
+    keeps the last weights, and at a constant rate G and D circle: where they stop is luck."""
     r1_gamma: float = 0.5
     r1_every: int = 16
     ema_kimg: float = 2.0

@@ -28,7 +28,7 @@ class ConfigError(ValueError):
 
 SHIPPED = Path(__file__).parent / "_configs"
 """Where a wheel carries configs/*.yaml."""
-WHOLE = ("data.domains", "matter.backbone.kwargs")
+WHOLE = ("data.domains", "data.learn_from", "matter.backbone.kwargs")
 """Mappings with keys of the user's own: given, they replace what was there; their single keys can be set, too."""
 
 

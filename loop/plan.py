@@ -5,6 +5,10 @@
                                          |-> synthesize -> select
                then once    fit_matter (real pairs + kept pairs of rounds 1..r) -> evaluate -> accept
 
+Real pairs are what `prepare` wrote: photos with an alpha, and photos with a trimap (their own, or made of their mask).
+With matter.later.unlabelled_share, `fit_matter` also reads each domain's `label`: photos that nobody labelled, with
+trimaps of what the accepted matter is sure of.
+
 Between rounds only weights and pools travel: the accepted matter, the generator, the kept pairs.
 """
 
@@ -22,13 +26,13 @@ PREPARE = "00/prepare"
 
 # Raise a stage's number when its output changes for equal inputs: every run then makes it (and what follows) again.
 VERSIONS = {
-    "prepare": 2,
-    "label": 2,
-    "fit_generator": 1,
-    "judge": 2,
-    "synthesize": 1,
+    "prepare": 3,
+    "label": 3,
+    "fit_generator": 2,
+    "judge": 3,
+    "synthesize": 2,
     "select": 1,
-    "fit_matter": 2,
+    "fit_matter": 3,
     "evaluate": 2,
     "accept": 2,
 }
@@ -39,7 +43,7 @@ def plan(config: Config) -> list[Step]:
     """Every step of the run in an order in which it can be done."""
     tree = to_dict(config)
     steps = [
-        _step(config, "prepare", 0, None, {}, {**tree["data"], "fingerprint": fingerprint(config.data.root)}),
+        _step(config, "prepare", 0, None, {}, _prepare(config, tree)),
         *_judged_fit(config, tree, 0, {}),
     ]
     for round_ in range(1, config.run.rounds + 1):
@@ -50,8 +54,16 @@ def plan(config: Config) -> list[Step]:
             for earlier in range(1, round_ + 1)
             for domain in config.data.domains
         }
-        steps += _judged_fit(config, tree, round_, pairs)
+        labels = {f"labels/{domain}": f"{round_:02d}/{domain}/label" for domain in config.data.domains}
+        steps += _judged_fit(config, tree, round_, pairs | (labels if config.matter.later.unlabelled_share else {}))
     return steps
+
+
+def _prepare(config: Config, tree: dict[str, Any]) -> dict[str, Any]:
+    """All of data, but what a mask is taken for; and whether a fit wants closed-form mattes."""
+    asked = any(fit.losses.closed_form > 0 for fit in (config.matter.first, config.matter.later))
+    data = {key: value for key, value in tree["data"].items() if key != "mask_as"}
+    return {**data, "closed_form": asked, "fingerprint": fingerprint(config.data.root)}
 
 
 def _domain_steps(config: Config, tree: dict[str, Any], round_: int, domain: str) -> list[Step]:
@@ -60,8 +72,9 @@ def _domain_steps(config: Config, tree: dict[str, Any], round_: int, domain: str
     previous = {"previous": f"{round_ - 1:02d}/{domain}/fit_generator"} if round_ > 1 else {}
     generator = tree["generator"]
     training = {"data": PREPARE, "labels": f"{here}/label"}
+    label = {**tree["label"], "trimaps": config.matter.later.unlabelled_share > 0}
     return [
-        _step(config, "label", round_, domain, {"data": PREPARE, "matter": matter}, tree["label"]),
+        _step(config, "label", round_, domain, {"data": PREPARE, "matter": matter}, label),
         _step(
             config,
             "fit_generator",
@@ -97,15 +110,16 @@ def _domain_steps(config: Config, tree: dict[str, Any], round_: int, domain: str
     ]
 
 
-def _judged_fit(config: Config, tree: dict[str, Any], round_: int, pairs: dict[str, str]) -> list[Step]:
+def _judged_fit(config: Config, tree: dict[str, Any], round_: int, pools: dict[str, str]) -> list[Step]:
     here = f"{round_:02d}"
     matter = dict(tree["matter"])
     fit = matter.pop("later" if round_ else "first")
     matter.pop("first" if round_ else "later")
     matter |= {"fit": fit, "precision": config.launch.precision, "extra_subjects": config.data.extra_subjects}
+    matter["mask_as"] = tree["data"]["mask_as"]
     if matter["backbone"]["weights"] and not round_:
         matter["weights_fingerprint"] = file_fingerprint(matter["backbone"]["weights"])
-    before = {"matter": f"{round_ - 1:02d}/accept", **pairs} if round_ else {}
+    before = {"matter": f"{round_ - 1:02d}/accept", **pools} if round_ else {}
     gate = {"best": f"{round_ - 1:02d}/accept", "first": "00/accept"} if round_ else {}
     return [
         _step(config, "fit_matter", round_, None, {"data": PREPARE, **before}, matter),

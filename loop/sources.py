@@ -6,6 +6,7 @@ same, everything after it sleeps on.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import os
 from pathlib import Path
@@ -36,6 +37,17 @@ def file_fingerprint(path: str | None) -> str | None:
     except OSError:
         return "gone"
     return f"{info.st_size}:{info.st_mtime_ns}"
+
+
+def kinds_in(root: str | None) -> set[str]:
+    """The kinds of pictures that the manifest of `root` lists; none if it cannot be read (`prepare` says why)."""
+    if root is None:
+        return {"alpha", "none"}
+    try:
+        with open(Path(root).expanduser() / "manifest.csv", newline="", encoding="utf-8-sig") as lines:
+            return {(row.get("kind") or "").strip() for row in csv.DictReader(lines)}
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return set()
 
 
 def _files(folder: Path) -> list[tuple[str, os.stat_result]]:

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from stylematte import ranks
-from stylematte.losses import alpha as losses
+from stylematte.losses.collapse import CollapseWatch
+from stylematte.losses.terms import EXCESS, NAMES, named_terms
 from stylematte.networks.stylematte import StyleMatte
 from stylematte.networks.weights import load_matter
 from stylematte.rgba import MattingBatch
@@ -32,12 +33,22 @@ class Diverged(RuntimeError):
     """A loss term stopped being a number; the message names the term and the step."""
 
 
+class Collapsed(Diverged):
+    """The matte became flat under ddc; the message says what was seen and the cure."""
+
+
 def learning_rate_factor(step: int, warmup: int, steps: int) -> float:
     """Linear from 1/warmup to 1 in `warmup` steps, then half a cosine down to 0.01 at step `steps`."""
     if step < warmup:
         return (step + 1) / warmup
     progress = min(1.0, (step - warmup) / max(1, steps - warmup))
     return LR_FLOOR + (1 - LR_FLOOR) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def ddc_factor(step: int, warmup: int | None, steps: int) -> float:
+    """Linear from 1/warmup to 1 in `warmup` steps; None: in half the fit."""
+    rise = max(1, steps // 2 if warmup is None else warmup)
+    return min(1.0, (step + 1) / rise)
 
 
 def ema_decay(update: int, decay: float) -> float:
@@ -75,18 +86,19 @@ class MatterModule(pl.LightningModule):
     """Fits StyleMatte to `MattingBatch`es.
 
     network: arguments of StyleMatte. fit: the fields of the config's matter fit (lr, weight_decay, warmup, steps, ema,
-    clip, losses); `losses` maps term names to weights, a term with weight 0 is not computed. init_from: a matter
-    folder to start from. Use it without Lightning's gradient clipping and without a DDP wrapper. `network` learns,
-    `ema` is its running average: predict and save with that one.
+    clip, losses, ddc); `losses` maps term names to weights, a term with weight 0 is not computed; `ddc` holds the
+    options of that term and its warmup. init_from: a matter folder to start from. Use it without Lightning's gradient
+    clipping and without a DDP wrapper. `network` learns, `ema` is its running average: predict and save with that one.
     """
 
     def __init__(self, network: dict[str, Any], fit: dict[str, Any], seed: int, init_from: str | None = None) -> None:
         super().__init__()
         self.fit_config, self.seed = dict(fit), seed
         self.loss_weights = {name: float(value) for name, value in fit["losses"].items() if value}
-        unknown = self.loss_weights.keys() - {"l1", "laplacian", "gradient", "composition"}
-        if unknown or not self.loss_weights:
-            raise ValueError(f"losses {fit['losses']}: give l1, laplacian, gradient, composition, one of them above 0")
+        if self.loss_weights.keys() - set(NAMES) or not self.loss_weights:
+            raise ValueError(f"losses {fit['losses']}: give {', '.join(NAMES)}, one of them above 0")
+        self.ddc_options = dict(fit.get("ddc") or {})
+        self.collapse = CollapseWatch()
         self.network = build_network(network, seed, init_from).train()
         self.ema = copy.deepcopy(self.network).eval().requires_grad_(False)
 
@@ -94,30 +106,32 @@ class MatterModule(pl.LightningModule):
         """image (N, 3, H, W) -> alpha (N, 1, H, W) by the averaged network."""
         return self.ema(image)
 
-    def terms(self, batch: MattingBatch) -> dict[str, Tensor]:
-        """The named loss terms with a weight, (N,) each, in float32."""
-        prediction = self.network(batch.image).float()
-        functions = {
-            "l1": lambda: losses.l1(prediction, batch.alpha),
-            "laplacian": lambda: losses.laplacian(prediction, batch.alpha),
-            "gradient": lambda: losses.gradient(prediction, batch.alpha),
-            "composition": lambda: losses.composition(prediction, batch.foreground, batch.background, batch.image),
-        }
-        with torch.autocast(prediction.device.type, enabled=False):
-            return {name: functions[name]() for name in self.loss_weights}
+    def weights_now(self) -> dict[str, float]:
+        """The weight of each term at this step."""
+        factor = ddc_factor(self.global_step, self.ddc_options.get("warmup"), self.fit_config["steps"])
+        return {name: value * (factor if name == "ddc" else 1.0) for name, value in self.loss_weights.items()}
 
     def weighted_loss(self, batch: MattingBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """This rank's loss, and the named terms (and total) of the global batch, detached and equal on all ranks.
 
-        total = sum_i w_i loss_i / sum_j w_j with j over the global batch. As gradients are averaged over ranks, this
-        rank divides by the mean of the ranks' weight sums. One all-reduce carries that mean and the terms.
+        total = sum_i w_i loss_i / sum_j w_j with j over the global batch and loss_i the weighted sum of the terms that
+        apply to sample i. As gradients are averaged over ranks, this rank divides by the mean of the ranks' weight
+        sums. A term is reported as its mean over the samples it applies to, and not at all if there are none. One
+        all-reduce carries everything.
         """
-        sums = {name: (batch.weight * value).sum() for name, value in self.terms(batch).items()}
-        shared = ranks.mean_over_ranks(torch.stack([*sums.values(), batch.weight.sum()]))
+        prediction, weights = self.network(batch.image).float(), self.weights_now()
+        with torch.autocast(prediction.device.type, enabled=False):
+            terms = named_terms(prediction, batch, self.loss_weights, self.ddc_options)
+        sums = {name: (batch.weight * term.value).sum() for name, term in terms.items()}
+        shares = [(batch.weight * term.applies).sum() for term in terms.values()]
+        shared = ranks.mean_over_ranks(torch.stack([*sums.values(), *shares, batch.weight.sum()]))
         divisor = shared[-1].clamp_min(1e-8)
-        loss = sum(self.loss_weights[name] * value for name, value in sums.items()) / divisor
-        named = dict(zip(sums, shared[:-1] / divisor, strict=True))
-        named["total"] = sum(self.loss_weights[name] * value for name, value in named.items())
+        loss = sum(weight * sums[name] for name, weight in weights.items()) / divisor
+        means, parts = shared[: len(sums)], shared[len(sums) : -1]
+        there = (parts != 0).tolist()  # a nan is there
+        named = {name: means[i] / parts[i] for i, name in enumerate(sums) if there[i]}
+        of_all = dict(zip(sums, means / divisor, strict=True))
+        named["total"] = sum(weight * of_all[name] for name, weight in weights.items())
         return loss, named
 
     def training_step(self, batch: MattingBatch, batch_idx: int) -> Tensor:
@@ -125,6 +139,7 @@ class MatterModule(pl.LightningModule):
         torch.manual_seed(position_seed(self.seed, "dropout", self.global_step, ranks.rank()))
         loss, named = self.weighted_loss(MattingBatch(*batch))
         self._check_finite(named)
+        self._check_collapse(named)
         self.log_dict({f"loss/{name}": value for name, value in named.items()}, on_step=True, on_epoch=False)
         self.log("lr", self.optimizers().param_groups[0]["lr"], on_step=True, on_epoch=False)
         return loss
@@ -136,6 +151,21 @@ class MatterModule(pl.LightningModule):
             if not math.isfinite(value):
                 kind = "nan" if math.isnan(value) else "inf"
                 raise Diverged(f"loss term {name!r} became {kind} at step {self.global_step}")
+
+    def _check_collapse(self, named: dict[str, Tensor]) -> None:
+        """Raise Collapsed on all ranks alike: the values are the global batch's."""
+        if "known" not in named or EXCESS not in named:
+            return
+        seen = self.collapse.update(float(named["known"]), float(named[EXCESS]))
+        if seen is not None:
+            now = self.loss_weights["ddc"]
+            raise Collapsed(f"the matte collapsed at step {self.global_step}: {seen}; lower losses.ddc (now {now:g})")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["collapse"] = dict(self.collapse.state)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.collapse.state |= checkpoint.get("collapse", {})
 
     def on_fit_start(self) -> None:
         # the EMA copy is in eval mode on purpose

@@ -23,16 +23,20 @@ class Pair(NamedTuple):
 class MattingBatch(NamedTuple):
     """What one training step of the matter sees.
 
-    image, foreground, background: (N, 3, H, W); alpha: (N, 1, H, W); all in [0, 1].
-    weight: (N,) loss weight of each sample. real: (N,) 1.0 for photographs, 0.0 for generated pairs.
+    image, foreground, background: (N, 3, H, W); alpha: (N, 1, H, W); all in [0, 1]; trimap: (N, 1, H, W) with the
+    values {0, 1/2, 1}. weight: (N,) loss weight of each sample. known_alpha: (N,) 1.0 where alpha is a label, 0.0
+    where the trimap is all that is known. taught: (N,) 1.0 where such a sample's alpha is a teacher's guess (closed
+    form), 0.0 where it is the trimap once more and means nothing.
     """
 
     image: Tensor
     alpha: Tensor
     foreground: Tensor
     background: Tensor
+    trimap: Tensor
     weight: Tensor
-    real: Tensor
+    known_alpha: Tensor
+    taught: Tensor
 
 
 def composite(foreground: Tensor, alpha: Tensor, background: Tensor) -> Tensor:
@@ -71,6 +75,16 @@ def trimap_from_alpha(alpha: Tensor, radius: int, low: float = 0.02, high: float
     surely_front = -F.max_pool2d(-(alpha > high).float(), window, stride=1, padding=radius)
     maybe_front = F.max_pool2d((alpha > low).float(), window, stride=1, padding=radius)
     return torch.where(surely_front > 0.5, 1.0, torch.where(maybe_front > 0.5, 0.5, 0.0)).to(alpha.dtype)
+
+
+def trimap_of_shares(back: Tensor, front: Tensor, least: float = 0.999) -> Tensor:
+    """How much of each pixel is known background and known foreground, in [0, 1] -> {0, 1/2, 1}.
+
+    How a trimap is resized or turned: its two known regions are, as pictures; a pixel stays known only if all it was
+    made of was known and of one kind.
+    """
+    half = torch.full_like(back, 0.5)
+    return torch.where(front >= least, 1.0, torch.where(back >= least, 0.0, half))
 
 
 def checkerboard(height: int, width: int, cell: int = 8) -> Tensor:

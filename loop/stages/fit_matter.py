@@ -1,6 +1,7 @@
-"""Real pairs and kept pairs -> a matter (its EMA). Round 0 sees real pairs alone.
+"""Real pictures (with an alpha or a trimap) and kept pairs -> a matter (its EMA). Round 0 sees real ones alone.
 
-Out: matter.safetensors, matter.json; or, when the loss became NaN, stopped.json with the reason and no weights.
+Out: matter.safetensors, matter.json; or, when the loss became NaN or the matte collapsed, stopped.json with the reason
+and no weights.
 """
 
 from __future__ import annotations

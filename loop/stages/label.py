@@ -2,15 +2,16 @@
 
 Labelled training pictures go in as they are. Unlabelled photos get the matter's alpha and stay out when its flipped
 and scaled views disagree; photos with a mask also stay out when the alpha contradicts the mask. Held-out pictures
-never come near. Every cut-out is framed alike (`frame_cutout`).
+never come near. Every cut-out is framed alike (`frame_cutout`). With matter.later.unlabelled_share, kept photos of kind
+`none` also get a trimap of what the matter is sure of in every view, for `fit_matter` to learn from.
 
-Out: rgba/*.png (straight), index.jsonl {id, rgba, kept, reason, confidence, kind}, sheet.png.
+Out: rgba/*.png (straight), trimap/*.png, index.jsonl {id, rgba, trimap, kept, reason, confidence, kind}, sheet.png.
 """
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from loop.stage import Context, Metrics
 from loop.stages.breath import watched
@@ -24,11 +25,11 @@ from loop.stages.pools import (
     write_cutout_sheet,
     write_index,
 )
-from stylematte.imagefile import read_alpha, read_rgb, write_rgba
-from stylematte.networks.stylematte import StyleMatte
+from stylematte.imagefile import read_alpha, read_rgb, write_rgba, write_trimap
 from stylematte.networks.weights import load_matter
 from stylematte.ops.foreground import estimate_foreground
 from stylematte.predict import predict_with_confidence
+from stylematte.trimap import from_matter
 from stylemattegan.data import frame_cutout
 
 BATCH = 16
@@ -54,11 +55,12 @@ def run(ctx: Context) -> Metrics:
         "photos": len(pseudo),
         "kept": sum(row["kept"] for row in pseudo),
         "pool": sum(row["kept"] for row in rows),
+        **({"trimaps": sum(bool(row["trimap"]) for row in rows)} if ctx.config["trimaps"] else {}),
     }
 
 
 @torch.no_grad()
-def _label(ctx: Context, network: StyleMatte, photos: list[Row]) -> list[Row]:
+def _label(ctx: Context, network: nn.Module, photos: list[Row]) -> list[Row]:
     data, size = ctx.inputs["data"], ctx.config["size"]
     images = torch.stack([read_rgb(data / row["image"]) for row in photos])
     alphas, confidences = predict_with_confidence(network, images)
@@ -71,7 +73,17 @@ def _label(ctx: Context, network: StyleMatte, photos: list[Row]) -> list[Row]:
             cutout = content(torch.cat([estimate_foreground(image, alpha), alpha]), row)
             write_rgba(ctx.out / entry["rgba"], frame_cutout(cutout, size))
         rows.append(entry)
+    if ctx.config["trimaps"]:
+        _write_trimaps(ctx, network, images, rows)
     return rows
+
+
+def _write_trimaps(ctx: Context, network: nn.Module, images: Tensor, rows: list[Row]) -> None:
+    trimaps, known = from_matter(network, images)
+    for row, trimap, enough in zip(rows, trimaps, known.tolist(), strict=True):
+        if row["kept"] and row["kind"] == "none" and enough:
+            row["trimap"] = f"trimap/{row['id'].replace('/', '-')}.png"
+            write_trimap(ctx.out / row["trimap"], trimap)
 
 
 def _agreement(alpha: Tensor, mask: Tensor) -> float:
@@ -97,6 +109,7 @@ def _entry(row: Row, confidence: float | None, reason: str | None) -> Row:
     return {
         "id": row["id"],
         "rgba": f"rgba/{name}.png",
+        "trimap": None,
         "kind": row["kind"],
         "kept": reason is None,
         "reason": reason,

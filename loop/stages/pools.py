@@ -16,6 +16,7 @@ from stylematte.rgba import checkerboard, composite, split_rgba
 Row = dict[str, Any]
 
 LABELLED = ("alpha", "pseudo-alpha")
+PICTURES = ("image", "alpha", "foreground", "trimap", "closed_form", "rgba")
 
 
 def read_index(folder: Path) -> list[Row]:
@@ -37,6 +38,11 @@ def data_rows(data: Path, split: str, domain: str | None = None, kinds: Sequence
         for row in read_index(data)
         if row["split"] == split and row["kind"] in kinds and domain in (None, row["domain"])
     ]
+
+
+def absolute(folder: Path, row: Row) -> Row:
+    """The row with the paths of its pictures joined to the folder they are in."""
+    return {**row, **{key: str(folder / row[key]) for key in PICTURES if isinstance(row.get(key), str)}}
 
 
 def background_files(data: Path) -> list[Path]:

@@ -1,6 +1,8 @@
 """Pictures -> checked, oriented, squared pictures with a split: the only stage that reads the user's folder.
 
-Out: index.jsonl, image/ alpha/ foreground/ (8-bit PNG, size x size), left_out.jsonl.
+Then, in this order: training alphas of `data.weaken` become masks; training pictures of kinds that `data.learn_from`
+does not name get the split "aside" and are read by nothing; trimaps are solved in closed form if a fit wants that.
+Out: index.jsonl, image/ alpha/ foreground/ trimap/ closed_form/ (8-bit PNG, size x size), left_out.jsonl.
 """
 
 from __future__ import annotations
@@ -9,14 +11,19 @@ from functools import partial
 from pathlib import Path
 
 from loop.stage import Context, Metrics
-from loop.stages.breath import breathe
-from loop.stages.pools import LABELLED, read_index
+from loop.stages.breath import breathe, watched
+from loop.stages.pools import LABELLED, Row, read_index
 from stylematte.data.drawn import write_drawn
-from stylematte.data.folders import DataError, prepare
+from stylematte.data.folders import DataError, prepare, write_rows
+from stylematte.data.manifest import BACKGROUND, WITH_TRIMAP
+from stylematte.data.trimaps import TrimapOptions, teach, weaken
+
+ASIDE = "aside"
 
 
 def run(ctx: Context) -> Metrics:
     config = ctx.config
+    trimaps = TrimapOptions(config["trimap"]["radius"], config["trimap"]["outward"])
     if config["root"] is None:
         drawn = config["drawn"]
         counts = {key: drawn[key] for key in ("alpha", "heldout", "none", "backgrounds")}
@@ -38,12 +45,28 @@ def run(ctx: Context) -> Metrics:
             extra_subjects=config["extra_subjects"],
             heldout={"alpha": config["heldout"]["alpha"], "pseudo-alpha": config["heldout"]["pseudo_alpha"]},
             max_per_source=config["max_per_source"],
+            trimaps=trimaps,
             watch=partial(breathe, ctx),
         )
         left_out = metrics["left_out"]
+    write_rows(ctx.out / "index.jsonl", _supervised(ctx, trimaps))
     counted = _count(ctx.out)
     _enough(counted, config["domains"])
     return {"counts": counted, "left_out": left_out}
+
+
+def _supervised(ctx: Context, trimaps: TrimapOptions) -> list[Row]:
+    """The rows with what they may teach: weakened, set aside, solved in closed form."""
+    config, rows = ctx.config, read_index(ctx.out)
+    rows = [weaken(ctx.out, row, trimaps) if row["domain"] in config["weaken"] else row for row in rows]
+    for row in rows:
+        kinds = config["learn_from"].get(row["domain"])
+        if row["split"] == "train" and kinds is not None and row["kind"] not in kinds:
+            row["split"] = ASIDE
+    if config["closed_form"]:
+        for row in watched(ctx, [row for row in rows if row["split"] == "train" and row.get("trimap")]):
+            teach(ctx.out, row)
+    return rows
 
 
 def _count(folder: Path) -> dict[str, dict[str, dict[str, int]]]:
@@ -55,8 +78,12 @@ def _count(folder: Path) -> dict[str, dict[str, dict[str, int]]]:
 
 
 def _enough(counts: dict[str, dict[str, dict[str, int]]], domains: dict[str, str]) -> None:
-    if not any(counts.get(name, {}).get(kind, {}).get("train") for name in counts for kind in (*LABELLED, "mask")):
-        raise DataError("no picture to train on: expected rows of kind alpha, pseudo-alpha or mask in manifest.csv")
+    kinds = (*LABELLED, *WITH_TRIMAP)
+    if not any(counts[name].get(kind, {}).get("train") for name in counts if name != BACKGROUND for kind in kinds):
+        raise DataError(
+            f"no picture to train on: expected rows of kind {', '.join(kinds)} in manifest.csv, and data.learn_from to "
+            "name them"
+        )
     for domain in domains:
         if not any(counts.get(domain, {}).get(kind, {}).get("heldout") for kind in LABELLED):
             raise DataError(

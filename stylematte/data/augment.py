@@ -6,6 +6,10 @@ changes are applied to F and B alike and the image is composited from the result
 every clip) do not commute with compositing. What a camera does (blur, noise, JPEG) is done to the image; the
 difference is then added to F and to B, because alpha (F + n) + (1 - alpha) (B + n) = I + n.
 
+A photo with a trimap alone keeps its background: there is no alpha to composite it with. Its two known regions move
+with it, as pictures do; a pixel that mixes them, or a known one with an unknown one, becomes unknown. Beyond the frame
+the trimap is reflected with the photo, as a labelled photo's alpha is.
+
 Every decision derives from the seed of the sample: two generators are made from it and handed to all transforms.
 `Compose.set_random_seed` is not used: it gives each transform the same seed, so that one number decides them all
 (blur, noise and JPEG would come together or not at all).
@@ -24,19 +28,26 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks PyPI for news 
 import albumentations as A
 import cv2
 import numpy as np
+import torch
 
 from stylematte.data.placement import crop_background, place_cutout, plain_background
+from stylematte.rgba import trimap_of_shares
 
 OPAQUE = 0.99
 """Above this alpha the background of a photo cannot be told from it."""
 
 
 class Layers(NamedTuple):
-    """One sample: foreground, background (H, W, 3) and alpha (H, W, 1), float32 in [0, 1]."""
+    """One sample: foreground, background (H, W, 3) and alpha (H, W, 1), float32 in [0, 1].
+
+    trimap: (H, W, 1) with {0, 1/2, 1} of a photo without alpha; foreground and background are then the photo itself,
+    and alpha is a teacher's guess or the trimap. None: the alpha is a label.
+    """
 
     foreground: np.ndarray
     alpha: np.ndarray
     background: np.ndarray
+    trimap: np.ndarray | None = None
 
     def image(self) -> np.ndarray:
         """alpha F + (1 - alpha) B, (H, W, 3)."""
@@ -76,7 +87,8 @@ class Augment:
         affine = {"scale": (0.75, 1.25), "rotate": (-10, 10), "translate_percent": (-0.1, 0.1), "p": 0.8}
         affine |= {"border_mode": cv2.BORDER_REFLECT_101, "interpolation": cv2.INTER_LINEAR}
         self.geometry = compose(
-            [("HorizontalFlip", {"p": 0.5}), ("Affine", affine)], additional_targets={"foreground": "image"}
+            [("HorizontalFlip", {"p": 0.5}), ("Affine", affine)],
+            additional_targets={"foreground": "image", "known_back": "mask", "known_front": "mask"},
         )
         self.colour = compose(
             [
@@ -101,6 +113,16 @@ class Augment:
         front, matte = _unit(moved["foreground"]), _unit(moved["mask"])[..., None]
         front, back = solve_background(_unit(moved["image"]), front, matte)
         return self._finish(Layers(front, matte, back), chance)
+
+    def unlabelled(self, image: np.ndarray, trimap: np.ndarray, guess: np.ndarray | None, chance: Chance) -> Layers:
+        """A photo (S, S, 3) with a trimap (S, S) of 0, 128 and 255, and perhaps a teacher's alpha (S, S), uint8."""
+        known = {"known_back": _where(trimap == 0), "known_front": _where(trimap == 255)}
+        moved = chance.apply(self.geometry, image=image, mask=trimap if guess is None else guess, **known)
+        back, front = (torch.from_numpy(_unit(moved[name]))[..., None] for name in known)
+        trimap = trimap_of_shares(back, front).numpy()
+        photo = chance.apply(self.colour, image=_unit(moved["image"]))["image"].clip(0, 1)
+        photo = chance.apply(self.camera, image=photo)["image"].clip(0, 1)
+        return Layers(photo, trimap if guess is None else _unit(moved["mask"])[..., None], photo, trimap)
 
     def cutout(self, colour: np.ndarray, alpha: np.ndarray, background: np.ndarray, chance: Chance) -> Layers:
         """Straight colour (S, S, 3) and alpha (S, S), uint8, placed at random on a background (S, S, 3)."""
@@ -132,6 +154,10 @@ def solve_background(image: np.ndarray, front: np.ndarray, alpha: np.ndarray) ->
     back = np.where(opaque, front, back)
     solved = ((image - (1 - alpha) * back) / np.maximum(alpha, 1e-3)).clip(0, 1)
     return np.where(alpha > 1e-3, solved, front), back
+
+
+def _where(condition: np.ndarray) -> np.ndarray:
+    return condition.astype(np.uint8) * np.uint8(255)
 
 
 def _unit(picture: np.ndarray) -> np.ndarray:

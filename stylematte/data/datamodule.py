@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from stylematte import ranks
 from stylematte.data.augment import Augment, Chance, Layers
 from stylematte.data.manifest import DataError
-from stylematte.imagefile import read_alpha, read_rgb, read_rgba, to_uint8
+from stylematte.imagefile import read_alpha, read_rgb, read_rgba, read_trimap, to_uint8
 from stylematte.rgba import MattingBatch
 from stylematte.sampling import Draw, MixtureSampler, shares_to_places
 
@@ -26,16 +26,17 @@ CACHE_BYTES = 1 << 30
 class Source(NamedTuple):
     """Pictures that share a place in the mixture.
 
-    rows: records with absolute paths, either `image`, `alpha` and `foreground` (a labelled photo) or `rgba` (a
-    cut-out). share: part of the global batch (shares are relative to their sum). weight: loss weight of each sample.
-    real: whether these are photographs.
+    rows: records with absolute paths: `image`, `alpha` and `foreground` (a labelled photo), `rgba` (a cut-out), or, if
+    `by_trimap`, `image`, `trimap` and perhaps `closed_form` (a teacher's alpha). share: part of the global batch
+    (shares are relative to their sum). weight: loss weight of each sample. by_trimap: whether the trimap is all these
+    pictures teach, whatever else they have.
     """
 
     name: str
     rows: Sequence[dict[str, Any]]
     share: float
     weight: float = 1.0
-    real: bool = True
+    by_trimap: bool = False
 
 
 class PictureCache:
@@ -46,7 +47,7 @@ class PictureCache:
         self.kept: dict[tuple[str, Any], np.ndarray] = {}
 
     def get(self, path: str | os.PathLike[str], read: Any) -> np.ndarray:
-        """The picture at `path`, read by `read_rgb`, `read_alpha` or `read_rgba`. Raises BadPicture, DataError."""
+        """The picture at `path`, read by one of imagefile's readers. Raises BadPicture, DataError."""
         key = str(path), read
         if key not in self.kept:
             picture = to_uint8(read(path))
@@ -83,13 +84,24 @@ class MatterDataset(Dataset[MattingBatch]):
             alpha=_stack([layers.alpha for layers in samples]),
             foreground=_stack([layers.foreground for layers in samples]),
             background=_stack([layers.background for layers in samples]),
+            trimap=_stack([_trimap(layers) for layers in samples]),
             weight=torch.tensor([source.weight for source in sources], dtype=torch.float32),
-            real=torch.tensor([float(source.real) for source in sources]),
+            known_alpha=torch.tensor([float(not source.by_trimap) for source in sources]),
+            taught=torch.tensor([float(self._taught(draw)) for draw in draws]),
         )
+
+    def _taught(self, draw: Draw) -> bool:
+        source = self.sources[draw.source]
+        return source.by_trimap and bool(source.rows[draw.index].get("closed_form"))
 
     def sample(self, draw: Draw) -> Layers:
         """One augmented sample, float32."""
-        row, chance = self.sources[draw.source].rows[draw.index], Chance(draw.seed)
+        source, chance = self.sources[draw.source], Chance(draw.seed)
+        row = source.rows[draw.index]
+        if source.by_trimap:
+            trimap = self.cache.get(row["trimap"], read_trimap)[..., 0]
+            guess = self.cache.get(row["closed_form"], read_alpha)[..., 0] if row.get("closed_form") else None
+            return self.augment.unlabelled(self.cache.get(row["image"], read_rgb), trimap, guess, chance)
         if row.get("rgba"):
             rgba = self.cache.get(row["rgba"], read_rgba)
             return self.augment.cutout(rgba[..., :3], rgba[..., 3], self._background(chance), chance)
@@ -178,8 +190,18 @@ def _check(source: Source) -> None:
     if not source.rows:
         raise DataError(f"source '{source.name}' has a share of the batch but no pictures: add some or set it to 0")
     for row in source.rows:
-        if not row.get("rgba") and not (row.get("image") and row.get("alpha")):
+        if source.by_trimap:
+            if not (row.get("image") and row.get("trimap")):
+                raise DataError(f"source '{source.name}': picture {row.get('id', row)} has no trimap and cannot train")
+        elif not row.get("rgba") and not (row.get("image") and row.get("alpha")):
             raise DataError(f"source '{source.name}': picture {row.get('id', row)} has no alpha and cannot train")
+
+
+def _trimap(layers: Layers) -> np.ndarray:
+    """The sample's trimap; of a known alpha, what is exactly 0 or 1."""
+    if layers.trimap is not None:
+        return layers.trimap
+    return np.where((layers.alpha > 0) & (layers.alpha < 1), np.float32(0.5), layers.alpha)
 
 
 def _stack(pictures: Sequence[np.ndarray]) -> torch.Tensor:

@@ -1,8 +1,8 @@
 """Every wanted picture of a data root, brought to size x size with its alpha and its foreground colour.
 
 The result is a prepared data folder: `index.jsonl` (one row per picture), `left_out.jsonl` (what could not be used,
-and why), and the pictures below image/, alpha/ and foreground/. Later stages read it with `load_index`. The same root
-and arguments give the same bytes.
+and why), and the pictures below image/, alpha/, foreground/, trimap/ and closed_form/. Later stages read it with
+`load_index`. The same root and arguments give the same bytes.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -23,6 +24,7 @@ from torch import Tensor
 from stylematte.data.manifest import (
     BACKGROUND,
     LABELLED,
+    WITH_TRIMAP,
     DataError,
     ManifestRow,
     Record,
@@ -31,8 +33,11 @@ from stylematte.data.manifest import (
     read_manifest,
     wanted_rows,
 )
-from stylematte.imagefile import BadPicture, read_alpha, read_rgb, resize, write_alpha, write_rgb
+from stylematte.data.trimaps import TrimapOptions, record_trimap
+from stylematte.imagefile import BadPicture, read_alpha, read_rgb, read_trimap, resize, write_alpha, write_rgb
 from stylematte.ops.foreground import estimate_foreground
+from stylematte.rgba import trimap_of_shares
+from stylematte.trimap import from_mask, problem
 
 MIN_SIDE = 16
 """Photos smaller than this carry no matte worth learning and are left out."""
@@ -40,6 +45,8 @@ ASPECT_TOLERANCE = 0.02
 CLEAR_SUBJECT = 0.5
 NO_SUBJECT = 0.05
 """An alpha that never exceeds this shows no subject."""
+PICTURES = ("image", "alpha", "foreground", "trimap", "closed_form", "rgba")
+"""Keys of a record that name files."""
 
 __all__ = ["DataError", "Record", "centre_square", "heldout", "load_index", "prepare", "square"]
 
@@ -54,13 +61,14 @@ def prepare(
     extra_subjects: Sequence[str] = (),
     heldout: Mapping[str, float] | None = None,
     max_per_source: int = 0,
+    trimaps: TrimapOptions | None = None,
     watch: Callable[[], None] = lambda: None,
 ) -> dict[str, int]:
     """Write the prepared data folder `out` from the data root `root` and return counts.
 
     domains: domain name -> the manifest's subject. extra_subjects: trained on, never held out. heldout: percent held
     out of the kinds "alpha" and "pseudo-alpha". max_per_source: at most this many of each (subject, kind); 0 = all.
-    watch: called before each picture; what it raises ends the work.
+    trimaps: how those of masks are made. watch: called before each picture; what it raises ends the work.
     The counts: "pictures", "left_out", and one per "domain/kind/split". Raises DataError if a domain, or an extra
     subject, ends up with no usable picture.
     """
@@ -68,7 +76,8 @@ def prepare(
     percents = {kind.replace("_", "-"): percent for kind, percent in (heldout or {}).items()}
     wanted = wanted_rows(read_manifest(root), domains, extra_subjects, max_per_source)
     out.mkdir(parents=True, exist_ok=True)
-    records, left_out, digests = _convert_all(root, out, size, wanted, watch)
+    convert = partial(_convert, root, out, size, trimaps or TrimapOptions())
+    records, left_out, digests = _convert_all(root, wanted, convert, watch)
     assign_splits(records, list(domains), percents)
     records = _without_copies_of_heldout(out, records, digests, left_out)
     write_rows(out / "left_out.jsonl", left_out)
@@ -99,6 +108,12 @@ def square(picture: Tensor, size: int) -> Tensor:
     return torch.from_numpy(np.pad(picture.numpy(), pads, mode="reflect"))  # np.pad reflects repeatedly if need be
 
 
+def square_trimap(trimap: Tensor, size: int) -> Tensor:
+    """(1, H, W) with {0, 1/2, 1} -> (1, size, size), laid out as `square` does; what mixes is unknown."""
+    back, front = square((trimap == 0).float(), size), square((trimap == 1).float(), size)
+    return trimap_of_shares(back, front)
+
+
 def centre_square(picture: Tensor, size: int) -> Tensor:
     """(C, H, W) -> (C, size, size): the central square, resized."""
     height, width = picture.shape[-2:]
@@ -108,7 +123,10 @@ def centre_square(picture: Tensor, size: int) -> Tensor:
 
 
 def _convert_all(
-    root: Path, out: Path, size: int, wanted: Sequence[tuple[str, ManifestRow]], watch: Callable[[], None]
+    root: Path,
+    wanted: Sequence[tuple[str, ManifestRow]],
+    convert: Callable[[str, ManifestRow, str], tuple[Record, str]],
+    watch: Callable[[], None],
 ) -> tuple[list[Record], list[Record], dict[str, str]]:
     records: list[Record] = []
     left_out: list[Record] = []
@@ -121,7 +139,7 @@ def _convert_all(
                 if row.file in seen:
                     raise BadPicture(row.file, "is listed twice in the manifest")
                 seen.add(row.file)
-                record, digests[row.file] = _convert(root, out, size, domain, row, f"{domain}/{number:06d}")
+                record, digests[row.file] = convert(domain, row, f"{domain}/{number:06d}")
                 records.append(record)
             except BadPicture as error:
                 file, reason = _short(root, error)
@@ -130,7 +148,9 @@ def _convert_all(
     return records, left_out, digests
 
 
-def _convert(root: Path, out: Path, size: int, domain: str, row: ManifestRow, name: str) -> tuple[Record, str]:
+def _convert(
+    root: Path, out: Path, size: int, trimaps: TrimapOptions, domain: str, row: ManifestRow, name: str
+) -> tuple[Record, str]:
     image = read_rgb(_inside(root, row.file))
     if min(image.shape[-2:]) < MIN_SIDE:
         raise BadPicture(row.file, f"{image.shape[2]} x {image.shape[1]} pixels, at least {MIN_SIDE} a side needed")
@@ -138,9 +158,11 @@ def _convert(root: Path, out: Path, size: int, domain: str, row: ManifestRow, na
     record |= {"image": f"image/{name}.png", "alpha": None, "foreground": None, "source": row.file}
     if domain != BACKGROUND:
         record["box"] = content_box(image.shape[-2], image.shape[-1], size)
-    if row.kind in LABELLED:
-        alpha = square(_matching_alpha(root, row, image), size)
-        image = square(image, size)
+    alpha = _matching_alpha(root, row, image) if row.kind in LABELLED else None
+    trimap = _trimap(root, row, image, alpha, size, trimaps) if row.kind in WITH_TRIMAP else None
+    image = (centre_square if domain == BACKGROUND else square)(image, size)
+    if alpha is not None:
+        alpha = square(alpha, size)
         if alpha.max() < CLEAR_SUBJECT:
             raise BadPicture(
                 row.alpha or row.file, f"at {size} pixels nothing is left of the subject: too thin or faint"
@@ -148,8 +170,8 @@ def _convert(root: Path, out: Path, size: int, domain: str, row: ManifestRow, na
         record |= {"alpha": f"alpha/{name}.png", "foreground": f"foreground/{name}.png"}
         write_alpha(out / record["alpha"], alpha)
         write_rgb(out / record["foreground"], estimate_foreground(image, alpha))
-    else:
-        image = (centre_square if domain == BACKGROUND else square)(image, size)
+    if trimap is not None:
+        record_trimap(out, record, trimap)
     write_rgb(out / record["image"], image)
     return record, hashlib.sha256((out / record["image"]).read_bytes()).hexdigest()
 
@@ -164,6 +186,25 @@ def _matching_alpha(root: Path, row: ManifestRow, image: Tensor) -> Tensor:
     if alpha.max() < NO_SUBJECT:
         raise BadPicture(row.alpha, "is 0 everywhere, it shows no subject")
     return resize(alpha, (height, width))
+
+
+def _trimap(
+    root: Path, row: ManifestRow, image: Tensor, mask: Tensor | None, size: int, options: TrimapOptions
+) -> Tensor:
+    """(1, size, size): the trimap the manifest names, else one made of the mask. Raises BadPicture."""
+    if row.trimap is None:
+        if mask is None:
+            raise BadPicture(row.file, "kind trimap needs a file in the column trimap")
+        return square_trimap(from_mask(mask, *options), size)
+    trimap = read_trimap(_inside(root, row.trimap))
+    if trimap.shape[-2:] != image.shape[-2:]:
+        own, wanted = (f"{picture.shape[2]} x {picture.shape[1]}" for picture in (trimap, image))
+        raise BadPicture(row.trimap, f"is {own}, its image {wanted}: make it again at the image's size")
+    small = square_trimap(trimap, size)
+    wrong = problem(trimap) or problem(small)
+    if wrong is not None:
+        raise BadPicture(row.trimap, wrong)
+    return small
 
 
 def _inside(root: Path, file: str) -> Path:
@@ -194,8 +235,8 @@ def _without_copies_of_heldout(
         log.warning("left out %s: %s", record["source"], reason)
         row = {"file": record["source"], "reason": reason, "domain": record["domain"], "kind": record["kind"]}
         left_out.append(row)
-        for key in ("image", "alpha", "foreground"):
-            if record[key]:
+        for key in ("image", "alpha", "foreground", "trimap"):
+            if record.get(key):
                 (out / record[key]).unlink()
     return kept
 
@@ -215,13 +256,13 @@ def _progress(rows: Sequence[tuple[str, ManifestRow]]) -> Iterator[Iterable[tupl
 
 
 def load_index(folder: str | os.PathLike[str]) -> list[Record]:
-    """The rows of folder/index.jsonl, with absolute `Path`s for image, alpha, foreground and rgba. Raises DataError."""
+    """The rows of folder/index.jsonl, with absolute `Path`s for its pictures. Raises DataError."""
     path = Path(folder).expanduser().resolve() / "index.jsonl"
     if not path.is_file():
         raise DataError(f"{path} is missing: this is no prepared data folder or cut-out pool")
     records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
     for record in records:
-        for key in ("image", "alpha", "foreground", "rgba"):
+        for key in PICTURES:
             if isinstance(record.get(key), str):
                 record[key] = path.parent / record[key]
     return records

@@ -1,8 +1,10 @@
 """What a data root holds: its manifest, which rows are wanted, and which of them are held out.
 
-A data root is a folder with `manifest.csv`: one row per picture, columns file, alpha, subject, kind (others are
-ignored), paths relative to the root. Truth of the kinds: alpha > pseudo-alpha > mask; `none` is an unlabelled photo,
-`background` a photo without a subject. Rows of kind `generated-rgba` are not photographs and are passed over.
+A data root is a folder with `manifest.csv`: one row per picture, columns file, alpha, subject, kind, and trimap if
+there are any (others are ignored), paths relative to the root. Truth of the kinds: alpha > pseudo-alpha > mask,
+trimap; `none` is an unlabelled photo, `background` a photo without a subject. Rows of kind `generated-rgba` are not
+photographs and are passed over. A row of kind `trimap` needs a trimap; a row of kind `mask` may have one, else one is
+made from its mask; the trimaps of rows with an alpha are not read, the alpha says more.
 
 Which labelled pictures are held out depends on their file names alone, so adding pictures never moves another one
 from training into measurement or back.
@@ -19,10 +21,12 @@ from typing import Any, NamedTuple
 
 COLUMNS = ("file", "alpha", "subject", "kind")
 LABELLED = ("alpha", "pseudo-alpha", "mask")
+WITH_TRIMAP = ("trimap", "mask")
+"""Kinds that train with a trimap."""
 MEASURED = ("alpha", "pseudo-alpha")
 """Kinds true enough to measure against."""
 PASSED_OVER = ("generated-rgba",)
-KINDS = (*LABELLED, "none", "background", *PASSED_OVER)
+KINDS = (*LABELLED, "trimap", "none", "background", *PASSED_OVER)
 BACKGROUND = "background"
 
 Record = dict[str, Any]
@@ -35,12 +39,13 @@ class DataError(ValueError):
 
 
 class ManifestRow(NamedTuple):
-    """One picture of a data root; file and alpha are relative to it."""
+    """One picture of a data root; file, alpha and trimap are relative to it."""
 
     file: str
     alpha: str | None
     subject: str
     kind: str
+    trimap: str | None = None
 
 
 def read_manifest(root: str | os.PathLike[str]) -> list[ManifestRow]:
@@ -70,7 +75,8 @@ def _row(path: Path, number: int, values: Mapping[str, str | None]) -> ManifestR
         raise DataError(f"{path} line {number}: unknown kind '{kind}', expected one of {', '.join(KINDS)}")
     if not file or not subject:
         raise DataError(f"{path} line {number}: file and subject must not be empty")
-    return ManifestRow(file, alpha if alpha and kind in LABELLED else None, subject, kind)
+    trimap = (values.get("trimap") or "").strip() if kind in WITH_TRIMAP else ""
+    return ManifestRow(file, alpha if alpha and kind in LABELLED else None, subject, kind, trimap or None)
 
 
 def name_hash(file_name: str) -> int:

@@ -41,7 +41,7 @@ def data(folder: Path, workers: int = 0, new_background: float = 0.5, seed: int 
         for n in range(5)
     ]
     cutouts = [{"rgba": folder / f"cut{n}.png"} for n in range(3)]
-    sources = [Source("photos", photos, 0.5, 2.0), Source("made", cutouts, 0.5, 0.5, False), Source("off", [], 0.0)]
+    sources = [Source("photos", photos, 0.5, 2.0), Source("made", cutouts, 0.5, 0.5), Source("off", [], 0.0)]
     backgrounds = [] if plain else [folder / "back0.png", folder / "back1.png"]
     return MatterData(sources, backgrounds, SIDE, 4, 3, workers, seed, new_background)
 
@@ -65,7 +65,9 @@ def test_the_compositing_equation_holds(pictures, new_background, plain):
         assert all(part.dtype == torch.float32 for part in batch)
         assert all(part.min() >= 0 and part.max() <= 1 for part in batch[:4])
         assert batch.weight.tolist() == [2.0, 2.0, 0.5, 0.5]
-        assert batch.real.tolist() == [1, 1, 0, 0]
+        assert batch.known_alpha.tolist() == [1, 1, 1, 1]
+        assert batch.taught.tolist() == [0, 0, 0, 0]
+        assert set(batch.trimap.unique().tolist()) <= {0, 0.5, 1}
 
 
 def test_same_seed_same_batches_with_any_number_of_workers(pictures):

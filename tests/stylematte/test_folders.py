@@ -159,7 +159,7 @@ def test_overlapping_domains_and_missing_index(tmp_path):
 
 def test_manifest_with_byte_order_mark(tmp_path):
     (tmp_path / "manifest.csv").write_text("file,alpha,subject,kind\na.png,x.png,cat,none\n", encoding="utf-8-sig")
-    assert read_manifest(tmp_path) == [("a.png", None, "cat", "none")]
+    assert read_manifest(tmp_path) == [("a.png", None, "cat", "none", None)]
 
 
 def test_heldout_depends_on_the_base_name_alone():

@@ -12,32 +12,38 @@ from torch.utils.data import DataLoader, Dataset
 
 from stylematte.module import Diverged, MatterModule, ema_decay, learning_rate_factor, parameter_groups, update_ema
 from stylematte.networks.weights import save_matter
-from stylematte.rgba import MattingBatch, composite
+from stylematte.rgba import MattingBatch, composite, trimap_from_alpha
 from stylematte.sampling import MixtureSampler, generator_at
 
 SWIN = {"embed_dim": 8, "depths": [1, 1, 1, 1], "num_heads": [1, 1, 2, 2], "window_size": 4, "drop_path_rate": 0.3}
 NETWORK = {"backbone": "swin_tiny_patch4_window7_224", "backbone_kwargs": SWIN, "channels": 8}
-LOSSES = {"l1": 1.0, "laplacian": 0.5, "gradient": 0.5, "composition": 1.0}
-FIT = {"lr": 1e-2, "weight_decay": 1e-2, "warmup": 2, "steps": 8, "ema": 0.9, "clip": 1.0, "losses": LOSSES}
+LOSSES = {"l1": 1.0, "laplacian": 0.5, "gradient": 0.5, "composition": 1.0, "known": 1.0, "ddc": 2.0}
+DDC = {"variant": "scaled", "window": 5, "neighbours": 5, "border": "exclude", "region": "unknown", "warmup": 4}
+FIT = {"lr": 1e-2, "weight_decay": 1e-2, "warmup": 2, "steps": 8, "ema": 0.9, "clip": 1.0, "losses": LOSSES, "ddc": DDC}
 
 
 def disc(seed, size=32):
-    """A bright disc at a random place before dark noise: (image, alpha, foreground, background, weight, real)."""
+    """A bright disc at a random place before dark noise: what MattingBatch holds."""
     g = generator_at("disc", seed)
     centre = torch.rand(2, generator=g) * size
     y, x = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
     alpha = (8 - ((y - centre[0]) ** 2 + (x - centre[1]) ** 2).sqrt()).clamp(0, 1)[None]
     foreground = 0.7 + 0.3 * torch.rand(3, size, size, generator=g)
     background = 0.3 * torch.rand(3, size, size, generator=g)
-    return composite(foreground, alpha, background), alpha, foreground, background, torch.tensor(1.0), torch.tensor(1.0)
+    trimap = trimap_from_alpha(alpha[None], 2)[0]
+    one, none = torch.tensor(1.0), torch.tensor(0.0)
+    return composite(foreground, alpha, background), alpha, foreground, background, trimap, one, one, none
 
 
 class Discs(Dataset):
     def __len__(self):
         return 12
 
+    """Every other one has a trimap alone."""
+
     def __getitem__(self, draw):
-        return MattingBatch(*disc(draw.index))
+        sample = MattingBatch(*disc(draw.index))
+        return sample._replace(known_alpha=torch.tensor(float(draw.index % 2)))
 
 
 def batch_of(count):
@@ -70,12 +76,14 @@ def test_resumed_fit_equals_the_unbroken_one(tmp_path):
     state = unbroken.state_dict()
     assert {k.split(".")[0] for k in state} == {"network", "ema"}
     assert [k for k, v in resumed.state_dict().items() if not v.equal(state[k])] == []
+    assert resumed.collapse.state == unbroken.collapse.state
+    assert resumed.collapse.state["steps"] == 8
 
 
 def test_it_learns_and_logs_named_terms(tmp_path):
     start = MatterModule(NETWORK, FIT, seed=5)
     module, run = fit(tmp_path, 2)
-    names = {f"loss/{name}" for name in (*LOSSES, "total")} | {"lr", "grad_norm"}
+    names = {f"loss/{name}" for name in (*LOSSES, "ddc_excess", "total")} | {"lr", "grad_norm"}
     assert names <= run.logged_metrics.keys()
     batch = batch_of(4)
     with torch.no_grad():
@@ -109,6 +117,19 @@ def test_weights_of_samples():
         torch.testing.assert_close(half, module.weighted_loss(MattingBatch(*(v[:2] for v in batch)))[0])
 
 
+def test_the_loss_is_the_weighted_mean_over_samples_of_both_kinds():
+    module = MatterModule(NETWORK, {**FIT, "ddc": {**DDC, "warmup": 0}}, 0).eval()
+    batch = uneven_batch()
+    with torch.no_grad():
+        loss, named = module.weighted_loss(batch)
+        alone = [module.weighted_loss(MattingBatch(*(v[i : i + 1] for v in batch)))[0] for i in range(4)]
+        early = MatterModule(NETWORK, FIT, 0).eval().weighted_loss(batch)[0]
+    torch.testing.assert_close(loss, (torch.stack(alone) * batch.weight).sum() / batch.weight.sum())
+    torch.testing.assert_close(named["total"], loss)
+    share = 0.75 / batch.weight.sum()
+    torch.testing.assert_close(loss - early, share * 2.0 * (1 - 1 / 4) * named["ddc"])  # step 0 of a warm-up of 4
+
+
 def gradients(module, batch):
     loss, named = module.weighted_loss(batch)
     loss.backward()
@@ -117,7 +138,9 @@ def gradients(module, batch):
 
 
 def uneven_batch():
-    return batch_of(4)._replace(weight=torch.tensor([1.0, 0.25, 2.0, 0.5]))
+    """Places 0 and 2 have an alpha, 1 and 3 a trimap alone: one rank of two gets all of a kind."""
+    kinds = torch.tensor([1.0, 0.0, 1.0, 0.0])
+    return batch_of(4)._replace(weight=torch.tensor([1.0, 0.25, 2.0, 0.5]), known_alpha=kinds)
 
 
 def one_of_two(rank, folder):
@@ -190,7 +213,7 @@ def test_norms_biases_and_position_tables_do_not_decay():
 
 
 def test_unknown_losses_are_refused():
-    with pytest.raises(ValueError, match="give l1, laplacian, gradient, composition"):
+    with pytest.raises(ValueError, match="give l1, laplacian, gradient, composition, known, ddc, closed_form"):
         MatterModule(NETWORK, {**FIT, "losses": {"dice": 1.0}}, 0)
     with pytest.raises(ValueError, match="one of them above 0"):
         MatterModule(NETWORK, {**FIT, "losses": {"l1": 0.0}}, 0)

@@ -71,7 +71,8 @@ class DeformableSelfAttention(nn.Module):
         value = project(self.value_proj, tokens).view(n, count, HEADS, channels // HEADS)
         offsets = project(self.sampling_offsets, queries)
         weights = project(self.attention_weights, queries).view(n, count, HEADS, LEVELS * POINTS).softmax(-1)
-        size = torch.tensor([(width, height) for height, width in shapes], device=tokens.device, dtype=tokens.dtype)
+        sides = [torch.as_tensor(side, device=tokens.device) for height, width in shapes for side in (width, height)]
+        size = torch.stack(sides).to(tokens.dtype).view(-1, 2)  # not one constant: an export must follow the shapes
         size = size.repeat_interleave(POINTS, 0).repeat(HEADS, 1).flatten()  # for every x and y in a row of offsets
         locations = centres.repeat(1, HEADS * LEVELS * POINTS) + offsets / size  # offsets are in cells
         locations = locations.view(n, count, HEADS, LEVELS, POINTS, 2)
