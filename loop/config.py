@@ -120,6 +120,8 @@ class GeneratorFitConfig(FitConfig):
     dlr: float = 2e-3
     warmup: int = 0
     """Steps of linear warm-up of both learning rates: a warm-started fit begins with an empty Adam."""
+    later_lr: float = 0.3
+    """Factor on both learning rates of a fit that goes on from the last round's: at full rate it would forget it."""
     decay: float = 0.5
     """Share of the fit, at its end, in which both learning rates fall to 1/50 on half a cosine; 0 = never. A round
     keeps the last weights, and at a constant rate G and D circle: where they stop is luck."""

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader, Sampler
+
+T = TypeVar("T")
 
 
 def position_seed(*position: int | str) -> int:
@@ -100,3 +102,14 @@ def shares_to_places(shares: Sequence[float], batch: int) -> list[int]:
     while sum(places) < batch:
         places[max(positive, key=lambda i: exact[i] - places[i])] += 1
     return places
+
+
+class LateLoader(DataLoader[T]):
+    """A DataLoader that asks its sampler only when the first batch is wanted.
+
+    Resuming, Lightning (2.6) calls `iter` before it tells the sampler the epoch, and not again after; loading
+    processes would then prefetch the batches of epoch 0.
+    """
+
+    def __iter__(self) -> Iterator[T]:  # type: ignore[override]
+        yield from super().__iter__()

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from stylematte import ranks
 from stylematte.imagefile import read_rgba, resize
 from stylematte.rgba import premultiply_about_grey, unpremultiply_about_grey
-from stylematte.sampling import Draw, MixtureSampler, shares_to_places
+from stylematte.sampling import Draw, LateLoader, MixtureSampler, shares_to_places
 
 VISIBLE = 0.05
 MARGIN = 0.08
@@ -120,11 +120,8 @@ class CutoutData(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Tensor]:
         sizes = [len(source) for source in self.dataset.files]
         order = MixtureSampler(sizes, self.places, self.steps_per_epoch, self.seed, ranks.rank(), ranks.world())
-        if self.trainer is not None:
-            # A resumed fit with workers starts to read before Lightning names the epoch.
-            order.set_epoch(self.trainer.current_epoch)
         # As `sampler` of whole batches, not as `batch_sampler`: Lightning calls set_epoch on the former only.
-        return DataLoader(
+        return LateLoader(
             self.dataset,
             sampler=order,
             batch_size=None,

@@ -109,6 +109,7 @@ class GeneratorModule(pl.LightningModule):
             start_p = max(start_p, former.get("augment_p", 0.0))
         self.G_ema.requires_grad_(False).eval()
         self.rampup = fit["ema_rampup"] if init_from is None else None
+        self.rate = 1.0 if init_from is None else fit.get("later_lr", 1.0)
         self.ada = AdaController(start_p, fit["ada_target"], fit["ada_kimg"], fit["augment_max"])
         self.step, self.shown = 0, 0
         """Steps made, and real pictures shown (over all ranks). Lightning's global_step counts both optimizers."""
@@ -122,8 +123,9 @@ class GeneratorModule(pl.LightningModule):
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """Adam for G and D. An extra R1 step every k steps makes k + 1 of k: D's lr and beta are corrected for it."""
         ratio = self.r1_every / (self.r1_every + 1) if self.r1_every else 1.0
-        g_adam = torch.optim.Adam(self.G.parameters(), lr=self.fit["glr"], betas=(0.0, 0.99), fused=True)
-        d_adam = torch.optim.Adam(self.D.parameters(), lr=self.fit["dlr"] * ratio, betas=(0.0, 0.99**ratio), fused=True)
+        g_adam = torch.optim.Adam(self.G.parameters(), lr=self.fit["glr"] * self.rate, betas=(0.0, 0.99), fused=True)
+        dlr = self.fit["dlr"] * self.rate * ratio
+        d_adam = torch.optim.Adam(self.D.parameters(), lr=dlr, betas=(0.0, 0.99**ratio), fused=True)
         return [g_adam, d_adam]
 
     def on_fit_start(self) -> None:

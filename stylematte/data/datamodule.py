@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from stylematte.data.augment import Augment, Chance, Layers
 from stylematte.data.manifest import DataError
 from stylematte.imagefile import read_alpha, read_rgb, read_rgba, read_trimap, to_uint8
 from stylematte.rgba import MattingBatch
-from stylematte.sampling import Draw, MixtureSampler, shares_to_places
+from stylematte.sampling import Draw, LateLoader, MixtureSampler, shares_to_places
 
 CACHE_BYTES = 1 << 30
 
@@ -117,17 +117,6 @@ class MatterDataset(Dataset[MattingBatch]):
         if self.backgrounds:
             picture = self.cache.get(self.backgrounds[chance.numpy.integers(len(self.backgrounds))], read_rgb)
         return self.augment.background(picture, self.size, chance)
-
-
-class LateLoader(DataLoader[MattingBatch]):
-    """A DataLoader that asks its sampler only when the first batch is wanted.
-
-    Resuming, Lightning (2.6) calls `iter` before it tells the sampler the epoch, and not again after; loading
-    processes would then prefetch the batches of epoch 0.
-    """
-
-    def __iter__(self) -> Iterator[MattingBatch]:  # type: ignore[override]
-        yield from super().__iter__()
 
 
 class MatterData(LightningDataModule):

@@ -15,6 +15,7 @@ from stylematte.imagefile import write_rgba
 from stylematte.sampling import generator_at
 from stylemattegan.data import CutoutData
 from stylemattegan.module import Diverged, GeneratorModule, learning_rate_factor
+from stylemattegan.networks.weights import save_generator
 
 SIZE, BATCH = 16, 8
 NETWORK = dict(z_dim=8, w_dim=8, channel_base=64, channel_max=6, d_channel_base=64, d_channel_max=6)
@@ -251,3 +252,11 @@ def test_the_last_step_of_a_fit_is_a_small_one():
     rates = [group["lr"] / group["full_lr"] for adam in fitted.trainer.optimizers for group in adam.param_groups]
     assert rates == pytest.approx([learning_rate_factor(7, 8, 0, 0.5)] * 2)
     assert rates[0] < 0.2
+
+
+def test_a_warm_start_learns_at_its_own_rate(tmp_path):
+    first = module(steps=2)
+    save_generator(tmp_path, first.G, first.D, first.G_ema, meta={})
+    later = module(steps=2, init_from=str(tmp_path), later_lr=0.25)
+    for one, other in zip(first.configure_optimizers(), later.configure_optimizers(), strict=True):
+        assert other.param_groups[0]["lr"] == pytest.approx(0.25 * one.param_groups[0]["lr"])
