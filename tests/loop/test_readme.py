@@ -24,7 +24,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_rgb(folder / "photo.jpg", torch.rand(3, 50, 40, generator=generator))
     for name in ("mattes/photo_alpha.png", "truth/photo.png"):
         (folder / name).parent.mkdir()
-        write_alpha(folder / name, torch.rand(1, 50, 40, generator=generator))
+        alpha = torch.zeros(1, 50, 40)
+        alpha[:, 10:, 8:30] = 1
+        write_alpha(folder / name, alpha)
     write_manifest_folder(folder / "data", 32)
     return folder
 
