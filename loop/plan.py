@@ -1,15 +1,14 @@
 """Which steps a run has and what feeds what. Data, no work. Start reading here.
 
     round 0:   prepare -> fit_matter -> evaluate -> accept
-    round r:   per domain   label -> fit_generator -> judge
-                                         |-> synthesize -> select
+    round r:   per domain   label -> fit_generator -> judge (which generator stands) -> synthesize -> select
                then once    fit_matter (real pairs + kept pairs of rounds 1..r) -> evaluate -> accept
 
 Real pairs are what `prepare` wrote: photos with an alpha, and photos with a trimap (their own, or made of their mask).
 With matter.later.unlabelled_share, `fit_matter` also reads each domain's `label`: photos that nobody labelled, with
 trimaps of what the accepted matter is sure of.
 
-Between rounds only weights and pools travel: the accepted matter, the generator, the kept pairs.
+Between rounds only weights and pools travel: the accepted matter, the generator that stands, the kept pairs.
 """
 
 from __future__ import annotations
@@ -69,7 +68,7 @@ def _prepare(config: Config, tree: dict[str, Any]) -> dict[str, Any]:
 def _domain_steps(config: Config, tree: dict[str, Any], round_: int, domain: str) -> list[Step]:
     here = f"{round_:02d}/{domain}"
     matter = f"{round_ - 1:02d}/accept"
-    previous = {"previous": f"{round_ - 1:02d}/{domain}/fit_generator"} if round_ > 1 else {}
+    standing = f"{round_ - 1:02d}/{domain}/judge"
     generator = tree["generator"]
     training = {"data": PREPARE, "labels": f"{here}/label"}
     label = {**tree["label"], "trimaps": config.matter.later.unlabelled_share > 0}
@@ -80,7 +79,7 @@ def _domain_steps(config: Config, tree: dict[str, Any], round_: int, domain: str
             "fit_generator",
             round_,
             domain,
-            {**training, **previous},
+            {**training, **({"previous": standing} if round_ > 1 else {})},
             # R1's second derivative, the filters and the running means want float32.
             {"network": generator["network"], "fit": generator["fit"], "precision": "32-true"},
         ),
@@ -95,10 +94,11 @@ def _domain_steps(config: Config, tree: dict[str, Any], round_: int, domain: str
                 "generator": f"{here}/fit_generator",
                 "features": "00/accept",
                 "scale": f"01/{domain}/label",
+                **({"former": standing} if round_ > 1 else {}),
             },
             {"images": generator["judge_images"]},
         ),
-        _step(config, "synthesize", round_, domain, {"generator": f"{here}/fit_generator"}, tree["synthesize"]),
+        _step(config, "synthesize", round_, domain, {"generator": f"{here}/judge"}, tree["synthesize"]),
         _step(
             config,
             "select",

@@ -27,8 +27,8 @@ SECTIONS: dict[str, tuple[str, Callable[[Run], str]]] = {
 }
 
 HEADERS = [
-    *("round", "domain", "kind", *FIGURES, "n", "zero_SAD", "constant_SAD"),
-    *("frechet", "kid", "labels_kept", "labels_refused", "pairs_kept", "pairs_refused", "accepted", "in_force"),
+    *("round", "domain", "kind", *FIGURES, "n", "zero_SAD", "constant_SAD", "frechet", "kid", "fitted_frechet"),
+    *("labels_kept", "labels_refused", "pairs_kept", "pairs_refused", "accepted", "in_force"),
 ]
 
 
@@ -63,7 +63,7 @@ def round_table(run_dir: Path) -> tuple[list[str], list[list[Any]]]:
             score, judged = round_.scores.get(domain, {}), round_.judged.get(domain, {})
             row: list[Any] = [round_.number, domain, score.get("kind")]
             row += [score.get(name) for name in (*FIGURES, "n", "zero_SAD", "constant_SAD")]
-            row += [judged.get("frechet"), judged.get("kid")]
+            row += [judged.get(name) for name in ("frechet", "kid", "fitted_frechet")]
             for sieve in (round_.labels.get(domain), round_.pairs.get(domain)):
                 row += [sieve.kept, sum(sieve.refused.values())] if sieve else [None, None]
             rows.append([*row, accepted, run.in_force is round_])

@@ -1,4 +1,4 @@
-"""Finding things in a run folder: its configuration, the accepted matter, the newest generator of a domain."""
+"""Finding things in a run folder: its configuration, the accepted matter, the generator that stands in a domain."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def accepted_round(folder: Path) -> int:
 
 
 def generators(folder: Path) -> dict[str, Path]:
-    """Domain -> folder with generator.json: the newest of each domain of a run, or those of an export."""
+    """Domain -> folder with generator.json: the one that stands in each domain of a run, or those of an export."""
     found: dict[str, Path] = {}
-    for file in _of_rounds(folder, "*/fit_generator/generator.json"):
+    for file in _of_rounds(folder, "*/judge/generator.json"):
         found[file.parent.parent.name] = file.parent
     for file in sorted(folder.glob("generators/*/generator.json")):
         found[file.parent.name] = file.parent

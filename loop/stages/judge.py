@@ -1,4 +1,7 @@
-"""How far the generator's pictures are from its training set, in the features of round 0's matter.
+"""Which generator stands: this round's, unless the one that stood before is nearer to this round's training set.
+
+The distance is measured in the features of round 0's matter. What goes on from here (pairs, the next round's fit, the
+export) is the generator that stands, so a fit that went astray costs a round and nothing more.
 
 The features are the matter's own: its backbone's maps of the cut-out over mid-grey, averaged, and the alpha at 8 x 8.
 Each map and the alpha is one block, brought to unit variance as a whole on round 1's training set: within a block the
@@ -6,12 +9,14 @@ features keep their natural units. (Each on its own, the alpha of corners that a
 one stray pixel there counted for more than the whole subject.) The blocks are projected on fixed random bases, so that
 a few hundred pictures give a full-rank covariance; the distances are means over the bases, of which one alone is
 off by a fifth. The distances of all rounds of a run can be compared; those of two runs cannot.
-Out: sheet.png (sixteen pictures on a checkerboard), real.png (training cut-outs beside it).
+Out: the generator that stands (weights, generator.json), sheet.png (sixteen of its pictures on a checkerboard),
+real.png (training cut-outs beside it).
 """
 
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -36,38 +41,61 @@ BATCH = 32
 PROJECTED, BASES = 32, 8
 Blocks = list[np.ndarray]
 """One (n, d) array for each map and one for the alpha, in the order of `_features`."""
-UNKNOWN: Metrics = {"frechet": None, "kid": None, "n": 0}
+WEIGHTS = "generator.json"
+NEW, FORMER = "generator", "former"
 
 
 def run(ctx: Context) -> Metrics:
     files = kept_files(ctx.inputs["labels"])
-    if not (ctx.inputs["generator"] / "generator.json").is_file():
-        return UNKNOWN
-    G = load_generator(ctx.inputs["generator"]).to(device_for(ctx))
-    count = ctx.config["images"]
-    seeds = list(range(1, count + 1))  # the same latents every round: the sheet shows one family growing up
-    fake = []
-    for start in watched(ctx, range(0, count, BATCH)):
-        part = seeds[start : start + BATCH]
-        fake.append(sample(G, part, [1.0] * len(part), BATCH))
-    pictures = torch.cat(fake)
-    write_sheet(ctx.out / "sheet.png", [on_checkerboard(picture) for picture in pictures[:16]], 8)
+    found = {name: ctx.inputs[name] for name in (NEW, FORMER) if name in ctx.inputs}
+    found = {name: folder for name, folder in found.items() if (folder / WEIGHTS).is_file()}
+    pictures = {name: _sampled(ctx, folder) for name, folder in found.items()}
+    told = _measured(ctx, files, pictures)
+    if not found:
+        return _metrics(told, None, ctx, files)
+    stands = min(found, key=lambda name: told[name][0] if told else 0.0)  # of equals the first, this round's
+    for file in [*sorted(found[stands].glob("*.safetensors")), found[stands] / WEIGHTS]:
+        shutil.copyfile(file, ctx.out / file.name)
+    write_sheet(ctx.out / "sheet.png", [on_checkerboard(picture) for picture in pictures[stands][:16]], 8)
     write_cutout_sheet(ctx.out / "real.png", files)
-    if len(files) < 2 * PROJECTED:
-        return UNKNOWN  # a covariance of so few would say nothing
+    return _metrics(told, stands, ctx, files)
+
+
+def _metrics(told: dict[str, tuple[float, float]], stands: str | None, ctx: Context, files: list[Path]) -> Metrics:
+    """frechet and kid of the one that stands; fitted_frechet of this round's fit. None where nothing was measured."""
+    frechet, kid = told.get(stands or "", (None, None))
+    return {
+        "frechet": _rounded(frechet, 5),
+        "kid": _rounded(kid, 6),
+        "fitted_frechet": _rounded(told[NEW][0] if NEW in told else None, 5),
+        "stands": {None: "none", NEW: "this round's", FORMER: "the former"}[stands],
+        "n": ctx.config["images"] if told else 0,
+        "training_set": len(files),
+    }
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def _sampled(ctx: Context, folder: Path) -> Tensor:
+    """(images, 4, S, S): the same latents every round, so that the sheets show one family growing up."""
+    G = load_generator(folder).to(device_for(ctx))
+    seeds = list(range(1, ctx.config["images"] + 1))
+    parts = [seeds[start : start + BATCH] for start in range(0, len(seeds), BATCH)]
+    return torch.cat([sample(G, part, [1.0] * len(part), BATCH) for part in watched(ctx, parts)])
+
+
+def _measured(ctx: Context, files: list[Path], pictures: dict[str, Tensor]) -> dict[str, tuple[float, float]]:
+    """Fréchet and kernel distance of each set; empty where the training set is too small for a covariance."""
+    if not pictures or len(files) < 2 * PROJECTED:
+        return {}
     network = load_matter(ctx.inputs["features"]).to(device_for(ctx))
     real = _cutout_features(ctx, network, files)
-    generated = _features(ctx, network, pictures)
     # In round 1 both inputs are one folder.
     same = ctx.inputs["scale"] == ctx.inputs["labels"]
     scale = real if same else _cutout_features(ctx, network, kept_files(ctx.inputs["scale"]))
-    frechet, kid = distances(generated, real, scale)
-    return {
-        "frechet": round(frechet, 5),
-        "kid": round(kid, 6),
-        "n": count,
-        "training_set": len(files),
-    }
+    return {name: distances(_features(ctx, network, each), real, scale) for name, each in pictures.items()}
 
 
 def _cutout_features(ctx: Context, network: StyleMatte, files: list[Path]) -> Blocks:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 
+from loop.stage import Context
+from loop.stages import judge
 from loop.stages.judge import distances
+from loop.stages.pools import write_index
+from stylematte.imagefile import write_rgba
+from stylemattegan.networks.weights import load_all, load_generator, save_generator
+from stylemattegan.sample import sample
 
 SIZES = (32, 64, 16)
 
@@ -56,3 +65,51 @@ def test_a_block_that_never_varies_says_nothing():
     frechet, _ = distances(same, real, real)
     assert np.isfinite(frechet)
     assert frechet < 5
+
+
+def stood(labels: Path, generator: Path, former: Path | None, matter: Path, out: Path) -> dict:
+    out.mkdir()
+    inputs = {"labels": labels, "scale": labels, "features": matter, "generator": generator}
+    inputs |= {"former": former} if former else {}
+    return judge.run(Context(inputs=inputs, out=out, scratch=out, config={"images": 64}, seed=0, step_id="j"))
+
+
+def test_the_nearer_generator_stands(tiny_run: Path, tmp_path: Path) -> None:
+    """A training set of one generator's own pictures: that generator is nearer to it than one with other weights."""
+    at_home = tiny_run / "rounds/01/portraits/fit_generator"
+    G, D, G_ema, meta = load_all(at_home)
+    with torch.no_grad():
+        for weight in G_ema.synthesis.parameters():
+            weight.mul_(1.5)
+    abroad, labels, matter = tmp_path / "abroad", tmp_path / "labels", tiny_run / "rounds/00/accept"
+    save_generator(abroad, G, D, G_ema, meta)
+    (labels / "rgba").mkdir(parents=True)
+    rows = []
+    for number, picture in enumerate(sample(load_generator(at_home), list(range(100, 170)), [1.0] * 70)):
+        rows.append({"id": str(number), "rgba": f"rgba/{number}.png", "kept": True})
+        write_rgba(labels / rows[-1]["rgba"], picture)
+    write_index(labels, rows)
+
+    alone = stood(labels, abroad, None, matter, tmp_path / "first")
+    assert alone["stands"] == "this round's"
+    assert alone["frechet"] == alone["fitted_frechet"]
+    worse = stood(labels, abroad, at_home, matter, tmp_path / "worse")
+    assert worse["stands"] == "the former"
+    assert worse["frechet"] < worse["fitted_frechet"] == alone["frechet"]
+    better = stood(labels, at_home, abroad, matter, tmp_path / "better")
+    assert better["stands"] == "this round's"
+    assert better["frechet"] == better["fitted_frechet"] == worse["frechet"]
+    for out, source in (("first", abroad), ("worse", at_home), ("better", at_home)):
+        for name in ("G.safetensors", "D.safetensors", "G_ema.safetensors", "generator.json"):
+            assert (tmp_path / out / name).read_bytes() == (source / name).read_bytes()
+
+
+def test_without_a_new_generator_the_former_stands(tiny_run: Path, tmp_path: Path) -> None:
+    here = tiny_run / "rounds/01/portraits"
+    (tmp_path / "empty").mkdir()
+    told = stood(here / "label", tmp_path / "empty", here / "judge", tiny_run / "rounds/00/accept", tmp_path / "out")
+    assert told["stands"] == "the former"
+    assert told["fitted_frechet"] is None
+    nothing = stood(here / "label", tmp_path / "empty", None, tiny_run / "rounds/00/accept", tmp_path / "none")
+    assert (nothing["stands"], nothing["frechet"]) == ("none", None)
+    assert not list((tmp_path / "none").iterdir())

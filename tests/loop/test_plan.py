@@ -32,7 +32,7 @@ def test_pools_accumulate() -> None:
 
 def test_a_generator_starts_from_its_last_round_and_the_first_from_nothing() -> None:
     found = steps("run.rounds=2")
-    assert found["02/animals/fit_generator"].inputs["previous"] == "01/animals/fit_generator"
+    assert found["02/animals/fit_generator"].inputs["previous"] == "01/animals/judge"
     assert "previous" not in found["01/animals/fit_generator"].inputs
 
 
