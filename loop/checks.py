@@ -160,6 +160,9 @@ def _fits(config: Config) -> Iterator[str]:
         yield from _places("matter.later", config.matter.later, config, generated=config.matter.later.real_weight < 1)
     yield from _at_least("matter.channels", config.matter.channels, 8)
     yield from _at_least("matter.filter_radius", config.matter.filter_radius, 1)
+    yield from _at_least("matter.detail_channels", config.matter.detail_channels, 1)
+    if config.matter.variant.value == "released" and (config.matter.channels < 64 or config.matter.channels % 32):
+        yield f"matter.channels={config.matter.channels}: the released network needs a multiple of 32 from 64 on"
     yield from _within("matter.filter_eps", config.matter.filter_eps, 1e-12, 1)
     weights = config.matter.backbone.weights
     if weights is not None and not Path(weights).expanduser().is_file():

@@ -111,13 +111,29 @@ class MatterFitConfig(FitConfig):
     ddc: DdcConfig = field(default_factory=DdcConfig)
 
 
+class MatterVariant(str, Enum):
+    fpn = "fpn"
+    released = "released"
+    detail = "detail"
+
+
 @dataclass
 class MatterConfig:
+    variant: MatterVariant = MatterVariant.fpn
+    """fpn: a small decoder and a guided filter. released: the authors' network (channels a multiple of 32 from 64 on,
+    theirs 256). detail: a learned path to full resolution, which sees colour edges and takes a trimap."""
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     channels: int = 128
-    """Width of the FPN."""
+    """Width of the decoder."""
     filter_radius: int = 1
     filter_eps: float = 1e-4
+    """Of the guided filter (fpn, released)."""
+    detail_channels: int = 16
+    """Width of the detail path at full resolution (detail)."""
+    gradient_checkpointing: bool = False
+    """Less memory, a third more time (detail)."""
+    channels_last: bool = False
+    """How tensors lie in memory (detail)."""
     first: MatterFitConfig = field(default_factory=MatterFitConfig)
     """Round 0: on real pairs alone, from random (or backbone.weights)."""
     later: MatterFitConfig = field(default_factory=MatterFitConfig)

@@ -31,7 +31,7 @@ VERSIONS = {
     "judge": 3,
     "synthesize": 2,
     "select": 1,
-    "fit_matter": 3,
+    "fit_matter": 4,
     "evaluate": 2,
     "accept": 2,
 }

@@ -112,9 +112,9 @@ def write_trimap(path: _PathLike, trimap: Tensor) -> None:
     _write(path, trimap, 1, 8)
 
 
-def write_rgba(path: _PathLike, rgba: Tensor) -> None:
-    """Write straight (4, H, W) in [0, 1] as 8-bit RGBA PNG."""
-    _write(path, rgba, 4, 8)
+def write_rgba(path: _PathLike, rgba: Tensor, bits: int = 8) -> None:
+    """Write straight (4, H, W) in [0, 1] as RGBA PNG of 8 or 16 bits a channel."""
+    _write(path, rgba, 4, bits)
 
 
 def to_uint8(picture: Tensor) -> np.ndarray:
@@ -184,7 +184,7 @@ def _decode(path: _PathLike) -> _Decoded:
     except UnidentifiedImageError:
         raise BadPicture(path, "not a picture, or a format that is not supported") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise BadPicture(path, f"more than {MAX_PIXELS} pixels") from None
+        raise BadPicture(path, f"more than {MAX_PIXELS} pixels: scale it down or cut it first") from None
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error … on broken bytes
         raise BadPicture(path, f"broken picture ({error or type(error).__name__})") from None
 
@@ -209,7 +209,7 @@ def _check_size(path: _PathLike, width: int, height: int) -> None:
     if min(width, height) < MIN_SIDE:
         raise BadPicture(path, f"{width} x {height} pixels is too small, at least {MIN_SIDE} x {MIN_SIDE} needed")
     if width * height > MAX_PIXELS:
-        raise BadPicture(path, f"{width} x {height} is more than {MAX_PIXELS} pixels")
+        raise BadPicture(path, f"{width} x {height} is more than {MAX_PIXELS} pixels: scale it down or cut it first")
 
 
 def _decode_deep(data: bytes) -> _Decoded:

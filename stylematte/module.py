@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from stylematte import ranks
 from stylematte.losses.collapse import CollapseWatch
 from stylematte.losses.terms import EXCESS, NAMES, named_terms
-from stylematte.networks.stylematte import StyleMatte
+from stylematte.networks.variants import build_matter
 from stylematte.networks.weights import load_matter
 from stylematte.rgba import MattingBatch
 from stylematte.sampling import position_seed
@@ -66,27 +66,34 @@ def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, 
     return [{"params": decay, "weight_decay": weight_decay}, {"params": keep, "weight_decay": 0.0}]
 
 
-def build_network(network: dict[str, Any], seed: int, init_from: str | None = None) -> StyleMatte:
-    """A StyleMatte whose random start depends on `seed` alone, or the saved matter in folder `init_from`.
+def build_network(network: dict[str, Any], seed: int, init_from: str | None = None) -> nn.Module:
+    """A network (`networks.variants`) whose random start depends on `seed` alone, or the matter in folder `init_from`.
 
-    Raises ValueError if the saved one has another architecture than `network` asks for.
+    A saved matter keeps its architecture; switches of how to compute are `network`'s. Raises ValueError if the saved
+    one has another architecture than `network` asks for.
     """
     if init_from is None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(position_seed(seed, "matter", "init"))
-            return StyleMatte(**network)
+            return build_matter(network)
     loaded = load_matter(init_from)
+    switches = {key: network[key] for key in getattr(loaded, "SWITCHES", ()) if key in network}
     for key, wanted in network.items():
-        if key != "backbone_weights" and (loaded.config[key] or None) != (wanted or None):
-            raise ValueError(f"matter in {init_from}: {key} is {loaded.config[key]!r}, the config asks for {wanted!r}")
-    return loaded
+        former = loaded.config.get(key)
+        if key != "backbone_weights" and key not in switches and (former or None) != (wanted or None):
+            raise ValueError(f"matter in {init_from}: {key} is {former!r}, the config asks for {wanted!r}")
+    if not switches:
+        return loaded
+    built = build_matter({**loaded.config, **switches, "backbone_weights": None})
+    built.load_state_dict(loaded.state_dict())
+    return built
 
 
 class MatterModule(pl.LightningModule):
-    """Fits StyleMatte to `MattingBatch`es.
+    """Fits a matter to `MattingBatch`es.
 
-    network: arguments of StyleMatte. fit: the fields of the config's matter fit (lr, weight_decay, warmup, steps, ema,
-    clip, losses, ddc); `losses` maps term names to weights, a term with weight 0 is not computed; `ddc` holds the
+    network: its variant and that variant's arguments (`networks.variants`). fit: the fields of the config's matter fit
+    (lr, weight_decay, warmup, steps, ema, clip, losses, ddc); `losses` maps term names to weights, a term with weight 0 is not computed; `ddc` holds the
     options of that term and its warmup. init_from: a matter folder to start from. Use it without Lightning's gradient
     clipping and without a DDP wrapper. `network` learns, `ema` is its running average: predict and save with that one.
     """

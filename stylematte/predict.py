@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylematte.imagefile import resize
+from stylematte.imagefile import from_uint8, resize
 from stylematte.ops.guided_filter import linear_coefficients
+from stylematte.rgba import trimap_of_shares
+from stylematte.tiles import OVERLAP, in_tiles
 
 UPSCALE_RADIUS, UPSCALE_EPS = 1, 1e-3
 
@@ -35,11 +42,22 @@ def _device(network: nn.Module) -> torch.device:
     return next(network.parameters()).device
 
 
-def predict(network: nn.Module, image: Tensor) -> Tensor:
-    """image (3, H, W) or (N, 3, H, W) in [0, 1], any size -> alpha of the same rank, 1 channel, on image's device."""
+def takes_trimap(network: nn.Module) -> bool:
+    """True if its forward takes a trimap beside the image."""
+    from stylematte.networks.variants import TAKES_TRIMAP
+
+    return getattr(network, "config", {}).get("variant") in TAKES_TRIMAP
+
+
+def predict(network: nn.Module, image: Tensor, trimap: Tensor | None = None) -> Tensor:
+    """image (3, H, W) or (N, 3, H, W) in [0, 1], any size -> alpha of the same rank, 1 channel, on image's device.
+
+    trimap: of image's rank and size, 1 channel, {0, 1/2, 1}; only for a network that `takes_trimap`.
+    """
     batch = image if image.ndim == 4 else image[None]
     with evaluating(network):
-        alpha = network(batch.to(_device(network))).clamp(0, 1)
+        known = () if trimap is None else ((trimap if trimap.ndim == 4 else trimap[None]).to(_device(network)),)
+        alpha = network(batch.to(_device(network)), *known).clamp(0, 1)
     alpha = alpha.to(image.device).clone()
     return alpha if image.ndim == 4 else alpha[0]
 
@@ -93,20 +111,160 @@ def _views(network: nn.Module, batch: Tensor) -> Tensor:
     return torch.stack([plain, mirrored, *(_scaled(network, batch, scale) for scale in SCALES)])
 
 
-def predict_at(network: nn.Module, image: Tensor, size: int) -> Tensor:
-    """image (3, H, W) of any size -> alpha (1, H, W); the network sees it with its longest side at `size`.
-
-    A network knows subjects of the scale it was trained at. Its alpha comes back to the photo's resolution as the
-    linear coefficients of a guided filter (He and Sun, arXiv 1505.00996), so edges follow the photo, not the grid.
-    """
+def seen_at(image: Tensor, size: int, enlarge: bool = True) -> Tensor:
+    """image (C, H, W) with its longest side at `size`; without `enlarge` a smaller one stays as it is."""
     height, width = image.shape[-2:]
     scale = size / max(height, width)
-    small = resize(image, (max(1, round(height * scale)), max(1, round(width * scale))))
-    alpha = predict(network, small)
-    if scale >= 1:
+    if scale >= 1 and not enlarge:
+        return image
+    return resize(image, (max(1, round(height * scale)), max(1, round(width * scale))))
+
+
+def brought_back(alpha: Tensor, small: Tensor, image: Tensor) -> Tensor:
+    """alpha (1, h, w) of small (3, h, w), which is image (3, H, W) resized -> (1, H, W).
+
+    Comes back as the linear coefficients of a guided filter (He and Sun, arXiv 1505.00996), so edges follow the photo,
+    not the grid.
+    """
+    height, width = image.shape[-2:]
+    if small.shape[-2] * small.shape[-1] >= height * width:
         return resize(alpha, (height, width))
     slope, offset = linear_coefficients(small.mean(0, keepdim=True)[None], alpha[None], UPSCALE_RADIUS, UPSCALE_EPS)
     slope, offset = (
         F.interpolate(c, size=(height, width), mode="bilinear", align_corners=False) for c in (slope, offset)
     )
     return (slope[0] * image.mean(0, keepdim=True) + offset[0]).clamp(0, 1)
+
+
+def predict_at(network: nn.Module, image: Tensor, size: int) -> Tensor:
+    """image (3, H, W) of any size -> alpha (1, H, W); the network sees it with its longest side at `size`.
+
+    A network knows subjects of the scale it was trained at. How its alpha comes back: `brought_back`.
+    """
+    small = seen_at(image, size)
+    return brought_back(predict(network, small), small, image)
+
+
+class Manner(NamedTuple):
+    """How a photo is shown to a network.
+
+    size: longest side it sees; None: as it is. enlarge: smaller photos are brought to `size`, too. tile: pixels of
+    square tiles that are seen one by one, None: in one piece; overlap: of neighbours. flip: mean with the
+    mirrored view.
+    """
+
+    size: int | None = None
+    enlarge: bool = False
+    tile: int | None = None
+    overlap: int = OVERLAP
+    flip: bool = False
+
+
+def predict_in(
+    network: nn.Module, images: Sequence[Tensor], manner: Manner, trimaps: Sequence[Tensor] | None = None
+) -> list[Tensor]:
+    """images (3, H, W), all of one size -> alphas (1, H, W), by one forward pass (per tile and view).
+
+    trimaps (1, H, W) in {0, 1/2, 1}: seen by a network that `takes_trimap`; known pixels are set in the result of any.
+    """
+    views = [image if manner.size is None else seen_at(image, manner.size, manner.enlarge) for image in images]
+    batch = torch.stack(views)
+    if trimaps is not None and takes_trimap(network):
+        batch = torch.cat([batch, torch.stack([_trimap_at(t, views[0].shape[-2:]) for t in trimaps])], 1)
+    alpha = _forward(network, batch, manner)
+    results = [brought_back(a, v, image) for a, v, image in zip(alpha, views, images, strict=True)]
+    if trimaps is not None:
+        results = [torch.where(t == 0.5, a, t) for a, t in zip(results, trimaps, strict=True)]
+    return results
+
+
+def _forward(network: nn.Module, batch: Tensor, manner: Manner) -> Tensor:
+    """batch (N, 3 or 4, H, W), the fourth channel a trimap -> (N, 1, H, W)."""
+
+    def once(part: Tensor) -> Tensor:
+        return predict(network, part[:, :3], part[:, 3:] if part.shape[1] > 3 else None)
+
+    def view(part: Tensor) -> Tensor:
+        return (once(part) + once(part.flip(-1)).flip(-1)) / 2 if manner.flip else once(part)
+
+    return view(batch) if manner.tile is None else in_tiles(view, batch, manner.tile, manner.overlap)
+
+
+def _trimap_at(trimap: Tensor, size: torch.Size) -> Tensor:
+    back, front = (resize((trimap == value).float(), (size[0], size[1])) for value in (0, 1))
+    return trimap_of_shares(back, front)
+
+
+class Matter(NamedTuple):
+    """A network and the manner it is used in, as `load` gives it."""
+
+    network: nn.Module
+    manner: Manner
+
+
+def manner_of(network: nn.Module, trained_at: int, size: int | None = None) -> Manner:
+    """Photos are brought to the size a network was trained at; for the released one large ones are reduced only."""
+    released = getattr(network, "config", {}).get("variant") == "released"
+    return Manner(size or trained_at, enlarge=not released)
+
+
+_loaded: list[Matter] = []
+
+
+def load(folder: str | Path, device: str = "cpu") -> Matter:
+    """The matter in a folder with matter.safetensors and matter.json. Raises WeightsError."""
+    from stylematte.networks.weights import load_matter, read_description
+
+    network = load_matter(folder, device)
+    matter = Matter(network, manner_of(network, int(read_description(folder)["meta"].get("size", 512))))
+    _loaded[:] = [matter]
+    return matter
+
+
+def predict_picture(image: Any, matter: Matter | None = None, manner: Manner | None = None) -> Any:
+    """The alpha of a photo in the kind it came in. matter: of `load`; None: the one loaded last.
+
+    PIL picture -> PIL "L"; numpy (H, W, 3), uint8 or float in [0, 1] -> float32 (H, W) in [0, 1]; tensor (3, H, W) or
+    (N, 3, H, W) in [0, 1] -> 1 channel, same rank. Raises ValueError for anything else, and if nothing was loaded.
+    """
+    if matter is None and not _loaded:
+        raise ValueError("no matter is loaded: stylematte.load(FOLDER) first")
+    network, usual = matter or _loaded[0]
+    batch = as_batch(image)
+    alpha = torch.stack(predict_in(network, list(batch), manner or usual))
+    if isinstance(image, Tensor):
+        return alpha.to(image.dtype) if image.ndim == 4 else alpha[0].to(image.dtype)
+    values = alpha[0, 0].cpu().numpy()
+    if isinstance(image, np.ndarray):
+        return values
+    from PIL import Image
+
+    return Image.fromarray((values * 255 + 0.5).astype(np.uint8))
+
+
+def as_batch(image: Any) -> Tensor:
+    """A photo as `predict_picture` takes it -> (N, 3, H, W) float32 in [0, 1]. Raises ValueError."""
+    if hasattr(image, "convert") and hasattr(image, "size"):  # PIL, which need not be imported for this
+        image = np.asarray(image.convert("RGB"))
+    if isinstance(image, np.ndarray):
+        if image.ndim != 3 or image.shape[2] != 3 or not (image.dtype == np.uint8 or image.dtype.kind == "f"):
+            raise ValueError(f"array {image.shape} of {image.dtype}: expected (H, W, 3) of uint8, or float in [0, 1]")
+        floats = torch.from_numpy(np.array(image, np.float32)).permute(2, 0, 1)
+        image = from_uint8(image) if image.dtype == np.uint8 else floats
+    if not isinstance(image, Tensor) or image.ndim not in (3, 4) or image.shape[-3] != 3 or 0 in image.shape:
+        found = tuple(image.shape) if isinstance(image, Tensor) else type(image).__name__
+        raise ValueError(f"{found}: expected a PIL picture, an array (H, W, 3) or a tensor (3, H, W) or (N, 3, H, W)")
+    batch = (image if image.ndim == 4 else image[None]).float()
+    if not (batch.min() >= 0 and batch.max() <= 1):  # nan is neither
+        raise ValueError("values outside [0, 1] or NaN: expected float in [0, 1] (divide 0 ... 255 by 255)")
+    return batch
+
+
+class _Callable(ModuleType):
+    """`stylematte.predict` is this module, and a function to those who call it."""
+
+    def __call__(self, image: Any, matter: Matter | None = None, manner: Manner | None = None) -> Any:
+        return predict_picture(image, matter, manner)
+
+
+sys.modules[__name__].__class__ = _Callable

@@ -1,4 +1,4 @@
-"""stylematte export RUN -o DIR"""
+"""stylematte export RUN|MATTER -o DIR"""
 
 from __future__ import annotations
 
@@ -13,12 +13,28 @@ from loop.report import round_table
 from loop.runfolder import NoSuchArtefact, accepted_matter, accepted_round, generators, is_run
 
 
+class BadOption(ValueError):
+    exit_code = 2
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", type=Path, help="a run folder")
+    parser.add_argument("run", type=Path, help="a run folder; with --format onnx or pt2 also a matter folder")
     parser.add_argument("-o", "--out", type=Path, required=True, help="new folder for the weights and the model card")
+    parser.add_argument(
+        "--format",
+        choices=("safetensors", "onnx", "pt2"),
+        default="safetensors",
+        help="onnx: matter.onnx for any height and width. pt2: matter.pt2 for --size only (default: safetensors)",
+    )
+    parser.add_argument("--half", action="store_true", help="onnx: float16 weights, alpha within 0.02 (else 0.001)")
+    parser.add_argument("--size", type=int, help="pt2: height and width of its pictures (default: what it trained at)")
 
 
 def main(args: argparse.Namespace) -> int:
+    if args.format != "safetensors":
+        return _one_file(args)
+    if args.half or args.size:
+        raise BadOption("--half and --size are for --format onnx and pt2")
     if not is_run(args.run):
         raise NoSuchArtefact(f"{args.run}: not a run folder (no config.yaml and rounds/ in it)")
     matter = accepted_matter(args.run)
@@ -36,6 +52,38 @@ def main(args: argparse.Namespace) -> int:
         args.out.rmdir()
     partial.rename(args.out)
     print(f"matter of round {accepted_round(args.run)} and {len(generators(args.run))} generators in {args.out}")
+    return 0
+
+
+def _one_file(args: argparse.Namespace) -> int:
+    """matter.onnx or matter.pt2 in a new folder, checked against PyTorch."""
+    if args.half and args.format == "pt2":
+        raise BadOption("--half is for --format onnx")
+    if args.size and (args.format == "onnx" or args.size < 32):
+        raise BadOption(f"--size {args.size}: for --format pt2, at least 32; an ONNX file takes any size")
+    if args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
+        raise NoSuchArtefact(f"{args.out}: not an empty folder; name a new one, nothing is overwritten")
+    folder = accepted_matter(args.run)
+    from loop.commands.photos import matter_at
+    from stylematte import export
+
+    if args.format == "onnx":
+        export.check_packages()
+    network, trained_at = matter_at(folder)
+    meta = json.loads((folder / "matter.json").read_text())["meta"]
+    licence = meta.get("licence") or "of the matter's owner: see the pictures and weights it was trained from"
+    file, new = args.out / f"matter.{args.format}", not args.out.exists()
+    try:
+        if args.format == "onnx":
+            worst = export.export_onnx(network, file, folder.name, licence, args.half)
+        else:
+            side = args.size or trained_at
+            worst = export.export_pt2(network, file, folder.name, (side, side), licence)
+    except BaseException:
+        if new and args.out.is_dir():
+            args.out.rmdir()
+        raise
+    print(f"{file} of {folder}: alpha within {worst:.1g} of PyTorch's")
     return 0
 
 

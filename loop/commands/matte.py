@@ -1,48 +1,83 @@
-"""stylematte matte PHOTO|FOLDER -o OUT"""
+"""stylematte matte PHOTO|FOLDER|GLOB|- ... -o OUT"""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-from loop.commands.photos import left_out_line, matter_at, matter_folder, photos_in, shown
+from loop.commands.photos import left_out_line, matter_at, matter_folder, photos_of, shown
 from loop.runfolder import NoSuchArtefact
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from stylematte.predict import Manner
+
+PIECE = 4096 * 4096
+"""The most pixels a network sees in one piece: more would take tens of GiB."""
+
+
+class BadOption(ValueError):
+    exit_code = 2
+
+
+class Photo(NamedTuple):
+    path: Path
+    image: Tensor
+    trimap: Tensor | None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("photo", type=Path, help="a picture, or a folder of pictures")
+    parser.add_argument("photo", nargs="+", help="pictures, folders, 'quoted globs', or - for a list on stdin")
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder for NAME_alpha.png and NAME_cutout.png")
     parser.add_argument("--matter", type=Path, help="a run, an export, or a matter folder (default: the newest run)")
-    parser.add_argument("--size", type=int, help="longest side the network sees (default: what it was trained at)")
+    seen = parser.add_mutually_exclusive_group()
+    seen.add_argument("--size", type=int, help="longest side the network sees (default: what it was trained at)")
+    seen.add_argument("--max-side", type=int, help="the same for larger photos; smaller ones stay as they are")
+    seen.add_argument("--tile", type=int, help="see the whole resolution in square tiles of that many pixels")
+    parser.add_argument("--overlap", type=int, help="pixels that neighbouring tiles share and blend (default: 64)")
+    parser.add_argument("--batch", type=int, default=4, help="photos of one size seen at once (default: 4)")
+    parser.add_argument("--flip", action="store_true", help="mean with the mirrored photo's alpha: twice the time")
+    parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="of what is written (default: 8)")
+    parser.add_argument("--background", help="also write NAME_composite.png on this colour (red, #ff8800) or picture")
+    parser.add_argument(
+        "--trimap",
+        type=Path,
+        help="a trimap (grey 0, 128, 255), or a folder of NAME.png or NAME_trimap.png. Variant detail sees it; with "
+        "any other network its known pixels are set in the alpha, no more",
+    )
     parser.add_argument("--json", action="store_true", help="list what was written, machine-readable")
 
 
 def main(args: argparse.Namespace) -> int:
-    photos = photos_in(args.photo)
+    _check(args)
+    photos = photos_of(args.photo)
     folder = matter_folder(args.matter)
-    from stylematte.imagefile import BadPicture, read_rgb, write_alpha, write_rgba
-    from stylematte.predict import predict_at
+    background = _background(args.background)
+    from stylematte.imagefile import BadPicture
 
     network, trained_at = matter_at(folder)
-    size = args.size or trained_at
-    args.out.mkdir(parents=True, exist_ok=True)
+    manner = _manner(args, network, trained_at)
     written, left_out = [], []
-    for photo in shown(photos, "matting", len(photos)):
-        try:
-            image = read_rgb(photo)
-        except BadPicture as error:
-            left_out.append({"photo": str(photo), "reason": str(error)})
-            print(f"stylematte: left out {error}", file=sys.stderr)
-            continue
-        alpha = predict_at(network, image, size)
-        files = {kind: args.out / f"{photo.stem}_{kind}.png" for kind in ("alpha", "cutout")}
-        write_alpha(files["alpha"], alpha)
-        write_rgba(files["cutout"], _cutout(image, alpha))
-        written.append({"photo": str(photo), **{kind: str(file) for kind, file in files.items()}})
+
+    def readable() -> Iterator[Photo]:
+        for path in shown(photos, "matting", len(photos)):
+            try:
+                yield _read(path, args.trimap, manner)
+            except BadPicture as error:
+                if len(photos) == 1:
+                    raise
+                left_out.append({"photo": str(path), "reason": str(error)})
+                print(f"stylematte: left out {error}", file=sys.stderr)
+
+    for photo, alpha in _matted(readable(), network, manner, args.batch):
+        written.append(_write(photo, alpha, args.out, args.bits, background))
     if not written:
-        raise NoSuchArtefact(f"{args.photo}: none of {len(photos)} pictures could be read")
+        raise NoSuchArtefact(f"{' '.join(args.photo)}: none of {len(photos)} pictures could be read")
     if args.json:
         print(json.dumps({"matter": str(folder), "written": written, "left_out": left_out}, indent=2))
     else:
@@ -50,10 +85,127 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _cutout(image, alpha):  # type: ignore[no-untyped-def]
+def _check(args: argparse.Namespace) -> None:
+    for name in ("size", "max_side", "tile"):
+        value = getattr(args, name)
+        if value is not None and value < 32:
+            raise BadOption(f"--{name.replace('_', '-')} {value}: must be at least 32 pixels")
+    if args.overlap is not None and args.tile is None:
+        raise BadOption("--overlap is of tiles: give --tile, too")
+    if args.tile is not None and not 0 <= _overlap(args) < args.tile:
+        raise BadOption(f"--overlap {_overlap(args)}: must be at least 0 and less than --tile {args.tile}")
+    if args.batch < 1:
+        raise BadOption(f"--batch {args.batch}: must be at least 1")
+
+
+def _overlap(args: argparse.Namespace) -> int:
+    return int(min(64, args.tile // 4) if args.overlap is None else args.overlap)
+
+
+def _manner(args: argparse.Namespace, network: nn.Module, trained_at: int) -> Manner:
+    from stylematte.predict import Manner, manner_of
+
+    if args.tile is not None:
+        return Manner(tile=args.tile, overlap=_overlap(args), flip=args.flip)
+    if args.max_side is not None:
+        return Manner(args.max_side, flip=args.flip)
+    return manner_of(network, trained_at, args.size)._replace(flip=args.flip)
+
+
+def _read(path: Path, trimaps: Path | None, manner: Manner) -> Photo:
+    from stylematte.imagefile import BadPicture, read_rgb, read_trimap
+
+    image = read_rgb(path)
+    height, width = image.shape[-2:]
+    scale = 1.0 if manner.size is None else manner.size / max(height, width)
+    pixels = height * width * (scale if manner.enlarge else min(1.0, scale)) ** 2
+    if manner.tile is None and pixels > PIECE:
+        cure = "give a smaller --max-side, or --tile 1024"
+        raise BadPicture(path, f"{pixels:.0f} pixels for the network, at most {PIECE} in one piece: {cure}")
+    if trimaps is None:
+        return Photo(path, image, None)
+    file = _trimap_of(path, trimaps)
+    trimap = read_trimap(file)
+    if trimap.shape[-2:] != image.shape[-2:]:
+        size = f"{trimap.shape[-1]} x {trimap.shape[-2]}"
+        raise BadPicture(file, f"is {size}, the photo {path.name} is {width} x {height}: a trimap has its photo's size")
+    return Photo(path, image, trimap)
+
+
+def _trimap_of(photo: Path, trimaps: Path) -> Path:
+    if not trimaps.is_dir():
+        return trimaps
+    names = [trimaps / f"{photo.stem}{ending}.png" for ending in ("_trimap", "")]
+    return next((name for name in names if name.is_file()), names[0])
+
+
+def _matted(photos: Iterable[Photo], network: nn.Module, manner: Manner, batch: int) -> Iterator[tuple[Photo, Tensor]]:
+    """Each photo with its alpha; photos of one size go together. At most four batches wait at a time."""
+    from stylematte.predict import predict_in
+
+    waiting: dict[tuple[int, ...], list[Photo]] = {}
+
+    def done(group: list[Photo]) -> Iterator[tuple[Photo, Tensor]]:
+        trimaps = [photo.trimap for photo in group if photo.trimap is not None]
+        alphas = predict_in(network, [photo.image for photo in group], manner, trimaps or None)
+        yield from zip(group, alphas, strict=True)
+
+    for photo in photos:
+        shape = tuple(photo.image.shape)
+        group = waiting.setdefault(shape, [])
+        group.append(photo)
+        if len(group) == batch:
+            yield from done(waiting.pop(shape))
+        elif sum(map(len, waiting.values())) >= 4 * batch:
+            yield from done(waiting.pop(next(iter(waiting))))
+    for group in waiting.values():
+        yield from done(group)
+
+
+def _write(photo: Photo, alpha: Tensor, out: Path, bits: int, background: Tensor | None) -> dict[str, str]:
     """Straight RGBA with estimated foreground colours: no fringe of the old background."""
     import torch
 
+    from stylematte.imagefile import write_alpha, write_rgb, write_rgba
     from stylematte.ops.foreground import estimate_foreground
+    from stylematte.rgba import composite
 
-    return torch.cat([estimate_foreground(image, alpha), alpha])
+    foreground = estimate_foreground(photo.image, alpha)
+    files = {kind: out / f"{photo.path.stem}_{kind}.png" for kind in ("alpha", "cutout")}
+    write_alpha(files["alpha"], alpha, bits)
+    write_rgba(files["cutout"], torch.cat([foreground, alpha]), bits)
+    if background is not None:
+        files["composite"] = out / f"{photo.path.stem}_composite.png"
+        write_rgb(files["composite"], composite(foreground, alpha, covering(background, alpha.shape[-2:])))
+    return {"photo": str(photo.path), **{kind: str(file) for kind, file in files.items()}}
+
+
+def _background(asked: str | None) -> Tensor | None:
+    """(3, 1, 1) of a colour, (3, H, W) of a picture."""
+    if asked is None:
+        return None
+    import torch
+    from PIL import ImageColor
+
+    from stylematte.imagefile import read_rgb
+
+    if Path(asked).is_file():
+        return read_rgb(asked)
+    try:
+        colour = ImageColor.getrgb(asked)[:3]
+    except ValueError:
+        raise BadOption(f"--background {asked}: neither a picture nor a colour such as white or #ff8800") from None
+    return torch.tensor(colour, dtype=torch.float32)[:, None, None] / 255
+
+
+def covering(picture: Tensor, size: tuple[int, ...]) -> Tensor:
+    """picture (3, h, w) scaled to cover size (H, W), its middle cut out; a (3, 1, 1) colour stays as it is."""
+    if picture.shape[-2:] == (1, 1):
+        return picture
+    from stylematte.imagefile import resize
+
+    scale = max(size[0] / picture.shape[-2], size[1] / picture.shape[-1])
+    height, width = (max(want, round(have * scale)) for want, have in zip(size, picture.shape[1:], strict=True))
+    large = resize(picture, (height, width))
+    top, left = (large.shape[-2] - size[0]) // 2, (large.shape[-1] - size[1]) // 2
+    return large[:, top : top + size[0], left : left + size[1]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import sys
 from collections import Counter
@@ -36,16 +37,41 @@ def photos_in(path: Path) -> list[Path]:
     return photos
 
 
+def photos_of(words: Sequence[str]) -> list[Path]:
+    """The pictures that files, folders, globs and - (a list on stdin, one a line) name. Raises NoSuchArtefact."""
+    photos: list[Path] = []
+    for word in words:
+        if word == "-":
+            photos += [photo for line in sys.stdin if line.strip() for photo in photos_in(Path(line.strip()))]
+        elif not Path(word).exists() and glob.has_magic(word):
+            found = sorted(Path(name) for name in glob.glob(word, recursive=True))
+            photos += [name for name in found if name.suffix.lower() in PICTURES]
+        else:
+            photos += photos_in(Path(word))
+    photos = list(dict.fromkeys(photos))
+    if not photos:
+        raise NoSuchArtefact(f"{' '.join(words)}: names no pictures ({', '.join(sorted(PICTURES))})")
+    twice = [name for name, count in Counter(photo.stem for photo in photos).items() if count > 1]
+    if twice:
+        raise NoSuchArtefact(f"two pictures are called {twice[0]}; their results would overwrite each other")
+    return photos
+
+
 def matter_folder(given: Path | None) -> Path:
     """The folder with the matter of a run, an export or a matter folder; of the newest run if none is given."""
     return accepted_matter(given or newest_run())
 
 
 def matter_at(folder: Path) -> tuple[nn.Module, int]:
-    """The network in a folder of `matter_folder`, and the longest side it was trained at."""
+    """The network in a folder of `matter_folder`, and the longest side it was trained at. Raises WeightsError, and
+    NoSuchArtefact if a weight is NaN."""
     from stylematte.networks.weights import load_matter
 
-    return load_matter(folder), json.loads((folder / "matter.json").read_text())["meta"]["size"]
+    network = load_matter(folder)
+    for name, tensor in network.state_dict().items():
+        if not tensor.isfinite().all():
+            raise NoSuchArtefact(f"{folder}: {name} holds NaN or infinity; take the weights of another round or step")
+    return network, json.loads((folder / "matter.json").read_text())["meta"]["size"]
 
 
 def shown(photos: Iterable[T], doing: str, total: int) -> Iterable[T]:

@@ -14,6 +14,7 @@ from loop.stages.mixture import matter_sources
 from loop.stages.pools import background_files
 from stylematte.data.datamodule import MatterData
 from stylematte.module import Diverged, MatterModule
+from stylematte.networks.variants import OWN_ARGUMENTS
 from stylematte.networks.weights import save_matter
 
 
@@ -24,7 +25,8 @@ def run(ctx: Context) -> Metrics:
         "backbone": config["backbone"]["name"],
         "backbone_kwargs": config["backbone"]["kwargs"],
         "backbone_weights": config["backbone"]["weights"],
-        **{key: config[key] for key in ("channels", "filter_radius", "filter_eps")},
+        "variant": config["variant"],
+        **{key: config[key] for key in OWN_ARGUMENTS[config["variant"]]},
     }
     former = ctx.inputs.get("matter")
     module = MatterModule(network, options, ctx.seed, init_from=str(former) if former else None)

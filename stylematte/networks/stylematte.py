@@ -44,15 +44,8 @@ class StyleMatte(nn.Module):
     channels: width of the FPN. filter_radius: of the guided filter, in quarter-resolution pixels. filter_eps: its
     regulariser, in squared grey levels of [0, 1]. `config` holds these arguments, all plain types.
 
-    `StyleMatte(variant="released", ...)` is another class of the same interface: see `networks/variants.py`.
+    Other networks of the same interface, and how one is built by name: `networks/variants.py`.
     """
-
-    def __new__(cls, *args: Any, variant: str = "fpn", **kwargs: Any) -> Any:
-        if variant == "fpn":
-            return super().__new__(cls)
-        from stylematte.networks.variants import build_matter  # which knows this class
-
-        return build_matter({"variant": variant, **kwargs})
 
     def __init__(
         self,
@@ -62,7 +55,6 @@ class StyleMatte(nn.Module):
         channels: int = 128,
         filter_radius: int = 1,
         filter_eps: float = 1e-4,
-        variant: str = "fpn",
     ) -> None:
         super().__init__()
         if channels < 1 or filter_radius < 0 or filter_eps <= 0:

@@ -10,7 +10,15 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch.utils.data import DataLoader, Dataset
 
-from stylematte.module import Diverged, MatterModule, ema_decay, learning_rate_factor, parameter_groups, update_ema
+from stylematte.module import (
+    Diverged,
+    MatterModule,
+    build_network,
+    ema_decay,
+    learning_rate_factor,
+    parameter_groups,
+    update_ema,
+)
 from stylematte.networks.weights import save_matter
 from stylematte.rgba import MattingBatch, composite, trimap_from_alpha
 from stylematte.sampling import MixtureSampler, generator_at
@@ -217,3 +225,26 @@ def test_unknown_losses_are_refused():
         MatterModule(NETWORK, {**FIT, "losses": {"dice": 1.0}}, 0)
     with pytest.raises(ValueError, match="one of them above 0"):
         MatterModule(NETWORK, {**FIT, "losses": {"l1": 0.0}}, 0)
+
+
+@pytest.mark.parametrize("variant", ["released", "detail"])
+def test_other_networks_learn_and_are_gone_on_with(tmp_path, variant):
+    swin = dict(embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2], window_size=4, drop_path_rate=0.0)
+    network = {"variant": variant, "backbone": "swin_tiny_patch4_window7_224", "backbone_kwargs": swin, "channels": 64}
+    built = build_network(network, seed=3)
+    assert built.config["variant"] == variant
+    save_matter(tmp_path, built, meta={"size": 32})
+    loaded = build_network(network, seed=4, init_from=str(tmp_path))
+    for one, other in zip(built.parameters(), loaded.parameters(), strict=True):
+        assert torch.equal(one, other)
+    with pytest.raises(ValueError, match="channels is 64, the config asks for 96"):
+        build_network({**network, "channels": 96}, seed=4, init_from=str(tmp_path))
+    with pytest.raises(ValueError, match="variant is"):
+        build_network({"variant": "fpn"}, seed=4, init_from=str(tmp_path))
+
+
+def test_switches_may_change_on_the_way(tmp_path):
+    network = {"variant": "detail", "backbone": "resnet10t", "channels": 16, "gradient_checkpointing": False}
+    save_matter(tmp_path, build_network(network, seed=3), meta={"size": 32})
+    gone_on = build_network({**network, "gradient_checkpointing": True}, seed=4, init_from=str(tmp_path))
+    assert gone_on.checkpointing

@@ -238,7 +238,7 @@ def test_files_of_both_layouts_are_read(tmp_path, monkeypatch, checkpoint, relea
 
 def test_variants_are_built_by_name(tmp_path, small):
     assert type(build_matter({"backbone": "mobilenetv3_small_050", "channels": 8})) is StyleMatte
-    again = StyleMatte(**{**small.config, "encoder_layers": 0})
+    again = build_matter({**small.config, "encoder_layers": 0})
     assert type(again) is ReleasedStyleMatte
     assert again.config == {**small.config, "encoder_layers": 0}
     with pytest.raises(UnknownVariant, match="did you mean released"):

@@ -139,7 +139,8 @@ class PixelDecoder(nn.Module):
         for layer in self.encoder.layers:
             tokens = layer(tokens, positions, centres, shapes)
         parts = tokens.split([height * width for height, width in shapes], 1)
-        return [part.unflatten(1, shape).permute(0, 3, 1, 2) for part, shape in zip(parts, shapes, strict=True)]
+        maps = [part.reshape(part.shape[0], *shape, channels) for part, shape in zip(parts, shapes, strict=True)]
+        return [m.permute(0, 3, 1, 2) for m in maps]
 
 
 def pointwise(layer: nn.Sequential | nn.Conv2d, x: Tensor) -> Tensor:

@@ -1,0 +1,223 @@
+"""A matter for programs without this package: one ONNX or .pt2 file, checked against PyTorch before it is kept.
+
+ONNX: one picture, any height and width of at least MIN_SIDE; padding is inside the graph. It is traced, not
+`torch.export`ed: on Swin's window attention symbolic sizes take minutes, a trace takes seconds and follows the shapes
+as well. .pt2: `torch.export` at one fixed size.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+OPSET = 17
+MIN_SIDE = 32
+EXAMPLE = (75, 101)
+"""The traced size: no multiple of anything, so that the padding is in the graph."""
+CHECKED = ((96, 160), (101, 131))
+TOLERANCE, HALF_TOLERANCE = 1e-3, 2e-2
+"""Largest difference of alpha from PyTorch's that is accepted. Half precision: fp16 weights, 11 bits each; the guided
+filter magnifies their rounding."""
+FORMATS = ("onnx", "pt2")
+NEEDS = ("onnx", "onnxscript", "onnxruntime")
+INPUT = "RGB, straight sRGB, float32 in [0, 1], NCHW, N = 1"
+
+
+class ExportError(ValueError):
+    """A matter that cannot be exported; one line that says why. Nothing is left on disk."""
+
+    exit_code = 1
+
+
+class MissingPackage(ExportError):
+    exit_code = 2
+
+
+def check_packages() -> None:
+    """Raise MissingPackage with the command that installs what ONNX needs."""
+    missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingPackage(f"--format onnx needs {', '.join(missing)}: pip install 'stylematte[export]'")
+
+
+class AnySize(nn.Module):
+    """The released network with its padding as arithmetic on the sizes: a trace cannot follow an `if`."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        from stylematte.networks.released.network import MULTIPLE, mirror_index
+        from stylematte.networks.released.swin import PATCH
+
+        height, width = image.shape[-2:]
+        most = 2 * (PATCH - 1)
+        odd = (height % PATCH + width % PATCH + most - 1) // most  # 1 if a side is no multiple of 4, else 0
+        for axis, size in ((-2, height), (-1, width)):
+            before = (MULTIPLE - size % MULTIPLE) * odd
+            image = image.index_select(axis, mirror_index(size, before, image.device))
+        return self.network.from_normalised(self.network.backbone.normalise(image))[..., -height:, -width:]
+
+
+def metadata(network: nn.Module, name: str, licence: str, half: bool, size: tuple[int, int] | None) -> dict[str, str]:
+    """What the file says of itself; all strings. size: (height, width) of a file that takes one size only."""
+    import stylematte
+
+    return {
+        "name": name,
+        "variant": str(network.config["variant"]),
+        "backbone": str(network.config["backbone"]),
+        "licence": licence,
+        "input": INPUT,
+        "output": "alpha in [0, 1], float32, (1, 1, H, W)",
+        "size": f"any H, W >= {MIN_SIDE}; padding is inside" if size is None else f"{size[0]} x {size[1]} only",
+        "weights": "float16" if half else "float32",
+        "opset": str(OPSET),
+        "stylematte": stylematte.__version__,
+    }
+
+
+def export_onnx(network: nn.Module, path: str | Path, name: str, licence: str = "", half: bool = False) -> float:
+    """Write `network` (eval, CPU) to path as ONNX; returns the largest difference found in onnxruntime.
+
+    half: weights stored as float16, computed with in float32. Checked at the sizes CHECKED; raises ExportError, and
+    leaves no file, if alpha differs by more than TOLERANCE (half: HALF_TOLERANCE).
+    """
+    check_packages()
+    import onnx
+
+    def write(file: Path) -> None:
+        traced = AnySize(network) if network.config["variant"] == "released" else network
+        sizes = {2: "height", 3: "width"}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what a trace may not see: checked below
+            torch.onnx.export(
+                traced.eval(),
+                (torch.rand(1, 3, *EXAMPLE, generator=torch.Generator().manual_seed(0)),),
+                file,
+                dynamo=False,
+                opset_version=OPSET,
+                input_names=["image"],
+                output_names=["alpha"],
+                dynamic_axes={"image": sizes, "alpha": sizes},
+            )
+        model = onnx.load(file)
+        if half:
+            _halve(model)
+        model.producer_name = "stylematte"
+        onnx.helper.set_model_props(model, metadata(network, name, licence, half, None))
+        onnx.save(model, file)
+
+    return _kept(network, Path(path), write, _onnx_runner, CHECKED, HALF_TOLERANCE if half else TOLERANCE)
+
+
+def export_pt2(
+    network: nn.Module, path: str | Path, name: str, size: tuple[int, int], licence: str = "", half: bool = False
+) -> float:
+    """Write `network` (eval, CPU) to path for `torch.export.load`, for pictures of `size` (height, width) only.
+
+    Returns the largest difference of two inputs; raises ExportError as `export_onnx` does. half is not offered here:
+    `module().half()` does it after loading.
+    """
+    if half:
+        raise MissingPackage("--half is for --format onnx; a .pt2 is converted after loading, .module().half()")
+
+    def write(file: Path) -> None:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            program = torch.export.export(network.eval(), (torch.rand(1, 3, *size),), strict=False)
+            said = metadata(network, name, licence, half, size)
+            torch.export.save(program, file, extra_files={"stylematte.json": _json(said)})
+
+    return _kept(network, Path(path), write, _pt2_runner, (size, size), TOLERANCE)
+
+
+def _json(content: dict[str, str]) -> str:
+    import json
+
+    return json.dumps(content, indent=1, sort_keys=True)
+
+
+def _halve(model: Any) -> None:
+    """Store float32 weights of more than one element as float16, each followed by a Cast back."""
+    import onnx
+
+    casts = []
+    for weight in model.graph.initializer:
+        if weight.data_type != onnx.TensorProto.FLOAT or np.prod(weight.dims) < 2:
+            continue
+        full, values = weight.name, onnx.numpy_helper.to_array(weight)
+        weight.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{full}_half"))
+        casts.append(onnx.helper.make_node("Cast", [f"{full}_half"], [full], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+Runner = Callable[[Tensor], np.ndarray]
+
+
+def _onnx_runner(file: Path) -> Runner:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what goes wrong is raised, too
+    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    return lambda image: session.run(None, {"image": image.numpy()})[0]
+
+
+def _pt2_runner(file: Path) -> Runner:
+    module = torch.export.load(file).module()
+    return lambda image: module(image).detach().numpy()
+
+
+def _kept(
+    network: nn.Module,
+    path: Path,
+    write: Callable[[Path], None],
+    runner: Callable[[Path], Runner],
+    sizes: tuple[tuple[int, int], ...],
+    tolerance: float,
+) -> float:
+    """Write beside `path`, compare with PyTorch, then rename; nothing stays if anything fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        write(partial)
+        worst = largest_difference(network, runner(partial), sizes)
+        if not worst <= tolerance:
+            raise ExportError(
+                f"{path.name}: alpha differs by {worst:.2g} from PyTorch's, allowed {tolerance:g}: not kept"
+            )
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return worst
+
+
+def largest_difference(network: nn.Module, run: Runner, sizes: tuple[tuple[int, int], ...]) -> float:
+    """max |run(image) - network(image)| over smooth random pictures of `sizes`; inf if a shape is wrong."""
+    from stylematte.imagefile import resize
+
+    worst, random = 0.0, torch.Generator().manual_seed(1)
+    for height, width in sizes:
+        image = resize(torch.rand(1, 3, height // 8, width // 8, generator=random), (height, width)).contiguous()
+        with torch.no_grad():
+            expected = network(image).numpy()
+        try:
+            found = run(image)
+        except Exception as error:  # the runtimes raise their own
+            raise ExportError(f"the exported file fails at {height} x {width}: {str(error).splitlines()[0]}") from error
+        if found.shape != expected.shape:
+            return float("inf")
+        worst = max(worst, float(np.abs(found - expected).max()))
+    return worst

@@ -1,0 +1,124 @@
+"""StyleMatte with a learned full-resolution path: encoder -> top-down fusion with a detail stream -> sigmoid alpha.
+
+In place of the guided filter, which sees grey values alone and fits a straight line to the logits, convolutions look at
+the picture at every resolution up to its own: an edge between two colours of one brightness can be found. An optional
+trimap (or coarse mask) tells the network what is known; without one it sees that nothing is.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from stylematte.networks.fpn import conv_norm
+from stylematte.networks.fusion import DetailStream, Fusion
+from stylematte.networks.intermediate import build_encoder, checkpoint_blocks
+from stylematte.networks.stylematte import pad_to_multiple
+
+PICTURE, KNOWN = 3, 2
+
+
+def known_channels(trimap: Tensor) -> Tensor:
+    """Trimap or coarse mask (N, 1, H, W) in [0, 1] -> (N, 2, H, W): how surely foreground, how surely background.
+
+    max(0, 2t - 1) and max(0, 1 - 2t): on {0, 1/2, 1} the two known regions. 1/2 everywhere is (0, 0) everywhere, the
+    same as no trimap, so "nothing known" needs no encoding of its own.
+    """
+    signed = 2 * trimap - 1
+    return torch.cat([signed.clamp_min(0), (-signed).clamp_min(0)], dim=1)
+
+
+class DetailStyleMatte(nn.Module):
+    """image (N, 3, H, W) in [0, 1] of any size, maybe a trimap (N, 1, H, W) -> alpha (N, 1, H, W) in [0, 1].
+
+    backbone: a timm name, of a pyramid with strides 4 to 32 or of a plain ViT; backbone_kwargs go to timm;
+    backbone_weights: local file or None (random). channels: width of the fusion at 1/32 to 1/8. detail_channels: width
+    at full size; twice that at 1/2, four times at 1/4. gradient_checkpointing: training keeps the inputs of blocks and
+    computes what is inside again. channels_last: memory order of the convolutions. `config` holds these arguments.
+    """
+
+    SWITCHES = ("gradient_checkpointing", "channels_last")
+    """Arguments that change how it computes, not what, nor what is in its file."""
+
+    def __init__(
+        self,
+        backbone: str = "swin_tiny_patch4_window7_224",
+        backbone_kwargs: dict[str, Any] | None = None,
+        backbone_weights: str | None = None,
+        channels: int = 128,
+        detail_channels: int = 16,
+        gradient_checkpointing: bool = False,
+        channels_last: bool = False,
+    ) -> None:
+        super().__init__()
+        if channels < 1 or detail_channels < 1:
+            raise ValueError(f"channels {channels} and detail_channels {detail_channels} must be positive")
+        self.config: dict[str, Any] = {
+            "variant": "detail",
+            "backbone": backbone,
+            "backbone_kwargs": json.loads(json.dumps(dict(backbone_kwargs or {}))),  # tuples become lists, as on disk
+            "backbone_weights": backbone_weights,
+            "channels": channels,
+            "detail_channels": detail_channels,
+            "gradient_checkpointing": gradient_checkpointing,
+            "channels_last": channels_last,
+        }
+        self.backbone = build_encoder(backbone, backbone_kwargs, backbone_weights)
+        widths, d = self.backbone.channels, detail_channels
+        # zero at the start: a pretrained encoder first sees the picture it knows
+        self.tint = nn.Conv2d(KNOWN, PICTURE, 1, bias=False)
+        nn.init.zeros_(self.tint.weight)
+        self.stream = DetailStream(PICTURE + KNOWN, d)
+        self.top = conv_norm(widths[3], channels, 1)
+        self.fuse16 = Fusion(channels, [widths[2]], channels)
+        self.fuse8 = Fusion(channels, [widths[1], 8 * d], channels)
+        self.fuse4 = Fusion(channels, [widths[0], 4 * d], 4 * d)
+        self.fuse2 = Fusion(4 * d, [2 * d], 2 * d)
+        self.fuse1 = Fusion(2 * d, [PICTURE + KNOWN], d, kernel=3)
+        self.head = nn.Conv2d(d, 1, 3, padding=1)
+        self.checkpointing, self.channels_last = gradient_checkpointing, channels_last
+        if gradient_checkpointing:
+            checkpoint_blocks(self.backbone)
+        if channels_last:
+            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def encode(self, image: Tensor) -> list[Tensor]:
+        """image with H and W multiples of 32 -> feature maps, NCHW, at strides 4, 8, 16, 32."""
+        return self.backbone(image)
+
+    def _fuse(self, stage: nn.Module, *maps: Tensor) -> Tensor:
+        if self.checkpointing and torch.is_grad_enabled():
+            return checkpoint(stage, *maps, use_reentrant=False)
+        return stage(*maps)
+
+    def logits(self, image: Tensor, known: Tensor) -> Tensor:
+        """image (N, 3, H, W), known (N, 2, H, W), H and W multiples of 32 -> (N, 1, H, W)."""
+        at4, at8, at16, at32 = self.encode(image + self.tint(known))
+        picture = torch.cat([2 * image - 1, known], dim=1)
+        if self.channels_last:
+            picture = picture.contiguous(memory_format=torch.channels_last)
+        detail2, detail4, detail8 = self.stream(picture)
+        x = self._fuse(self.fuse16, self.top(at32), at16)
+        x = self._fuse(self.fuse8, x, at8, detail8)
+        x = self._fuse(self.fuse4, x, at4, detail4)
+        x = self._fuse(self.fuse2, x, detail2)
+        return self.head(self._fuse(self.fuse1, x, picture))
+
+    def forward(self, image: Tensor, trimap: Tensor | None = None) -> Tensor:
+        if image.ndim != 4 or image.shape[1] != PICTURE:
+            raise ValueError(f"image of shape {tuple(image.shape)}: expected (N, 3, H, W); convert it to RGB")
+        known = image.new_zeros(image.shape[0], KNOWN, *image.shape[-2:])
+        if trimap is not None:
+            if trimap.shape != (image.shape[0], 1, *image.shape[-2:]):
+                raise ValueError(
+                    f"trimap of shape {tuple(trimap.shape)} for an image of {tuple(image.shape)}: expected one channel "
+                    "and the image's size; resize it"
+                )
+            known = known_channels(trimap.to(image.dtype))
+        padded, (rows, columns) = pad_to_multiple(torch.cat([image, known], dim=1), self.backbone.stride)
+        logits = self.logits(padded[:, :PICTURE], padded[:, PICTURE:])[..., rows, columns]
+        return torch.sigmoid(logits.float())

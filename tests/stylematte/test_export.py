@@ -1,0 +1,91 @@
+"""ONNX and .pt2 files: PyTorch's alpha at sizes that were not traced, metadata, and nothing left when wrong."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from stylematte import export
+from stylematte.networks.variants import build_matter
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+SWIN = {
+    "backbone": "swin_tiny_patch4_window7_224",
+    "backbone_kwargs": {"embed_dim": 16, "depths": [1, 2, 1, 1], "num_heads": [1, 1, 2, 2]},
+}
+SMALL = {
+    "fpn": {**SWIN, "channels": 8},
+    "released": {**SWIN, "variant": "released", "channels": 64, "encoder_layers": 1, "feedforward": 32},
+    "detail": {**SWIN, "variant": "detail", "channels": 8, "detail_channels": 4},
+}
+
+
+def small(variant):
+    torch.manual_seed(0)
+    return build_matter(SMALL[variant]).eval()
+
+
+def mobile():
+    torch.manual_seed(0)
+    return build_matter({"backbone": "mobilenetv3_small_050", "channels": 8}).eval()
+
+
+@pytest.mark.parametrize("variant", SMALL)
+def test_onnx_is_pytorch_at_any_size(variant, tmp_path):
+    """At sizes below, above, of multiples of nothing and of everything; the traced one was 75 x 101."""
+    network = small(variant)
+    file = tmp_path / "matter.onnx"
+    assert export.export_onnx(network, file, "tiny", "nobody's") <= 1e-3
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    for size in ((33, 50), (64, 224), (130, 65)):
+        image = torch.rand(1, 3, *size)
+        with torch.no_grad():
+            expected = network(image).numpy()
+        assert np.abs(session.run(None, {"image": image.numpy()})[0] - expected).max() <= 1e-3
+    said = session.get_modelmeta().custom_metadata_map
+    assert said["name"] == "tiny"
+    assert said["variant"] == variant
+    assert said["licence"] == "nobody's"
+    assert "[0, 1]" in said["input"]
+    assert onnx.load(file).opset_import[0].version == export.OPSET
+    assert [f.name for f in tmp_path.iterdir()] == ["matter.onnx"]
+
+
+def test_half_halves_the_weights(tmp_path):
+    network = mobile()
+    full, half = tmp_path / "full.onnx", tmp_path / "half.onnx"
+    export.export_onnx(network, full, "tiny")
+    assert export.export_onnx(network, half, "tiny", half=True) <= export.HALF_TOLERANCE
+    counts = [
+        sum(np.prod(w.dims) for w in onnx.load(f).graph.initializer if w.data_type == kind and np.prod(w.dims) > 1)
+        for f in (full, half)
+        for kind in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
+    ]
+    assert counts == [counts[0], 0, 0, counts[0]]
+
+
+@pytest.mark.slow
+def test_pt2_at_its_size(tmp_path):
+    network = mobile()
+    file = tmp_path / "matter.pt2"
+    assert export.export_pt2(network, file, "tiny", (64, 96)) <= 1e-3
+    said = {"stylematte.json": ""}
+    torch.export.load(file, extra_files=said)
+    assert json.loads(said["stylematte.json"])["size"] == "64 x 96 only"
+
+
+def test_a_file_that_differs_is_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "TOLERANCE", -1.0)
+    network = mobile()
+    with pytest.raises(export.ExportError, match="alpha differs by"):
+        export.export_onnx(network, tmp_path / "matter.onnx", "tiny")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_packages_are_named_with_the_cure(monkeypatch):
+    monkeypatch.setattr(export, "NEEDS", ("onnx", "no_such_runtime"))
+    with pytest.raises(export.MissingPackage, match=r"needs no_such_runtime: pip install 'stylematte\[export\]'"):
+        export.check_packages()
+    assert export.MissingPackage.exit_code == 2
