@@ -93,9 +93,10 @@ class MatterModule(pl.LightningModule):
     """Fits a matter to `MattingBatch`es.
 
     network: its variant and that variant's arguments (`networks.variants`). fit: the fields of the config's matter fit
-    (lr, weight_decay, warmup, steps, ema, clip, losses, ddc); `losses` maps term names to weights, a term with weight 0 is not computed; `ddc` holds the
-    options of that term and its warmup. init_from: a matter folder to start from. Use it without Lightning's gradient
-    clipping and without a DDP wrapper. `network` learns, `ema` is its running average: predict and save with that one.
+    (lr, weight_decay, warmup, steps, ema, clip, losses, ddc); `losses` maps term names to weights, a term with weight 0
+    is not computed; `ddc` holds the options of that term and its warmup. init_from: a matter folder to start from. Use
+    it without Lightning's gradient clipping and without a DDP wrapper. `network` learns, `ema` is its running average:
+    predict and save with that one.
     """
 
     def __init__(self, network: dict[str, Any], fit: dict[str, Any], seed: int, init_from: str | None = None) -> None:
