@@ -10,7 +10,7 @@ demo: $(VENV)/ready
 	$(BIN)/stylematte run configs/quickstart.yaml
 
 test: $(VENV)/ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Style, types of the loop, import contracts.
 check: $(VENV)/ready
