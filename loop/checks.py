@@ -198,6 +198,7 @@ def _generator_fit(fit: GeneratorFitConfig, devices: int) -> Iterator[str]:
     yield from _at_least("generator.fit.r1_every", fit.r1_every, 1)
     yield from _at_least("generator.fit.warmup", fit.warmup, 0)
     yield from _within("generator.fit.decay", fit.decay, 0, 1)
+    yield from _at_least("generator.fit.snapshots", fit.snapshots, 1)
     yield from _within("generator.fit.later_lr", fit.later_lr, 1e-6, 10)
     yield from _at_least("generator.fit.ada_kimg", fit.ada_kimg, 1e-3)
     yield from _at_least("generator.fit.ema_kimg", fit.ema_kimg, 0)

@@ -137,6 +137,9 @@ class GeneratorFitConfig(FitConfig):
     """Start value of the augmentation probability."""
     augment_max: float = 0.8
     ada: bool = True
+    snapshots: int = 4
+    """Judged of each fit, at equal distances, its end among them; the nearest to the training set stands. 1 = the end
+    alone. Each takes the disk of a generator."""
     mirror: bool = True
     pseudo_share: float = 0.5
     """At most this share of the places goes to pseudo-labelled photos when real cut-outs exist."""

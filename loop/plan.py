@@ -27,8 +27,8 @@ PREPARE = "00/prepare"
 VERSIONS = {
     "prepare": 3,
     "label": 3,
-    "fit_generator": 2,
-    "judge": 3,
+    "fit_generator": 3,
+    "judge": 4,
     "synthesize": 2,
     "select": 1,
     "fit_matter": 4,

@@ -1,14 +1,19 @@
 """Cut-outs of one domain -> its generator, warm-started from the last round's.
 
 Real cut-outs keep at least 1 - pseudo_share of every batch. The generator never sees its own pictures.
-Out: G, D, G_ema (.safetensors), generator.json; when a loss became NaN: stopped.json with the reason and the former
-round's weights, or none in the first round.
+Out: G, D, G_ema (.safetensors), generator.json, and the same in snapshots/NNNNN/ as they were at that tick, for `judge`
+to choose among; when a loss became NaN: stopped.json with the reason and the former round's weights, or none in the
+first round.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.callbacks import Callback
 
 from loop.stage import Context, Metrics
 from loop.stages.fitting import fit
@@ -18,6 +23,29 @@ from stylemattegan.module import Diverged, GeneratorModule
 from stylemattegan.networks.weights import save_generator
 
 WEIGHTS = "generator.json"
+SNAPSHOTS = "snapshots"
+
+
+class Snapshots(Callback):
+    """Writes the networks as they are after every 1/count of the fit but the last, which is the fit's own result.
+
+    What a tick writes depends on the tick alone, so a resumed fit writes the same once more.
+    """
+
+    def __init__(self, folder: Path, fit: dict[str, Any], meta: dict[str, Any]) -> None:
+        self.folder, self.fit, self.meta = folder, fit, meta
+        ticks = fit["steps"] // fit["tick"]
+        self.ticks = {round(ticks * part / fit["snapshots"]) for part in range(1, fit["snapshots"])} - {0, ticks}
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        done = trainer.current_epoch + 1
+        if done in self.ticks and trainer.is_global_zero:
+            meta = {**self.meta, **_reached(pl_module, done * self.fit["tick"])}
+            save_generator(self.folder / f"{done:05d}", pl_module.G, pl_module.D, pl_module.G_ema, meta=meta)
+
+
+def _reached(module: GeneratorModule, steps: int) -> dict[str, float]:
+    return {"kimg": steps * module.batch / 1000, "augment_p": module.ada.p}
 
 
 def run(ctx: Context) -> Metrics:
@@ -48,14 +76,17 @@ def run(ctx: Context) -> Metrics:
         mirror=options["mirror"],
         workers=options["workers"],
     )
+    meta = {"round": config["round"]}
+    snapshots = ctx.scratch / SNAPSHOTS
     try:
-        fit(module, data, ctx)
+        fit(module, data, ctx, [Snapshots(snapshots, options, meta)])
     except Diverged as error:
         return _fall_back(ctx, str(error))
     if ctx.is_first_rank:
-        kimg = options["steps"] * options["batch"] / 1000
-        meta = {"round": config["round"], "kimg": kimg, "augment_p": module.ada.p}
-        save_generator(ctx.out, module.G, module.D, module.G_ema, meta=meta)
+        if snapshots.is_dir():
+            shutil.copytree(snapshots, ctx.out / SNAPSHOTS)
+        reached = _reached(module, options["steps"])
+        save_generator(ctx.out, module.G, module.D, module.G_ema, meta=meta | reached)
     return {"kimg": options["steps"] * options["batch"] / 1000, "real": len(real), "pseudo": len(pseudo)}
 
 

@@ -10,12 +10,13 @@ import logging
 import os
 import shutil
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.strategies import DDPStrategy
 
 from loop import signals
@@ -64,8 +65,11 @@ class Ticks(Checkpoint):
             trainer.should_stop = True
 
 
-def fit(module: Any, data: Any, ctx: Context) -> None:
-    """Fit `module` on `data`, resuming from scratch's checkpoint. Raises Stopped when a signal cut it short."""
+def fit(module: Any, data: Any, ctx: Context, callbacks: Sequence[Callback] = ()) -> None:
+    """Fit `module` on `data`, resuming from scratch's checkpoint. Raises Stopped when a signal cut it short.
+
+    callbacks: more of them; what they do at the end of a tick comes before its checkpoint.
+    """
     config = ctx.config["fit"]
     ticks = Ticks(ctx.scratch, config["tick"])
     checkpoint = ctx.scratch / "last.ckpt"
@@ -78,7 +82,7 @@ def fit(module: Any, data: Any, ctx: Context) -> None:
         strategy=ReducingStrategy() if ctx.world > 1 else "auto",
         precision=ctx.config["precision"],
         logger=stage_logger(ctx),
-        callbacks=[ticks, FitProgress(ctx.step_id, config["steps"])],
+        callbacks=[ticks, FitProgress(ctx.step_id, config["steps"]), *callbacks],
         enable_checkpointing=True,
         enable_progress_bar=False,
         enable_model_summary=False,

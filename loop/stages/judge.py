@@ -1,20 +1,22 @@
-"""Which generator stands: this round's, unless the one that stood before is nearer to this round's training set.
+"""Which generator stands: of this round's snapshots and the one that stood before, the nearest to the training set.
 
-The distance is measured in the features of round 0's matter. What goes on from here (pairs, the next round's fit, the
-export) is the generator that stands, so a fit that went astray costs a round and nothing more.
+Adversarial fits circle, and their last step is seldom their best. What goes on from here (pairs, the next round's fit,
+the export) is the generator that stands, so a fit that went astray costs a round and nothing more. The distance is
+that of the best of a handful: a little flattered, by less than what it varies from one set of latents to another.
 
-The features are the matter's own: its backbone's maps of the cut-out over mid-grey, averaged, and the alpha at 8 x 8.
-Each map and the alpha is one block, brought to unit variance as a whole on round 1's training set: within a block the
-features keep their natural units. (Each on its own, the alpha of corners that are always empty would rule the distance:
-one stray pixel there counted for more than the whole subject.) The blocks are projected on fixed random bases, so that
-a few hundred pictures give a full-rank covariance; the distances are means over the bases, of which one alone is
-off by a fifth. The distances of all rounds of a run can be compared; those of two runs cannot.
+The features are those of round 0's matter: its backbone's maps of the cut-out over mid-grey, averaged, and the alpha at
+8 x 8. Each map and the alpha is one block, brought to unit variance as a whole on round 1's training set: within a block
+the features keep their natural units. (Each on its own, the alpha of corners that are always empty would rule the
+distance: one stray pixel there counted for more than the whole subject.) The blocks are projected on fixed random
+bases, so that a few hundred pictures give a full-rank covariance; the distances are means over the bases, of which one
+alone is off by a fifth. The distances of all rounds of a run can be compared; those of two runs cannot.
 Out: the generator that stands (weights, generator.json), sheet.png (sixteen of its pictures on a checkerboard),
 real.png (training cut-outs beside it).
 """
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from pathlib import Path
@@ -47,13 +49,12 @@ NEW, FORMER = "generator", "former"
 
 def run(ctx: Context) -> Metrics:
     files = kept_files(ctx.inputs["labels"])
-    found = {name: ctx.inputs[name] for name in (NEW, FORMER) if name in ctx.inputs}
-    found = {name: folder for name, folder in found.items() if (folder / WEIGHTS).is_file()}
+    found = {name: folder for name, folder in _candidates(ctx).items() if (folder / WEIGHTS).is_file()}
     pictures = {name: _sampled(ctx, folder) for name, folder in found.items()}
     told = _measured(ctx, files, pictures)
     if not found:
         return _metrics(told, None, ctx, files)
-    stands = min(found, key=lambda name: told[name][0] if told else 0.0)  # of equals the first, this round's
+    stands = min(found, key=lambda name: told[name][0] if told else 0.0)
     for file in [*sorted(found[stands].glob("*.safetensors")), found[stands] / WEIGHTS]:
         shutil.copyfile(file, ctx.out / file.name)
     write_sheet(ctx.out / "sheet.png", [on_checkerboard(picture) for picture in pictures[stands][:16]], 8)
@@ -61,14 +62,23 @@ def run(ctx: Context) -> Metrics:
     return _metrics(told, stands, ctx, files)
 
 
+def _candidates(ctx: Context) -> dict[str, Path]:
+    """The fit's end, its snapshots from the last to the first, the former one: of equals the first stands."""
+    end = ctx.inputs[NEW]
+    snapshots = sorted(end.glob(f"snapshots/*/{WEIGHTS}"), reverse=True)
+    former = {FORMER: ctx.inputs[FORMER]} if FORMER in ctx.inputs else {}
+    return {NEW: end, **{file.parent.name: file.parent for file in snapshots}, **former}
+
+
 def _metrics(told: dict[str, tuple[float, float]], stands: str | None, ctx: Context, files: list[Path]) -> Metrics:
-    """frechet and kid of the one that stands; fitted_frechet of this round's fit. None where nothing was measured."""
+    """frechet and kid of the one that stands; fitted_frechet of the fit's end. None where nothing was measured."""
     frechet, kid = told.get(stands or "", (None, None))
     return {
         "frechet": _rounded(frechet, 5),
         "kid": _rounded(kid, 6),
         "fitted_frechet": _rounded(told[NEW][0] if NEW in told else None, 5),
-        "stands": {None: "none", NEW: "this round's", FORMER: "the former"}[stands],
+        "stands": {None: "none", FORMER: "the former"}.get(stands, "this round's"),
+        "stands_at_kimg": json.loads((ctx.out / WEIGHTS).read_text())["meta"].get("kimg") if stands else None,
         "n": ctx.config["images"] if told else 0,
         "training_set": len(files),
     }

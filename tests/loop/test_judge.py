@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,17 @@ def stood(labels: Path, generator: Path, former: Path | None, matter: Path, out:
     return judge.run(Context(inputs=inputs, out=out, scratch=out, config={"images": 64}, seed=0, step_id="j"))
 
 
+def own_pictures(generator: Path, labels: Path) -> Path:
+    """A training set of a generator's own pictures."""
+    (labels / "rgba").mkdir(parents=True)
+    rows = []
+    for number, picture in enumerate(sample(load_generator(generator), list(range(100, 170)), [1.0] * 70)):
+        rows.append({"id": str(number), "rgba": f"rgba/{number}.png", "kept": True})
+        write_rgba(labels / rows[-1]["rgba"], picture)
+    write_index(labels, rows)
+    return labels
+
+
 def test_the_nearer_generator_stands(tiny_run: Path, tmp_path: Path) -> None:
     """A training set of one generator's own pictures: that generator is nearer to it than one with other weights."""
     at_home = tiny_run / "rounds/01/portraits/fit_generator"
@@ -83,13 +95,7 @@ def test_the_nearer_generator_stands(tiny_run: Path, tmp_path: Path) -> None:
             weight.mul_(1.5)
     abroad, labels, matter = tmp_path / "abroad", tmp_path / "labels", tiny_run / "rounds/00/accept"
     save_generator(abroad, G, D, G_ema, meta)
-    (labels / "rgba").mkdir(parents=True)
-    rows = []
-    for number, picture in enumerate(sample(load_generator(at_home), list(range(100, 170)), [1.0] * 70)):
-        rows.append({"id": str(number), "rgba": f"rgba/{number}.png", "kept": True})
-        write_rgba(labels / rows[-1]["rgba"], picture)
-    write_index(labels, rows)
-
+    own_pictures(at_home, labels)
     alone = stood(labels, abroad, None, matter, tmp_path / "first")
     assert alone["stands"] == "this round's"
     assert alone["frechet"] == alone["fitted_frechet"]
@@ -102,6 +108,35 @@ def test_the_nearer_generator_stands(tiny_run: Path, tmp_path: Path) -> None:
     for out, source in (("first", abroad), ("worse", at_home), ("better", at_home)):
         for name in ("G.safetensors", "D.safetensors", "G_ema.safetensors", "generator.json"):
             assert (tmp_path / out / name).read_bytes() == (source / name).read_bytes()
+
+
+def test_the_nearest_snapshot_stands_and_equals_are_the_end(tiny_run: Path, tmp_path: Path) -> None:
+    """Beside a spoilt end lies a whole snapshot; beside a whole end, its copy."""
+    matter = tiny_run / "rounds/00/accept"
+    whole = tiny_run / "rounds/01/portraits/fit_generator"
+    G, D, G_ema, meta = load_all(whole)
+    fit = tmp_path / "fit"
+    save_generator(fit / "snapshots/00001", G, D, G_ema, meta | {"kimg": 0.5})
+    save_generator(fit, G, D, G_ema, meta | {"kimg": 1.0})
+    labels = own_pictures(whole, tmp_path / "labels")
+    assert stood(labels, fit, None, matter, tmp_path / "one")["stands_at_kimg"] == 1.0
+    with torch.no_grad():
+        for weight in G_ema.synthesis.parameters():
+            weight.mul_(1.5)
+    save_generator(fit, G, D, G_ema, meta | {"kimg": 1.0})
+    told = stood(labels, fit, None, matter, tmp_path / "two")
+    assert told["stands_at_kimg"] == 0.5
+    assert told["frechet"] < told["fitted_frechet"]
+
+
+def test_the_tiny_run_has_its_snapshots(tiny_run: Path) -> None:
+    fit = tiny_run / "rounds/01/animals/fit_generator"  # 2 ticks of 2 steps at batch 4, of 4 snapshots asked for
+    (snapshot,) = fit.glob("snapshots/*/generator.json")
+    assert snapshot.parent.name == "00001"
+    assert [json.loads(file.read_text())["meta"]["kimg"] for file in (snapshot, fit / "generator.json")] == [
+        0.008,
+        0.016,
+    ]
 
 
 def test_without_a_new_generator_the_former_stands(tiny_run: Path, tmp_path: Path) -> None:
