@@ -5,7 +5,7 @@ the export) is the generator that stands, so a fit that went astray costs a roun
 that of the best of a handful: a little flattered, by less than what it varies from one set of latents to another.
 
 The features are those of round 0's matter: its backbone's maps of the cut-out over mid-grey, averaged, and the alpha at
-8 x 8. Each map and the alpha is one block, brought to unit variance as a whole on round 1's training set: within a block
+8 x 8. Each map and the alpha is one block, brought to unit variance as a whole on round 1's training set: in a block
 the features keep their natural units. (Each on its own, the alpha of corners that are always empty would rule the
 distance: one stray pixel there counted for more than the whole subject.) The blocks are projected on fixed random
 bases, so that a few hundred pictures give a full-rank covariance; the distances are means over the bases, of which one
