@@ -2,7 +2,7 @@
 
 Adversarial fits circle, and their last step is seldom their best. What goes on from here (pairs, the next round's fit,
 the export) is the generator that stands, so a fit that went astray costs a round and nothing more. The distance is
-that of the best of a handful: a little flattered, by less than what it varies from one set of latents to another.
+that of the best of a handful, so it flatters a little.
 
 The features are those of round 0's matter: its backbone's maps of the cut-out over mid-grey, averaged, and the alpha at
 8 x 8. Each map and the alpha is one block, brought to unit variance as a whole on round 1's training set: in a block
