@@ -29,7 +29,8 @@ class MatterLossConfig:
     """The known region of a trimap: mean absolute difference over its known pixels."""
     ddc: float = 2.0
     """Its unknown region: alpha may change where colours do. About 2 for a small network from random weights; the
-    paper's 10 suits a pretrained ViT at 512 x 512 and makes a small one collapse (which stops the fit by name)."""
+    paper's 10 suits a pretrained ViT at 512 x 512 and spoils a small one (a matte gone flat stops the fit by name). At
+    64 x 64 no weight was better than the known region alone: docs/without-alpha.md."""
     closed_form: float = 0.0
     """Its unknown region against the closed-form matte that `prepare` then solves (0.02 s a picture at 64 x 64).
     Tight trimaps: set 0.5, it beats every local loss (unknown-region SAD .070 against .107 with ddc alone). Wide ones,
