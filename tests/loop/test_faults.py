@@ -129,6 +129,7 @@ def start_words(run: Path) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_killed_rank_is_tried_again_and_a_stopped_one_stops_all(tmp_path: Path) -> None:
     words = (
         "launch.kind=torchrun",
