@@ -5,18 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loop.commands.photos import left_out_line, photos_in, shown, thumbnail
 from loop.commands.score import PICTURES
-from loop.orphans import watch
+from loop.commands.spread import spread
 from loop.runfolder import NoSuchArtefact
 
 if TYPE_CHECKING:
@@ -31,10 +27,6 @@ SHEET_MOST = 12
 
 class LabelError(ValueError):
     exit_code = 2
-
-
-class WorkerLost(RuntimeError):
-    exit_code = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +52,7 @@ def main(args: argparse.Namespace) -> int:
     check_manifest(args.out)
     jobs = [Job(photo, trimap, args.out, subject) for photo, trimap in pairs]
     done: dict[Job, str] = {}
-    for job, (state, reason) in shown(_outcomes(jobs, attempt, workers), "solving mattes", len(jobs)):
+    for job, (state, reason) in shown(spread(attempt, jobs, workers, _start, os.getpid()), "solving mattes", len(jobs)):
         if state:
             done[job] = state
         else:
@@ -96,34 +88,12 @@ def _pairs(photos: Sequence[Path], trimaps: Path) -> tuple[list[tuple[Path, Path
     return pairs, [{"photo": str(photo), "reason": f"no {photo.stem}.png in {trimaps}"} for photo in missing]
 
 
-def _outcomes(jobs: Sequence[Job], work: Callable[[Job], Outcome], workers: int) -> Iterator[tuple[Job, Outcome]]:
-    """Each job with its outcome, as they finish: in this process, or in several."""
-    if min(workers, len(jobs)) == 1:
-        for job in jobs:
-            yield job, work(job)
-        return
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn"), _in_worker, (os.getpid(),))
-    try:
-        futures = {pool.submit(work, job): job for job in jobs}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    except BrokenProcessPool:
-        raise WorkerLost(
-            "a worker process was killed, perhaps for memory: type the same command with fewer --workers; what is done "
-            "stays done"
-        ) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+def _start(parent: int) -> None:
+    """In a worker: threads of several would only wait for each other."""
+    if os.getpid() != parent:
+        import torch
 
-
-def _in_worker(parent: int) -> None:
-    """Ctrl-C is for the parent, which lets each worker end its picture; a worker does not outlive its parent; threads
-    of several workers would only wait for each other."""
-    watch(parent)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    import torch
-
-    torch.set_num_threads(1)
+        torch.set_num_threads(1)
 
 
 def _write_sheet(path: Path, jobs: Sequence[Job]) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
+
+from loop.orphans import watch
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -48,12 +48,6 @@ def spread(
 
 def _begin(parent: int, start: Callable[..., None], given: Sequence[Any]) -> None:
     """In a new worker: Ctrl-C is the parent's affair, and a killed parent leaves nobody behind."""
+    watch(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_after, args=(parent,), daemon=True).start()
     start(*given)
-
-
-def _leave_after(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)

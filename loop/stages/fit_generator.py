@@ -20,9 +20,8 @@ from loop.stages.fitting import fit
 from loop.stages.pools import LABELLED, read_index
 from stylemattegan.data import CutoutData
 from stylemattegan.module import Diverged, GeneratorModule
-from stylemattegan.networks.weights import save_generator
+from stylemattegan.networks.weights import copy_generator, is_generator, save_generator
 
-WEIGHTS = "generator.json"
 SNAPSHOTS = "snapshots"
 
 
@@ -57,7 +56,7 @@ def run(ctx: Context) -> Metrics:
     if not kept:
         return _fall_back(ctx, "no cut-out to learn from: the matter's labels were all refused")
     previous = ctx.inputs.get("previous")
-    has_previous = previous is not None and (previous / WEIGHTS).is_file()
+    has_previous = previous is not None and is_generator(previous)
     module = GeneratorModule(
         network=config["network"],
         fit=options,
@@ -95,7 +94,6 @@ def _fall_back(ctx: Context, reason: str) -> Metrics:
     previous = ctx.inputs.get("previous")
     if ctx.is_first_rank:
         (ctx.out / "stopped.json").write_text(json.dumps({"reason": reason}))
-        for file in [*sorted(previous.glob("*.safetensors")), previous / WEIGHTS] if previous else []:
-            if file.is_file():
-                shutil.copyfile(file, ctx.out / file.name)
+        if previous is not None and is_generator(previous):
+            copy_generator(previous, ctx.out)
     return {"diverged": reason}

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -36,27 +35,25 @@ from stylematte.networks.weights import load_matter
 from stylematte.rgba import composite, split_rgba
 from stylematte.sampling import generator_at
 from stylemattegan.metrics import frechet_distance, kernel_distance
-from stylemattegan.networks.weights import load_generator
+from stylemattegan.networks.weights import DESCRIPTION, copy_generator, is_generator, load_generator
 from stylemattegan.sample import sample
 
 BATCH = 32
 PROJECTED, BASES = 32, 8
 Blocks = list[np.ndarray]
 """One (n, d) array for each map and one for the alpha, in the order of `_features`."""
-WEIGHTS = "generator.json"
 NEW, FORMER = "generator", "former"
 
 
 def run(ctx: Context) -> Metrics:
     files = kept_files(ctx.inputs["labels"])
-    found = {name: folder for name, folder in _candidates(ctx).items() if (folder / WEIGHTS).is_file()}
+    found = {name: folder for name, folder in _candidates(ctx).items() if is_generator(folder)}
     pictures = {name: _sampled(ctx, folder) for name, folder in found.items()}
     told = _measured(ctx, files, pictures)
     if not found:
         return _metrics(told, None, ctx, files)
     stands = min(found, key=lambda name: told[name][0] if told else 0.0)
-    for file in [*sorted(found[stands].glob("*.safetensors")), found[stands] / WEIGHTS]:
-        shutil.copyfile(file, ctx.out / file.name)
+    copy_generator(found[stands], ctx.out)
     write_sheet(ctx.out / "sheet.png", [on_checkerboard(picture) for picture in pictures[stands][:16]], 8)
     write_cutout_sheet(ctx.out / "real.png", files)
     return _metrics(told, stands, ctx, files)
@@ -65,9 +62,9 @@ def run(ctx: Context) -> Metrics:
 def _candidates(ctx: Context) -> dict[str, Path]:
     """The fit's end, its snapshots from the last to the first, the former one: of equals the first stands."""
     end = ctx.inputs[NEW]
-    snapshots = sorted(end.glob(f"snapshots/*/{WEIGHTS}"), reverse=True)
+    snapshots = sorted(end.glob("snapshots/*"), reverse=True)
     former = {FORMER: ctx.inputs[FORMER]} if FORMER in ctx.inputs else {}
-    return {NEW: end, **{file.parent.name: file.parent for file in snapshots}, **former}
+    return {NEW: end, **{folder.name: folder for folder in snapshots}, **former}
 
 
 def _metrics(told: dict[str, tuple[float, float]], stands: str | None, ctx: Context, files: list[Path]) -> Metrics:
@@ -78,7 +75,7 @@ def _metrics(told: dict[str, tuple[float, float]], stands: str | None, ctx: Cont
         "kid": _rounded(kid, 6),
         "fitted_frechet": _rounded(told[NEW][0] if NEW in told else None, 5),
         "stands": {None: "none", FORMER: "the former"}.get(stands, "this round's"),
-        "stands_at_kimg": json.loads((ctx.out / WEIGHTS).read_text())["meta"].get("kimg") if stands else None,
+        "stands_at_kimg": json.loads((ctx.out / DESCRIPTION).read_text())["meta"].get("kimg") if stands else None,
         "n": ctx.config["images"] if told else 0,
         "training_set": len(files),
     }

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stylematte.data.manifest import PICTURES
 from stylematte.imagefile import contact_sheet, read_alpha, read_rgb, read_rgba, write_rgb
 from stylematte.rgba import checkerboard, composite, split_rgba
 
 Row = dict[str, Any]
 
 LABELLED = ("alpha", "pseudo-alpha")
-PICTURES = ("image", "alpha", "foreground", "trimap", "closed_form", "rgba")
 
 
 def read_index(folder: Path) -> list[Row]:

@@ -12,7 +12,7 @@ from loop.stages.device import device_for
 from loop.stages.pools import Row, write_index
 from stylematte.imagefile import write_rgba
 from stylemattegan.networks.generator import Generator
-from stylemattegan.networks.weights import load_generator
+from stylemattegan.networks.weights import is_generator, load_generator
 from stylemattegan.sample import psi_for_seed, sample
 
 SEED_SPAN = 2**31
@@ -22,7 +22,7 @@ def run(ctx: Context) -> Metrics:
     config = ctx.config
     rows: list[Row] = []
     (ctx.out / "rgba").mkdir()
-    if (ctx.inputs["generator"] / "generator.json").is_file():
+    if is_generator(ctx.inputs["generator"]):
         G = load_generator(ctx.inputs["generator"]).to(device_for(ctx))
         first = ctx.seed % SEED_SPAN * config["count"]  # every round and domain has seeds of its own
         seeds = list(range(first, first + config["count"]))

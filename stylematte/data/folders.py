@@ -24,6 +24,7 @@ from torch import Tensor
 from stylematte.data.manifest import (
     BACKGROUND,
     LABELLED,
+    PICTURES,
     WITH_TRIMAP,
     DataError,
     ManifestRow,
@@ -45,8 +46,6 @@ ASPECT_TOLERANCE = 0.02
 CLEAR_SUBJECT = 0.5
 NO_SUBJECT = 0.05
 """An alpha that never exceeds this shows no subject."""
-PICTURES = ("image", "alpha", "foreground", "trimap", "closed_form", "rgba")
-"""Keys of a record that name files."""
 
 __all__ = ["DataError", "Record", "centre_square", "heldout", "load_index", "prepare", "square"]
 

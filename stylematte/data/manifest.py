@@ -28,6 +28,8 @@ MEASURED = ("alpha", "pseudo-alpha")
 PASSED_OVER = ("generated-rgba",)
 KINDS = (*LABELLED, "trimap", "none", "background", *PASSED_OVER)
 BACKGROUND = "background"
+PICTURES = ("image", "alpha", "foreground", "trimap", "closed_form", "rgba")
+"""Keys of a record that name files."""
 
 Record = dict[str, Any]
 

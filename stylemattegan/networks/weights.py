@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +31,17 @@ def save_generator(folder: Path, G: Generator, D: Discriminator, G_ema: Generato
         save_file(state, folder / f"{name}.safetensors")
     text = json.dumps({"generator": G.config, "discriminator": D.config, "meta": meta}, indent=1, sort_keys=True)
     (folder / DESCRIPTION).write_text(text + "\n")
+
+
+def is_generator(folder: Path) -> bool:
+    """Whether `save_generator` has written here."""
+    return (Path(folder) / DESCRIPTION).is_file()
+
+
+def copy_generator(folder: Path, target: Path) -> None:
+    """The files of `save_generator` from one folder to another that exists, the description last."""
+    for file in [*sorted(Path(folder).glob("*.safetensors")), Path(folder) / DESCRIPTION]:
+        shutil.copyfile(file, Path(target) / file.name)
 
 
 def load_generator(folder: Path) -> Generator:
