@@ -146,25 +146,28 @@ class MatterModule(pl.LightningModule):
         # drop-path draws from the global generator: its state must depend on the position, not on the history
         torch.manual_seed(position_seed(self.seed, "dropout", self.global_step, ranks.rank()))
         loss, named = self.weighted_loss(MattingBatch(*batch))
-        self._check_finite(named)
-        self._check_collapse(named)
+        self._check_collapse(self._check_finite(named))
         self.log_dict({f"loss/{name}": value for name, value in named.items()}, on_step=True, on_epoch=False)
         self.log("lr", self.optimizers().param_groups[0]["lr"], on_step=True, on_epoch=False)
         return loss
 
-    def _check_finite(self, named: dict[str, Tensor]) -> None:
-        """Raise Diverged on all ranks alike: the values are sums over ranks, and nan and inf survive a sum."""
-        values = torch.stack(list(named.values())).tolist()
-        for name, value in zip(named, values, strict=True):
+    def _check_finite(self, named: dict[str, Tensor]) -> dict[str, float]:
+        """The terms as numbers, in one wait for the device.
+
+        Raises Diverged on all ranks alike: the values are sums over ranks, and nan and inf survive a sum.
+        """
+        told = dict(zip(named, torch.stack(list(named.values())).tolist(), strict=True))
+        for name, value in told.items():
             if not math.isfinite(value):
                 kind = "nan" if math.isnan(value) else "inf"
                 raise Diverged(f"loss term {name!r} became {kind} at step {self.global_step}")
+        return told
 
-    def _check_collapse(self, named: dict[str, Tensor]) -> None:
+    def _check_collapse(self, named: dict[str, float]) -> None:
         """Raise Collapsed on all ranks alike: the values are the global batch's."""
         if "known" not in named or EXCESS not in named:
             return
-        seen = self.collapse.update(float(named["known"]), float(named[EXCESS]))
+        seen = self.collapse.update(named["known"], named[EXCESS])
         if seen is not None:
             now = self.loss_weights["ddc"]
             raise Collapsed(f"the matte collapsed at step {self.global_step}: {seen}; lower losses.ddc (now {now:g})")
