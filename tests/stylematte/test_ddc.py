@@ -41,6 +41,21 @@ def test_equals_the_fixtures(name, reference):
     assert (alpha.grad - case["grad_alpha"]).abs().max() < 2e-7
 
 
+def test_equals_the_fixture_that_keeps_no_input():
+    """512 x 512, drawn where the reference's generator stood after its smaller cases: alpha, then the image."""
+    path = FIXTURES / "random_512x512_loss_only.npz"
+    if not path.exists():
+        pytest.skip("the shared fixtures are not here")
+    generator = torch.Generator().manual_seed(20240820)
+    before = sum(4 * n * h * w for n, h, w in [(1, 20, 24), (2, 33, 17), (1, 9, 9)]) + 2 * 3 * 32 * 48
+    torch.rand(before, generator=generator)
+    alpha, image = (torch.rand(1, c, 512, 512, generator=generator) for c in (1, 3))
+    trimap = torch.where(alpha < 0.1, 0.0, torch.where(alpha > 0.9, 1.0, 0.5))
+    with np.load(path) as told:
+        assert PAPER * ddc(image, alpha).item() == pytest.approx(told["loss_consistency_x10"].item(), abs=2e-6)
+        assert known_region(alpha, trimap).item() == pytest.approx(told["loss_known_mean"].item(), abs=1e-8)
+
+
 @pytest.mark.parametrize("reference", [False, True])
 @pytest.mark.parametrize(
     ("key", "options"),
