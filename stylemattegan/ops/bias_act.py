@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylemattegan.ops.cpu_functions import Activate
-from stylemattegan.ops.implementation import chosen
+from stylemattegan.ops.functions import Activate
+from stylemattegan.ops.implementation import ENGINES, chosen, running
 
 
 class Activation(NamedTuple):
@@ -47,8 +47,8 @@ def bias_act(
 ) -> Tensor:
     """Bias along `dim`, activation, gain, clipping, in this order. Differentiable any number of times.
 
-    alpha and gain default to those of the activation (`ACTIVATIONS`). torch skips the passes that change nothing; cpu
-    makes one pass of leaky ReLU, gain and clipping.
+    alpha and gain default to those of the activation (`ACTIVATIONS`). torch skips the passes that change nothing; the
+    compiled ones make one pass of leaky ReLU, gain and clipping.
     """
     if act not in ACTIVATIONS:
         raise ValueError(f"unknown activation {act!r}: expected one of {', '.join(ACTIVATIONS)}")
@@ -60,8 +60,8 @@ def bias_act(
     if b is not None:
         x = x + b.reshape([-1 if i == dim else 1 for i in range(x.ndim)])
     slope = {"linear": 1.0, "relu": 0.0, "lrelu": alpha}.get(act, -1.0)
-    if how == "cpu" and slope >= 0 and gain > 0 and (slope, gain, clamp) != (1, 1, None):
-        return Activate.apply(x, slope, gain, math.inf if clamp is None else clamp)
+    if how in ENGINES and slope >= 0 and gain > 0 and (slope, gain, clamp) != (1, 1, None):
+        return Activate.apply(x, slope, gain, math.inf if clamp is None else clamp, running(how))
     x = function(x, alpha)
     if everything or gain != 1:
         x = x * gain

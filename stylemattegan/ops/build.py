@@ -1,11 +1,11 @@
-"""Compile the C++ ops once with ninja and keep the library in a cache; nothing here imports torch.
+"""Compile the C++ and CUDA ops once with ninja and keep the libraries in a cache; nothing here imports torch.
 
     <cache>/ops/<key>.so      key = hash of sources, compiler, flags and the CPU's features
     <cache>/ops/<key>.failed  what the compiler said, so that it is not asked again in every process
     <cache>/ops/.lock         held while building: parallel ranks wait for the one that compiles
 
-The cache is $STYLEMATTE_CACHE, else $XDG_CACHE_HOME/stylematte, else ~/.cache/stylematte. The library has a plain C
-interface, so it needs no header of torch, and one file serves every version of it.
+The cache is $STYLEMATTE_CACHE, else $XDG_CACHE_HOME/stylematte, else ~/.cache/stylematte. The libraries have a plain C
+interface, so they need no header of torch, and one file serves every version of it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,24 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 SOURCES = Path(__file__).parent / "csrc"
-PATIENCE = 300.0
+KERNELS = SOURCES / "kernels"
+PATIENCE = 600.0
 """Seconds that a build may take, and that a process waits for another's."""
+
+
+class Made(NamedTuple):
+    """What a library is made of; `what` names it to people."""
+
+    what: str
+    compiler: str
+    flags: list[str]
+    sources: list[Path]
 
 
 class CannotBuild(RuntimeError):
@@ -47,6 +58,16 @@ def compiler() -> str:
         if found:
             return found
     raise CannotBuild(f"no C++ compiler ({named or 'c++, g++, clang++'} not found): install g++ or set CXX")
+
+
+def nvcc() -> str:
+    """The CUDA compiler: that of $CUDA_HOME, on the PATH, or where its installer puts it. Raises CannotBuild."""
+    home = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH")
+    for place in [f"{home}/bin"] if home else [None, "/usr/local/cuda/bin"]:
+        found = shutil.which("nvcc", path=place)
+        if found:
+            return found
+    raise CannotBuild(f"no nvcc ({f'{home}/bin' if home else 'PATH'}): install the CUDA toolkit or set CUDA_HOME")
 
 
 def ninja() -> str:
@@ -81,21 +102,37 @@ def cpu_features() -> str:
     return platform.machine() + "\n" + "\n".join(sorted({line for line in lines if line.startswith(telling)}))
 
 
-def key(cxx: str) -> str:
+def cpp_ops() -> Made:
+    """The ops for this CPU. Raises CannotBuild."""
+    return Made("C++ ops", compiler(), flags(), sorted(SOURCES.glob("*.cpp")))
+
+
+def emulated_ops() -> Made:
+    """The CUDA kernels, emulated on the CPU. Raises CannotBuild."""
+    return Made("emulated CUDA ops", compiler(), flags(), [KERNELS / "emulated.cpp"])
+
+
+def cuda_ops(architectures: tuple[str, ...]) -> Made:
+    """The CUDA kernels for GPUs of these compute capabilities, such as ("80", "90"). Raises CannotBuild."""
+    codes = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in architectures]
+    given = ["-std=c++17", "-O3", *codes, "-Xcompiler=-fPIC,-fvisibility=hidden"]
+    return Made("CUDA ops", nvcc(), given, [KERNELS / "ops.cu"])
+
+
+def key(made: Made) -> str:
     """Equal keys, equal libraries."""
-    said = subprocess.run([cxx, "--version"], capture_output=True, text=True, check=False, timeout=30).stdout
-    told = hashlib.sha256("\0".join([cxx, said, *flags(), cpu_features(), sys.platform]).encode())
-    for source in sorted(SOURCES.iterdir()):
-        if source.suffix in (".cpp", ".h"):
-            told.update(source.name.encode() + b"\0" + source.read_bytes())
+    said = subprocess.run([made.compiler, "--version"], capture_output=True, text=True, check=False, timeout=30).stdout
+    told = hashlib.sha256("\0".join([made.compiler, said, *made.flags, cpu_features(), sys.platform]).encode())
+    for source in sorted({*made.sources, *(h for s in made.sources for h in s.parent.glob("*.h"))}):
+        told.update(source.name.encode() + b"\0" + source.read_bytes())
     return told.hexdigest()[:20]
 
 
-def library_file(again: bool = False) -> Path:
+def library_file(wanted: Callable[[], Made] = cpp_ops, again: bool = False) -> Path:
     """The built library, compiled now if the cache lacks it. again: also if it failed before. Raises CannotBuild."""
     try:
-        cxx = compiler()
-        folder, name = cache_folder(), key(cxx)
+        made = wanted()
+        folder, name = cache_folder(), key(made)
         done, failed = folder / f"{name}.so", folder / f"{name}.failed"
         if not done.is_file():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -105,7 +142,7 @@ def library_file(again: bool = False) -> Path:
                 if failed.is_file():
                     raise CannotBuild(f"{failed.read_text()} (`stylematte doctor --ops` tries again)")
                 if not done.is_file():
-                    _build(cxx, done, failed)
+                    _build(made, done, failed)
         if hasattr(os, "getuid") and done.stat().st_uid not in (os.getuid(), 0):
             raise CannotBuild(f"{done} belongs to another user: set STYLEMATTE_CACHE to a folder of your own")
         return done
@@ -137,40 +174,40 @@ def _locked(file: Path) -> Iterator[None]:
         yield
 
 
-def _build(cxx: str, done: Path, failed: Path) -> None:
+def _build(made: Made, done: Path, failed: Path) -> None:
     """Compile in a folder of its own beside `done`, then rename."""
     tool = ninja()
     for left in done.parent.glob(".build-*"):  # of a process that was killed; the lock is ours
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=done.parent) as scratch:
-        (Path(scratch) / "build.ninja").write_text(recipe(cxx))
+        (Path(scratch) / "build.ninja").write_text(recipe(made))
         try:
-            made = subprocess.run([tool, "-C", scratch], capture_output=True, text=True, check=False, timeout=PATIENCE)
+            run = subprocess.run([tool, "-C", scratch], capture_output=True, text=True, check=False, timeout=PATIENCE)
         except subprocess.TimeoutExpired as error:
-            raise CannotBuild(f"{cxx} took more than {PATIENCE:.0f} s") from error
-        if made.returncode:
-            said = made.stdout + made.stderr
+            raise CannotBuild(f"{made.compiler} took more than {PATIENCE:.0f} s") from error
+        if run.returncode:
+            said = run.stdout + run.stderr
             lines = [line for line in said.splitlines() if "error" in line.lower()] or said.splitlines() or ["nothing"]
-            why = f"{cxx} could not compile the C++ ops: {lines[0].strip()[:200]}"
+            why = f"{made.compiler} could not compile the {made.what}: {lines[0].strip()[:200]}"
             failed.write_text(why)
             raise CannotBuild(why)
         os.replace(Path(scratch) / "ops.so", done)
 
 
-def recipe(cxx: str) -> str:
+def recipe(made: Made) -> str:
     """The build.ninja: one object per source, one library."""
 
     def escaped(text: str) -> str:
         return text.replace("$", "$$").replace(" ", "$ ").replace(":", "$:")
 
-    sources = sorted(SOURCES.glob("*.cpp"))
-    objects = [f"{source.stem}.o" for source in sources]
+    objects = [f"{source.stem}.o" for source in made.sources]
+    command = f"'{made.compiler}' {' '.join(made.flags)}"
     return "\n".join(
         [
             "ninja_required_version = 1.5",
-            f"rule cc\n  command = '{cxx}' {' '.join(flags())} -c '$in' -o $out\n  description = $out",
-            f"rule link\n  command = '{cxx}' {' '.join(flags())} -shared $in -o $out",
-            *(f"build {o}: cc {escaped(str(s))}" for s, o in zip(sources, objects, strict=True)),
+            f"rule cc\n  command = {command} -c '$in' -o $out\n  description = $out",
+            f"rule link\n  command = {command} -shared $in -o $out",
+            *(f"build {o}: cc {escaped(str(s))}" for s, o in zip(made.sources, objects, strict=True)),
             f"build ops.so: link {' '.join(objects)}\n",
         ]
     )

@@ -1,4 +1,4 @@
-"""The C++ ops of csrc/, called through their C interface. Tensors are channels last; sides are kept per geometry."""
+"""The C++ ops of csrc/, called through their C interface. Pictures are channels last."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ import threading
 import weakref
 from ctypes import c_double, c_int32, c_int64, c_void_p
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.weak import WeakTensorKeyDictionary
 
 from stylemattegan.ops.build import CannotBuild, library_file
-from stylemattegan.ops.upfirdn2d_torch import factors
+from stylemattegan.ops.engine import Chain, Engine, Masks, Side
 
 log = logging.getLogger("stylemattegan.ops")
 SUFFIX = {torch.float32: "f32", torch.float64: "f64"}
@@ -98,86 +97,18 @@ def available() -> bool:
 
 def call(name: str, dtype: torch.dtype, *arguments: Any) -> None:
     """Run one op of the library, which must be `available`."""
+    _loaded().call(name, dtype, *arguments)
+
+
+def _loaded() -> Library:
     loaded = library()
     assert isinstance(loaded, Library)
-    loaded.call(name, dtype, *arguments)
-
-
-# --- what happens to a picture on one side of the non-linearity
-
-
-class AxisPlan(NamedTuple):
-    """taps correlate: out[o] = sum_k taps[k] z[o down + k - before], z[up i] = in[i], else 0."""
-
-    up: int
-    down: int
-    before: int
-    size: int
-    out: int
-
-    def adjoint(self, taps: int) -> AxisPlan:
-        return AxisPlan(self.down, self.up, taps - 1 - self.before, self.out, self.size)
-
-
-class Side:
-    """A filter with zero insertion, padding and decimation, from one picture size to another; and its adjoint.
-
-    pairs: (taps along y, taps along x) in float64, correlating; their outer products add up.
-    """
-
-    def __init__(self, pairs: list[tuple[Tensor, Tensor]], y: AxisPlan, x: AxisPlan, dtype: torch.dtype) -> None:
-        self.pairs, self.y, self.x, self.dtype = pairs, y, x, dtype
-        self._adjoint: Side | None = None
-        ints, taps = [len(pairs)], torch.cat([t for pair in pairs for t in pair]).contiguous()
-        for axis, count in ((y, len(pairs[0][0])), (x, len(pairs[0][1]))):
-            ints += [count, axis.up, axis.down, axis.before, axis.size, axis.out]
-        loaded = library()
-        assert isinstance(loaded, Library)
-        self.handle = loaded.functions["side_new", dtype]((c_int32 * len(ints))(*ints), taps.data_ptr())
-        if not self.handle:
-            raise MemoryError("no memory left for a filter")
-        weakref.finalize(self, loaded.functions["side_free", dtype], self.handle)
-
-    def adjoint(self) -> Side:
-        if self._adjoint is None:
-            pairs = [(y.flip(0), x.flip(0)) for y, x in self.pairs]
-            y, x = self.pairs[0]
-            self._adjoint = Side(pairs, self.y.adjoint(len(y)), self.x.adjoint(len(x)), self.dtype)
-        return self._adjoint
-
-
-_kept: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
-_identities: dict[torch.dtype, Tensor] = {}
-
-
-def side(f: Tensor | None, y: AxisPlan, x: AxisPlan, flip_filter: bool, gain: float, dtype: torch.dtype) -> Side:
-    """The side for filter f (None: one tap of 1), kept as long as the filter lives unchanged. gain: of the product."""
-    if f is None:
-        with torch.inference_mode(False):
-            f = _identities.setdefault(dtype, torch.ones(1))
-    version = None if f.is_inference() else f._version
-    kept = {} if version is None else _kept.setdefault(f, {})
-    key = (y, x, flip_filter, gain, dtype)
-    if key not in kept or kept[key][0] != version:
-        with torch.inference_mode(False), torch.no_grad():
-            kept[key] = (version, Side(_pairs(f, flip_filter, gain, dtype), y, x, dtype))
-    found: Side = kept[key][1]
-    return found
-
-
-def _pairs(f: Tensor, flip_filter: bool, gain: float, dtype: torch.dtype) -> list[tuple[Tensor, Tensor]]:
-    pairs = factors(f, dtype, highest=None)
-    assert pairs is not None
-    root = math.sqrt(abs(gain))
-    pairs = [(y * math.copysign(root, gain), x * root) for y, x in pairs]
-    return pairs if flip_filter else [(y.flip(0), x.flip(0)) for y, x in pairs]
+    return loaded
 
 
 def lanes(dtype: torch.dtype) -> int:
     """Channels that one register holds."""
-    loaded = library()
-    assert isinstance(loaded, Library)
-    return int(loaded.functions["lanes", dtype]())
+    return int(_loaded().functions["lanes", dtype]())
 
 
 def channels_last(x: Tensor) -> Tensor:
@@ -189,3 +120,75 @@ def empty(like: Tensor, height: int, width: int) -> Tensor:
     """(N, C, height, width), channels last, nothing in it."""
     n, c = like.shape[:2]
     return torch.empty((n, c, height, width), dtype=like.dtype, memory_format=torch.channels_last)
+
+
+class CppEngine(Engine):
+    """Any order of derivatives in C++; the first one in a single pass."""
+
+    def serves(self, x: Tensor) -> bool:
+        return x.dtype in SUFFIX
+
+    def native(self, side: Side) -> int:
+        ints, taps = side.integers(), torch.cat([t for pair in side.pairs for t in pair]).contiguous()
+        functions = _loaded().functions
+        handle = functions["side_new", side.dtype]((c_int32 * len(ints))(*ints), taps.data_ptr())
+        if not handle:
+            raise MemoryError("no memory left for a filter")
+        weakref.finalize(side, functions["side_free", side.dtype], handle)
+        return int(handle)
+
+    def resample(self, side: Side, x: Tensor) -> Tensor:
+        x = channels_last(x)
+        y = empty(x, side.y.out, side.x.out)
+        call("resample", x.dtype, side.native, x, y, len(x), x.shape[1])
+        return y
+
+    def filtered(
+        self, chain: Chain, x: Tensor, scale: Tensor | None, b: Tensor | None, wanted: bool
+    ) -> tuple[Tensor, Masks]:
+        x = channels_last(x)
+        n, c = x.shape[:2]
+        blocks = n * -(-c // lanes(x.dtype))
+        y = empty(x, chain.down.y.out, chain.down.x.out)
+        inner = (blocks, chain.up.y.out, chain.up.x.out)
+        positive = torch.empty(inner, dtype=torch.int16) if wanted else None
+        clipped = torch.empty(inner, dtype=torch.int16) if wanted and math.isfinite(chain.clamp) else None
+        any_clipped = torch.zeros(blocks, dtype=torch.uint8)
+        sides = (chain.up.native, chain.down.native)
+        numbers = (chain.slope, chain.clamp, n, c)
+        call("filtered_lrelu", x.dtype, *sides, x, scale, b, y, positive, clipped, any_clipped, *numbers)
+        return y, Masks(positive, clipped if any_clipped.any() else None)
+
+    def masked(self, up: Side, down: Side, slope: float, masks: Masks, g: Tensor) -> Tensor:
+        g = channels_last(g)
+        z = empty(g, down.y.out, down.x.out)
+        nothing = (None, None)
+        call("masked", g.dtype, up.native, down.native, g, *nothing, z, *nothing, *masks, slope, len(g), g.shape[1])
+        return z
+
+    def gradients(
+        self, chain: Chain, masks: Masks, gy: Tensor, x: Tensor | None, scale: Tensor | None, biased: bool
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        gy, x = channels_last(gy), None if x is None else channels_last(x)
+        scale = None if scale is None else scale.contiguous()
+        up, down = chain.down.adjoint(), chain.up.adjoint()
+        n, c = gy.shape[:2]
+        gx = empty(gy, down.y.out, down.x.out)
+        sums = torch.empty((n, c), dtype=gy.dtype) if biased else None
+        g_scale = None if scale is None else torch.empty((n, c), dtype=gy.dtype)
+        arguments = (up.native, down.native, gy, x, scale, gx, sums, g_scale, *masks, chain.slope, n, c)
+        call("masked", gy.dtype, *arguments)
+        return gx, g_scale, None if sums is None else sums.sum(0)
+
+    def act(self, x: Tensor, slope: float, gain: float, clamp: float) -> Tensor:
+        y = torch.empty_like(x)
+        call("act", x.dtype, x, y, x.numel(), slope, gain, clamp)
+        return y
+
+    def act_masked(self, g: Tensor, y: Tensor, slope: float, gain: float, clamp: float) -> Tensor:
+        z = torch.empty_like(y)
+        call("act_masked", g.dtype, g, y, z, g.numel(), slope, gain, clamp)
+        return z
+
+
+ENGINE = CppEngine()

@@ -1,7 +1,7 @@
 """The alias-free non-linearity of StyleGAN3: scale, bias, upsample, leaky ReLU, clip, downsample.
 
 The C++ form (csrc/chain.h) takes 16 channels at a time (float32, AVX-512) and makes upsampled rows one by one; only as
-many rows as the filters span exist at once.
+many rows as the filters span exist at once. The CUDA form (csrc/kernels/filtered.h) makes tiles in shared memory.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from stylemattegan.ops import filtered_lrelu_torch as plain
-from stylemattegan.ops.cpu import AxisPlan, channels_last, side
-from stylemattegan.ops.cpu_functions import Chain, FilteredLeakyReLU
+from stylemattegan.ops.cpu import channels_last
+from stylemattegan.ops.engine import AxisPlan, Chain, Engine, side
 from stylemattegan.ops.filtered_lrelu_torch import Settings, chain_of, composed
-from stylemattegan.ops.implementation import chosen
+from stylemattegan.ops.functions import FilteredLeakyReLU
+from stylemattegan.ops.implementation import ENGINES, chosen, running
 from stylemattegan.ops.upfirdn2d import parse_padding, plans
 from stylemattegan.ops.upfirdn2d_torch import Axis
 
@@ -39,15 +40,15 @@ def filtered_lrelu(
     -> FIR fd -> every `down`-th sample.
 
     The bias comes before the zero insertion, so padding is true zero. Filters as in `upfirdn2d`. gain > 0.
-    cpu: derivatives of every order are made of the same kernels. torch: has a first derivative of its own on the CPU;
-    asked for a second it differentiates the plain composition.
+    cpu, cuda: derivatives of every order are made of the same kernels. torch: has a first derivative of its own on the
+    CPU; asked for a second it differentiates the plain composition.
     """
     if gain <= 0:
         raise ValueError(f"gain={gain}: expected a positive number")
     settings = Settings(fu, fd, up, down, parse_padding(padding), gain, slope, clamp, flip_filter)
     how = chosen(impl, x)
-    if how == "cpu":
-        return _streamed(x, scale, b, settings)
+    if how in ENGINES:
+        return compiled(x, scale, b, settings, running(how))
     if how == "torch" and x.device.type == "cpu":
         chain = chain_of(x, settings)
         if chain is not None:
@@ -55,15 +56,16 @@ def filtered_lrelu(
     return composed(x, scale, b, settings, how)
 
 
-def _streamed(x: Tensor, scale: Tensor | None, b: Tensor | None, settings: Settings) -> Tensor:
+def compiled(x: Tensor, scale: Tensor | None, b: Tensor | None, settings: Settings, engine: Engine) -> Tensor:
+    """By the kernels of `engine`."""
     fu, fd, up, down, (x0, x1, y0, y1), gain, slope, clamp, flip = settings
     up_y, up_x = plans(x.shape, _taps(fu), Axis(up, 1, x0, x1), Axis(up, 1, y0, y1))
     down_y, down_x = plans((up_y.out, up_x.out), _taps(fd), Axis(1, down, 0, 0), Axis(1, down, 0, 0))
     _demand_samples(x, up_y, up_x, down_y, down_x)
     # gain * leaky(x) = leaky(gain * x): both gains go into the up filter
     chain = Chain(
-        side(fu, up_y, up_x, flip, up**2 * gain, x.dtype),
-        side(fd, down_y, down_x, flip, 1.0, x.dtype),
+        side(engine, fu, up_y, up_x, flip, up**2 * gain, x),
+        side(engine, fd, down_y, down_x, flip, 1.0, x),
         slope,
         math.inf if clamp is None else clamp,
     )

@@ -3,10 +3,12 @@
     reference  plain torch, slow and obvious
     torch      plain torch, faster: any device, any number type
     cpu        C++ (csrc/), float32 and float64 on the CPU; elsewhere the torch path
-    auto       cpu where it can be had, else torch
+    cuda       CUDA kernels (csrc/kernels/), also float16 and bfloat16, on a GPU; elsewhere the torch path
+    emulated   the same kernels on the CPU: slow, to test them where there is no GPU
+    auto       cpu or cuda where it can be had, else torch
 
-All are equal, tested against the reference. The default is $STYLEMATTE_OPS, else auto. C++ is compiled at its first
-use, never at import; where that fails one line says why and the torch path is taken.
+All are equal, tested against the reference. The default is $STYLEMATTE_OPS, else auto. C++ and CUDA are compiled at
+their first use, never at import; where that fails one line says why and the torch path is taken.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ import os
 import torch
 from torch import Tensor, nn
 
-IMPLEMENTATIONS = ("auto", "reference", "torch", "cpu")
+from stylemattegan.ops.engine import Engine
+
+IMPLEMENTATIONS = ("auto", "reference", "torch", "cpu", "cuda", "emulated")
 VARIABLE = "STYLEMATTE_OPS"
 _default: str | None = None
 
@@ -41,13 +45,34 @@ def _known(impl: str, where: str) -> str:
 
 
 def chosen(impl: str | None, x: Tensor) -> str:
-    """What really runs for x: reference, torch or cpu."""
+    """What really runs for x: reference, torch, cpu, cuda or emulated."""
     impl = wanted(impl)
     if impl in ("reference", "torch"):
         return impl
-    plain = type(x) in (Tensor, nn.Parameter) and x.device.type == "cpu" and x.layout == torch.strided
-    if not plain or x.dtype not in (torch.float32, torch.float64) or torch.compiler.is_compiling():
+    if type(x) not in (Tensor, nn.Parameter) or x.layout != torch.strided or torch.compiler.is_compiling():
         return "torch"
-    from stylemattegan.ops import cpu
+    if impl == "auto":
+        impl = x.device.type
+    found = engine(impl) if impl in ENGINES and x.device.type == ENGINES[impl] else None
+    return impl if found is not None and found.serves(x) else "torch"
 
-    return "cpu" if cpu.available() else "torch"
+
+ENGINES = {"cpu": "cpu", "cuda": "cuda", "emulated": "cpu"}
+"""Compiled implementations and the devices they serve."""
+
+
+def engine(how: str) -> Engine | None:
+    """The compiled implementation of that name, built now if need be; None where it cannot be had."""
+    from stylemattegan.ops import cpu, cuda
+
+    if how == "cpu":
+        return cpu.ENGINE if cpu.available() else None
+    found = cuda.engine(how == "emulated")
+    return None if isinstance(found, str) else found
+
+
+def running(how: str) -> Engine:
+    """As `engine`, for what `chosen` named."""
+    found = engine(how)
+    assert found is not None
+    return found

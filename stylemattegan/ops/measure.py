@@ -10,8 +10,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from stylemattegan.ops import filtered_lrelu_torch as plain
 from stylemattegan.ops.bias_act import bias_act
-from stylemattegan.ops.filtered_lrelu import filtered_lrelu
+from stylemattegan.ops.engine import Engine
+from stylemattegan.ops.filtered_lrelu import compiled, filtered_lrelu
 from stylemattegan.ops.filters import lowpass_filter, setup_filter
 from stylemattegan.ops.upfirdn2d import upfirdn2d
 
@@ -27,11 +29,16 @@ class Compared(NamedTuple):
     seconds: dict[str, float]
 
     @property
+    def fast(self) -> str:
+        """The implementation that the others are compared with: the last."""
+        return list(self.seconds)[-1]
+
+    @property
     def agrees(self) -> bool:
         return self.difference <= TOLERANCE
 
-    def ratio(self, slow: str, fast: str = "cpu") -> float:
-        return self.seconds[slow] / self.seconds[fast]
+    def ratio(self, slow: str) -> float:
+        return self.seconds[slow] / self.seconds[self.fast]
 
 
 def interleaved(
@@ -48,10 +55,10 @@ def interleaved(
     return {name: statistics.median(times) for name, times in taken.items()}
 
 
-def cases() -> dict[str, Callable[[Tensor, str], Tensor]]:
-    """The ops as the quickstart's largest layers use them, on (8, 16, 42, 42)."""
-    up, down = lowpass_filter(24, 8, 16, 128), lowpass_filter(12, 16, 32, 128)
-    fir = setup_filter([1, 3, 3, 1])
+def cases(device: str) -> dict[str, Callable[[Tensor, str], Tensor]]:
+    """The ops as the quickstart's largest layers use them."""
+    designed = lowpass_filter(24, 8, 16, 128), lowpass_filter(12, 16, 32, 128), setup_filter([1, 3, 3, 1])
+    up, down, fir = (None if f is None else f.to(device) for f in designed)
     filtered = dict(up=4, down=2, padding=[6, 3, 6, 3], clamp=256.0)
     return {
         "filtered_lrelu": lambda x, impl: filtered_lrelu(x, up, down, impl=impl, **filtered),  # type: ignore[arg-type]
@@ -60,21 +67,49 @@ def cases() -> dict[str, Callable[[Tensor, str], Tensor]]:
     }
 
 
-def compare(impls: tuple[str, ...] = ("reference", "torch", "cpu"), rounds: int = 5) -> list[Compared]:
-    """Every op forward and backward in every implementation."""
-    x = torch.randn(8, 16, 42, 42, generator=torch.Generator().manual_seed(0)).requires_grad_()
+def error_of(engine: Engine, device: str) -> float:
+    """Largest relative difference of an engine's filtered leaky ReLU and its gradient from the reference.
+
+    In the two shapes of the published networks; a picture of several tiles, and clipping that bites.
+    """
+    with torch.inference_mode(False), torch.enable_grad(), torch.backends.cudnn.flags(allow_tf32=False):
+        x = torch.randn(2, 3, 40, 40, generator=torch.Generator().manual_seed(0)).to(device).requires_grad_()
+        down = lowpass_filter(12, 3, 6, 32)
+        errors = []
+        for up, taps in ((2, 12), (4, 24)):
+            grown = lowpass_filter(taps, 2, 6, 16 * up)
+            assert grown is not None
+            assert down is not None
+            settings = plain.Settings(grown.to(device), down.to(device), up, 2, (9, 8, 9, 8), 2**0.5, 0.2, 1.0, False)
+            ys = plain.composed(x, None, None, settings, "reference"), compiled(x, None, None, settings, engine)
+            gradients = [torch.autograd.grad(y.square().sum(), x)[0] for y in ys]
+            errors += [(a - e).detach().abs().max() / e.detach().abs().max() for e, a in (ys, gradients)]
+        return float(torch.stack(errors).max())  # not a number if one is not
+
+
+SIZES = {"cpu": (8, 16, 42, 42), "cuda": (16, 128, 84, 84)}
+
+
+def compare(
+    impls: tuple[str, ...] = ("reference", "torch", "cpu"), rounds: int = 5, device: str = "cpu"
+) -> list[Compared]:
+    """Every op forward and backward in every implementation, on pictures of `SIZES[device]`."""
+    x = torch.randn(SIZES[device], generator=torch.Generator().manual_seed(0)).to(device).requires_grad_()
 
     def both(op: Callable[[Tensor, str], Tensor], impl: str) -> tuple[Tensor, Tensor]:
         y = op(x, impl)
         (gradient,) = torch.autograd.grad(y.square().sum(), x)
+        if device == "cuda":
+            torch.cuda.synchronize()
         return y.detach(), gradient
 
     found = []
-    for name, op in cases().items():
+    for name, op in cases(device).items():
         difference = 0.0
-        for impl in impls[1:]:
-            for expected, actual in zip(both(op, impls[0]), both(op, impl), strict=True):
-                difference = max(difference, float((actual - expected).abs().max() / expected.abs().max()))
+        with torch.backends.cudnn.flags(allow_tf32=False):
+            for impl in impls[1:]:
+                for expected, actual in zip(both(op, impls[0]), both(op, impl), strict=True):
+                    difference = max(difference, float((actual - expected).abs().max() / expected.abs().max()))
         seconds = interleaved({impl: lambda impl=impl, op=op: both(op, impl) for impl in impls}, rounds)  # type: ignore[misc]
         found.append(Compared(name, difference, seconds))
     return found

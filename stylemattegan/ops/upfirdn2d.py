@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from stylemattegan.ops.cpu import AxisPlan, side
-from stylemattegan.ops.cpu_functions import Resample
-from stylemattegan.ops.implementation import chosen
+from stylemattegan.ops.engine import AxisPlan, Engine, side
+from stylemattegan.ops.functions import Resample
+from stylemattegan.ops.implementation import ENGINES, chosen, running
 from stylemattegan.ops.upfirdn2d_torch import LARGEST, Axis, apply_matrices, by_convolution, by_definition, matrices
 
 
@@ -60,8 +60,8 @@ def upfirdn2d(
     how = chosen(impl, x)
     if how == "reference":
         return by_definition(x, f, axis_x, axis_y, flip_filter, gain)
-    if how == "cpu":
-        return _by_streaming(x, f, axis_x, axis_y, flip_filter, gain)
+    if how in ENGINES:
+        return compiled(x, f, axis_x, axis_y, flip_filter, gain, running(how))
     if max(*x.shape[2:], height, width) <= LARGEST:
         pairs = matrices(f, axis_x, axis_y, x.shape[3], x.shape[2], flip_filter, gain, x.dtype, x.device)
         if pairs is not None:
@@ -87,9 +87,12 @@ def plans(shape: Sequence[int], taps: tuple[int, int], axis_x: Axis, axis_y: Axi
     )
 
 
-def _by_streaming(x: Tensor, f: Tensor, axis_x: Axis, axis_y: Axis, flip_filter: bool, gain: float) -> Tensor:
+def compiled(
+    x: Tensor, f: Tensor, axis_x: Axis, axis_y: Axis, flip_filter: bool, gain: float, engine: Engine
+) -> Tensor:
+    """By the kernels of `engine`."""
     y_plan, x_plan = plans(x.shape, (f.shape[0], f.shape[-1]), axis_x, axis_y)
-    return Resample.apply(x, side(f, y_plan, x_plan, flip_filter, gain, x.dtype))
+    return Resample.apply(x, side(engine, f, y_plan, x_plan, flip_filter, gain, x))
 
 
 # --- wrappers that keep the picture centred

@@ -2,71 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from stylemattegan import ops
-from stylemattegan.ops import cpu
 from stylemattegan.ops.upfirdn2d_torch import LARGEST
+from tests.stylemattegan.implementations import OPS_IMPLS, need, run
+from tests.stylemattegan.recorded import check_orders, needs_fixtures, of_case, recorded, within
 
-FIXTURES = Path(__file__).parents[2].parent / "shared" / "fixtures" / "stylegan3"
-IMPLS = ["reference", "torch", "cpu"]
 
-
-@pytest.fixture(params=IMPLS)
+@pytest.fixture(params=OPS_IMPLS)
 def impl(request):
-    """Each implementation; cpu only where C++ can be compiled."""
-    if request.param == "cpu" and not cpu.available():
-        pytest.skip(f"no C++ ops: {cpu.library()}")
-    return request.param
-
-
-needs_fixtures = pytest.mark.skipif(not FIXTURES.is_dir(), reason=f"no recorded values at {FIXTURES}")
-
-
-def recorded(name: str) -> tuple[dict, dict[str, Tensor]]:
-    arrays = np.load(FIXTURES / f"{name}.npz")
-    return json.loads((FIXTURES / f"{name}.json").read_text()), {k: torch.from_numpy(arrays[k]) for k in arrays}
-
-
-def of_case(arrays: dict[str, Tensor], case: str) -> dict[str, Tensor]:
-    return {k.split("/", 1)[1]: v for k, v in arrays.items() if k.startswith(case + "/")}
-
-
-def check_orders(function, leaves: dict[str, Tensor], a: dict[str, Tensor], close) -> None:
-    """y, its gradients g_k for the cotangent gy, and the gradients gg_* of sum_k <g_k, v_k>."""
-    leaves = {k: v.clone().requires_grad_() for k, v in leaves.items()}
-    y = function(**leaves)
-    close(y, a["y"])
-    gy = a["gy"].clone().requires_grad_()
-    first = torch.autograd.grad(y, list(leaves.values()), gy, create_graph=True)
-    for name, gradient in zip(leaves, first, strict=True):
-        close(gradient, a[f"g_{name}"])
-    s = sum((g * a[f"v_{k}"]).sum() for k, g in zip(leaves, first, strict=True))
-    second = torch.autograd.grad(s, [gy, *leaves.values()], allow_unused=True)
-    for name, gradient in zip(["gy", *leaves], second, strict=True):
-        expected = a[f"gg_{name}"]
-        close(torch.zeros_like(expected) if gradient is None else gradient, expected)
-    # the first order without a graph may take another path
-    y = function(**leaves)
-    for name, gradient in zip(leaves, torch.autograd.grad(y, list(leaves.values()), a["gy"]), strict=True):
-        close(gradient, a[f"g_{name}"])
-
-
-def within(atol32: float, atol64: float):
-    """A comparison with tolerances relative to the largest expected value."""
-
-    def close(actual: Tensor, expected: Tensor) -> None:
-        atol = (atol32 if expected.dtype == torch.float32 else atol64) * max(float(expected.abs().max()), 1e-3)
-        torch.testing.assert_close(actual, expected, rtol=0, atol=atol)
-
-    return close
+    """Each implementation that can run here."""
+    return need(request.param)
 
 
 @needs_fixtures
@@ -76,7 +26,7 @@ def test_upfirdn2d_recorded(impl):
         a = of_case(arrays, case["id"])
         kwargs, f = {k: case[k] for k in ("up", "down", "padding", "flip_filter", "gain")}, a.get("f")
         check_orders(
-            lambda x, f=f, kwargs=kwargs: ops.upfirdn2d(x, f, **kwargs, impl=impl),
+            lambda x, f=f, kwargs=kwargs: run(ops.upfirdn2d, impl, x, f, **kwargs),
             {"x": a["x"]},
             a,
             # the recorded float64 filters were scaled in float32, which only gains of 1 and 4 survive
@@ -113,7 +63,7 @@ def test_bias_act_recorded(impl):
             torch.testing.assert_close(actual, expected, rtol=rtol, atol=atol)
 
         leaves = {k: a[k] for k in ("x", "b") if k in a}
-        check_orders(lambda x, b=None, kwargs=kwargs: ops.bias_act(x, b, **kwargs, impl=impl), leaves, a, close)
+        check_orders(lambda x, b=None, kwargs=kwargs: run(ops.bias_act, impl, x, b, **kwargs), leaves, a, close)
 
 
 @needs_fixtures
@@ -126,7 +76,7 @@ def test_filtered_lrelu_recorded(impl):
         fu, fd = a.get("fu"), a.get("fd")
 
         def function(x, b=None, fu=fu, fd=fd, case=case):
-            return ops.filtered_lrelu(x, fu, fd, b, **{k: case[k] for k in names}, impl=impl)
+            return run(ops.filtered_lrelu, impl, x, fu, fd, b, **{k: case[k] for k in names})
 
         check_orders(function, {k: a[k] for k in ("x", "b") if k in a}, a, within(2e-5, 3e-7))
 
@@ -142,37 +92,9 @@ def test_modulated_conv2d_recorded(impl):
         gain = a.get("input_gain")
 
         def function(x, w, s, case=case, padding=padding, gain=gain):
-            return ops.modulated_conv2d(x, w, s, case["demodulate"], padding, gain, impl=impl)
+            return run(ops.modulated_conv2d, impl, x, w, s, case["demodulate"], padding, gain)
 
-        y = function(a["x"], a["w"], a["s"])
-        within(2e-5, 1e-11)(y, a["y"])
-        leaves = {k: a[k].clone().requires_grad_() for k in ("x", "w", "s")}
-        gradients = torch.autograd.grad(function(**leaves), list(leaves.values()), a["gy"])
-        for name, gradient in zip(leaves, gradients, strict=True):
-            within(2e-5, 1e-11)(gradient, a[f"g_{name}"])
-
-
-@needs_fixtures
-def test_filters_of_all_official_layers_recorded():
-    about, arrays = recorded("schedule_filters") if (FIXTURES / "schedule_filters.json").exists() else (None, None)
-    if about is None:
-        about = json.loads((FIXTURES / "schedule.json").read_text())
-        found = np.load(FIXTURES / "schedule_filters.npz")
-        arrays = {k: torch.from_numpy(found[k]) for k in found}
-    checked = 0
-    for config in about["configs"]:
-        for row in config["layers"]:
-            sides = {"up": (row["up_taps"], "in", False), "down": (row["down_taps"], "out", row["down_radial"])}
-            for side, (taps, end, radial) in sides.items():
-                key = f"{config['tag']}/{row['name']}/{side}_filter"
-                f = ops.lowpass_filter(
-                    taps, row[f"{end}_cutoff"], row[f"{end}_half_width"] * 2, row["tmp_sampling_rate"], radial
-                )
-                assert (f is None) == (key not in arrays)
-                if f is not None:
-                    torch.testing.assert_close(f, arrays[key], rtol=0, atol=1e-7)
-                    checked += 1
-    assert checked > 200
+        check_orders(function, {k: a[k] for k in ("x", "w", "s")}, a, within(2e-5, 1e-11))
 
 
 # --- closed forms and agreement, without recorded values
@@ -216,7 +138,7 @@ def test_filtered_lrelu_matches_reference_in_float64(impl):
     results = []
     for each in ("reference", impl):
         leaves = [t.clone().requires_grad_() for t in (x, scale, b)]
-        y = ops.filtered_lrelu(leaves[0], fu, fd, leaves[2], scale=leaves[1], **kwargs, impl=each)
+        y = run(ops.filtered_lrelu, each, leaves[0], fu, fd, leaves[2], scale=leaves[1], **kwargs)
         results.append([y, *torch.autograd.grad(y.square().sum(), leaves)])
     assert results[0][0].shape == (5, 3, 12, 12)
     for reference, actual in zip(*results, strict=True):
@@ -227,7 +149,7 @@ def test_modulated_conv2d_forms_agree(impl):
     torch.manual_seed(0)
     x, w, s = torch.randn(3, 4, 6, 6).double(), torch.randn(5, 4, 3, 3).double(), torch.randn(3, 4).double()
     for gain in (None, torch.tensor(0.3), torch.rand(4), torch.rand(3, 4)):
-        a, b = (ops.modulated_conv2d(x, w, s, padding=2, input_gain=gain, impl=each) for each in ("reference", impl))
+        a, b = (run(ops.modulated_conv2d, each, x, w, s, padding=2, input_gain=gain) for each in ("reference", impl))
         torch.testing.assert_close(a, b)
     # a style changes only its own sample
     other = s.clone()
@@ -249,7 +171,7 @@ def test_errors_are_one_clear_line():
     with pytest.raises(ValueError, match="unknown activation 'gelu'"):
         ops.bias_act(x, act="gelu")
     with pytest.raises(ValueError, match="unknown implementation"):
-        ops.set_default("cuda")
+        ops.set_default("opencl")
     with pytest.raises(ValueError, match="nothing is left"):
         ops.filtered_lrelu(x, torch.ones(5), torch.ones(5))
     with pytest.raises(ValueError, match="positive"):

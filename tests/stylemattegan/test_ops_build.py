@@ -104,13 +104,18 @@ def test_processes_wait_for_the_one_that_builds(compiler, tmp_path):
     assert not list((tmp_path / "ops").glob(".build-*"))
 
 
+def python() -> build.Made:
+    """Some program that says its version."""
+    return build.Made("C++ ops", sys.executable, build.flags(), sorted(build.SOURCES.glob("*.cpp")))
+
+
 @pytest.mark.usefixtures("_fresh")
 def test_the_key_tells_compilers_flags_and_processors_apart(monkeypatch):
-    keys = {build.key(sys.executable)}
+    keys = {build.key(python())}
     monkeypatch.setattr(build, "cpu_features", lambda: "another processor")
-    keys.add(build.key(sys.executable))
+    keys.add(build.key(python()))
     monkeypatch.setattr(build, "flags", lambda: ["-O0"])
-    keys.add(build.key(sys.executable))
+    keys.add(build.key(python()))
     assert len(keys) == 3
 
 
@@ -129,7 +134,7 @@ def test_another_users_library_is_not_loaded(compiler, monkeypatch, tmp_path):
     monkeypatch.setenv("STYLEMATTE_CACHE", str(tmp_path))
     compiler(TOUCH)
     monkeypatch.setattr(os, "getuid", lambda: 12345678)
-    file = tmp_path / "ops" / f"{build.key(os.environ['CXX'])}.so"
+    file = tmp_path / "ops" / f"{build.key(build.cpp_ops())}.so"
     file.parent.mkdir()
     file.touch()
     if file.stat().st_uid == 0:
@@ -156,7 +161,9 @@ def test_the_variable_chooses_and_a_wrong_one_is_told(monkeypatch):
     monkeypatch.setenv("STYLEMATTE_OPS", "torch")
     assert implementation.chosen(None, torch.ones(1)) == "torch"
     monkeypatch.setenv("STYLEMATTE_OPS", "fast")
-    with pytest.raises(ValueError, match=r"'fast' \(\$STYLEMATTE_OPS\): expected one of auto, reference, torch, cpu"):
+    with pytest.raises(
+        ValueError, match=r"'fast' \(\$STYLEMATTE_OPS\): expected one of auto, reference, torch, cpu, cuda, emulated"
+    ):
         implementation.chosen(None, torch.ones(1))
 
 

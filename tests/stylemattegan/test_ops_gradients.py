@@ -10,21 +10,23 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from stylemattegan import ops
 from stylemattegan.losses import r1_penalty
-from stylemattegan.networks import Discriminator
+from stylemattegan.networks import Discriminator, Generator
 from stylemattegan.ops import cpu, filtered_lrelu_torch
+from tests.stylemattegan.implementations import OPS_IMPLS, need, run
 
 
 @pytest.fixture(autouse=True)
 def _default():
     """The tests below that name no implementation are about auto."""
     ops.set_default("auto")
+    yield
+    ops.set_default("auto")
 
 
-@pytest.fixture(params=["reference", "torch", "cpu"])
+@pytest.fixture(params=OPS_IMPLS)
 def impl(request):
-    if request.param == "cpu" and not cpu.available():
-        pytest.skip(f"no C++ ops: {cpu.library()}")
-    return request.param
+    """Each implementation that can run here."""
+    return need(request.param)
 
 
 @pytest.fixture
@@ -55,13 +57,13 @@ def check(function, leaves) -> None:
 def test_upfirdn2d(impl, taps, kwargs):
     torch.manual_seed(0)
     f = torch.randn(taps)
-    check(lambda x: ops.upfirdn2d(x, f, **kwargs, impl=impl), (leaf(1, 2, 4, 5),))
+    check(lambda x: run(ops.upfirdn2d, impl, x, f, **kwargs), (leaf(1, 2, 4, 5),))
 
 
 @pytest.mark.parametrize("act", ["linear", "relu", "lrelu", "swish"])
 def test_bias_act(impl, act):
     torch.manual_seed(0)
-    function = lambda x, b: ops.bias_act(x, b, act=act, gain=1.3, clamp=1.7, impl=impl)  # noqa: E731
+    function = lambda x, b: run(ops.bias_act, impl, x, b, act=act, gain=1.3, clamp=1.7)  # noqa: E731
     check(function, (leaf(2, 3, 2, 2), leaf(3)))
 
 
@@ -69,21 +71,23 @@ def test_bias_act(impl, act):
 def test_filtered_lrelu(impl, full):
     torch.manual_seed(0)
     fu, fd = torch.rand(4), torch.rand(4, 4) if full else torch.rand(6)
-    kwargs = {"up": 2, "down": 2, "padding": [4, 3, 4, 3], "clamp": 1.2, "impl": impl}
+    kwargs = {"up": 2, "down": 2, "padding": [4, 3, 4, 3], "clamp": 1.2}
     x, b, scale = leaf(2, 2, 3, 3), leaf(2), leaf(2, 2)
-    check(lambda x, b, scale: ops.filtered_lrelu(x, fu, fd, b, scale=scale, **kwargs), (x, b, scale))
-    check(lambda x: ops.filtered_lrelu(x, fu, fd, **kwargs), (x,))
+    check(lambda x, b, scale: run(ops.filtered_lrelu, impl, x, fu, fd, b, scale=scale, **kwargs), (x, b, scale))
+    check(lambda x: run(ops.filtered_lrelu, impl, x, fu, fd, **kwargs), (x,))
 
 
 def test_modulated_conv2d(impl):
     torch.manual_seed(0)
     x, w, s = leaf(2, 2, 3, 3), leaf(2, 2, 3, 3), leaf(2, 2)
-    check(lambda x, w, s: ops.modulated_conv2d(x, w, s, padding=1, impl=impl), (x, w, s))
+    check(lambda x, w, s: run(ops.modulated_conv2d, impl, x, w, s, padding=1), (x, w, s))
 
 
-@pytest.mark.usefixtures("_compiled")
-def test_second_derivatives_never_leave_cpp(monkeypatch):
-    """R1 through D, and a second derivative through the filtered leaky ReLU, with the torch forms taken away."""
+@pytest.mark.parametrize("name", ["auto", "emulated"])
+def test_second_derivatives_never_leave_the_compiled_ops(name, monkeypatch):
+    """R1 through D and a second derivative through all of G, with the torch forms taken away."""
+    need({"auto": "cpu"}.get(name, name))
+    ops.set_default(name)
 
     def gone(*args, **kwargs):
         raise AssertionError("fell back to plain torch")
@@ -97,11 +101,13 @@ def test_second_derivatives_never_leave_cpp(monkeypatch):
     images = torch.randn(4, 4, 16, 16, requires_grad=True)
     r1_penalty(images, D(images)).mean().backward()
     assert all(torch.isfinite(p.grad).all() for p in D.parameters() if p.grad is not None)
-    x, scale = torch.randn(1, 2, 8, 8, requires_grad=True), torch.ones(1, 2, requires_grad=True)
-    f = torch.full((4,), 0.25)
-    y = ops.filtered_lrelu(x, f, f, up=2, down=2, padding=3, scale=scale)
-    (g,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
-    assert torch.autograd.grad(g.square().sum(), scale)[0].abs().sum() > 0
+    G = Generator(8, 8, 16, channel_base=128, channel_max=8, num_layers=4, margin_size=4)
+    z = torch.randn(2, 8, requires_grad=True)
+    (g,) = torch.autograd.grad(G(z).square().sum(), z, create_graph=True)
+    g.square().sum().backward()
+    for of, parameter in G.synthesis.named_parameters():
+        if of.endswith("weight") and "input" not in of:
+            assert parameter.grad.abs().sum() > 0, of
 
 
 @pytest.mark.usefixtures("_compiled")

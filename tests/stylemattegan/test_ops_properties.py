@@ -8,13 +8,13 @@ from torch import Tensor
 
 from stylemattegan import ops
 from stylemattegan.ops import cpu
+from tests.stylemattegan.implementations import OPS_IMPLS, need, run
 
 
-@pytest.fixture(params=["reference", "torch", "cpu"])
+@pytest.fixture(params=OPS_IMPLS)
 def impl(request):
-    if request.param == "cpu" and not cpu.available():
-        pytest.skip(f"no C++ ops: {cpu.library()}")
-    return request.param
+    """Each implementation that can run here."""
+    return need(request.param)
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
@@ -35,7 +35,7 @@ RESAMPLINGS = [
 def test_upfirdn2d_is_linear_and_its_gradient_its_adjoint(impl, taps, kwargs):
     # 19 channels: a register of 16 or 8 and a rest; 27 wide: blocks of 8 outputs and a rest
     f, x, other = torch.randn(taps), noise(1, 19, 23, 27), noise(1, 19, 23, 27, seed=1)
-    apply = lambda t: ops.upfirdn2d(t, f, **kwargs, impl=impl)  # noqa: E731
+    apply = lambda t: run(ops.upfirdn2d, impl, t, f, **kwargs)  # noqa: E731
     torch.testing.assert_close(apply(2 * x - 3 * other), 2 * apply(x) - 3 * apply(other))
     x.requires_grad_()
     y = apply(x)
@@ -47,10 +47,10 @@ def test_upfirdn2d_is_linear_and_its_gradient_its_adjoint(impl, taps, kwargs):
 
 def test_identity_filter_and_slope_one_change_nothing(impl):
     x = noise(2, 3, 6, 7)
-    assert torch.equal(ops.upfirdn2d(x, None, impl=impl), x)
-    assert torch.equal(ops.upfirdn2d(x, torch.ones(1, 1), impl=impl), x)
-    assert torch.equal(ops.filtered_lrelu(x, gain=1.0, slope=1.0, impl=impl), x)
-    assert torch.equal(ops.bias_act(x, impl=impl), x)
+    assert torch.equal(run(ops.upfirdn2d, impl, x, None), x)
+    assert torch.equal(run(ops.upfirdn2d, impl, x, torch.ones(1, 1)), x)
+    assert torch.equal(run(ops.filtered_lrelu, impl, x, gain=1.0, slope=1.0), x)
+    assert torch.equal(run(ops.bias_act, impl, x), x)
 
 
 def test_filtered_lrelu_of_one_sign_is_two_filters(impl):
@@ -58,18 +58,18 @@ def test_filtered_lrelu_of_one_sign_is_two_filters(impl):
     x, f = noise(1, 2, 9, 9).abs() + 0.1, torch.rand(4) + 0.1
     up = ops.upfirdn2d(x, f, up=2, padding=3, gain=4.0, impl="reference")
     expected = ops.upfirdn2d(up, f, down=2, impl="reference") * 2**0.5
-    kwargs = {"up": 2, "down": 2, "padding": 3, "impl": impl}
-    torch.testing.assert_close(ops.filtered_lrelu(x, f, f, **kwargs), expected)
-    torch.testing.assert_close(ops.filtered_lrelu(-x, f, f, **kwargs), -0.2 * expected)
+    kwargs = {"up": 2, "down": 2, "padding": 3}
+    torch.testing.assert_close(run(ops.filtered_lrelu, impl, x, f, f, **kwargs), expected)
+    torch.testing.assert_close(run(ops.filtered_lrelu, impl, -x, f, f, **kwargs), -0.2 * expected)
 
 
 def test_a_shift_of_the_picture_shifts_the_result(impl):
     fu, fd = ops.lowpass_filter(12, 4, 4, 32), ops.lowpass_filter(12, 4, 4, 32, radial=True)
     x = torch.zeros(1, 2, 30, 30, dtype=torch.float64)
     x[:, :, 8:20, 8:20] = noise(1, 2, 12, 12)
-    kwargs = {"up": 2, "down": 2, "padding": [11, 10, 11, 10], "impl": impl}
-    y = ops.filtered_lrelu(x, fu, fd, **kwargs)
-    moved = ops.filtered_lrelu(x.roll((2, -3), (2, 3)), fu, fd, **kwargs)
+    kwargs = {"up": 2, "down": 2, "padding": [11, 10, 11, 10]}
+    y = run(ops.filtered_lrelu, impl, x, fu, fd, **kwargs)
+    moved = run(ops.filtered_lrelu, impl, x.roll((2, -3), (2, 3)), fu, fd, **kwargs)
     assert y.shape == x.shape
     torch.testing.assert_close(moved, y.roll((2, -3), (2, 3)), rtol=0, atol=1e-12)
 
@@ -114,8 +114,8 @@ def test_memory_order_and_empty_batches_do_not_matter(impl):
     x, f = noise(2, 5, 6, 6), torch.rand(4)
     for t in (x.contiguous(memory_format=torch.channels_last), noise(2, 6, 5, 6).transpose(1, 2)):
         torch.testing.assert_close(
-            ops.upfirdn2d(t, f, padding=2, impl=impl), ops.upfirdn2d(t.contiguous(), f, padding=2, impl=impl)
+            run(ops.upfirdn2d, impl, t, f, padding=2), run(ops.upfirdn2d, impl, t.contiguous(), f, padding=2)
         )
-        strided = ops.bias_act(t[:, :, ::2], act="lrelu", clamp=0.5, impl=impl)
+        strided = run(ops.bias_act, impl, t[:, :, ::2], act="lrelu", clamp=0.5)
         torch.testing.assert_close(strided, ops.bias_act(t, act="lrelu", clamp=0.5, impl="reference")[:, :, ::2])
-    assert ops.filtered_lrelu(x[:0], f, f, up=2, padding=4, impl=impl).shape[:2] == (0, 5)
+    assert run(ops.filtered_lrelu, impl, x[:0], f, f, up=2, padding=4).shape[:2] == (0, 5)
