@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import shutil
 from pathlib import Path
 
-from loop.runfolder import NoSuchArtefact
+from loop.commands.new_folder import demand_new, new_folder
 
 SIZE = 1024
 """Longest side for `stylematte matte` where none is asked for: what trackers built on these weights use."""
@@ -26,8 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     out = args.out.expanduser()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise NoSuchArtefact(f"{out}: not an empty folder; name a new one, nothing is overwritten")
+    demand_new(out)
     from stylematte.networks.released.checkpoint import read_released
     from stylematte.networks.weights import save_matter
 
@@ -35,16 +33,8 @@ def main(args: argparse.Namespace) -> int:
     network = read_released(file)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     meta = {"size": SIZE, "source": file.name, "sha256": digest, "licence": LICENCE}
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        save_matter(partial, network, meta)
-        if out.exists():
-            out.rmdir()
-        partial.rename(out)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+    with new_folder(out) as folder:
+        save_matter(folder, network, meta)
     _tell(args, out, digest, sum(p.numel() for p in network.parameters()))
     return 0
 

@@ -7,14 +7,15 @@ from typing import Any
 from torch import Tensor, nn
 
 from stylemattegan.networks.mapping import MappingNetwork
-from stylemattegan.networks.synthesis import SynthesisNetwork
+from stylemattegan.networks.synthesis import CLAMP, SynthesisNetwork
 
 
 class Generator(nn.Module):
     """z (N, z_dim) -> picture (N, img_channels, img_resolution, img_resolution) in the [-1, 1] encoding, unclipped.
 
     Defaults are those of StyleGAN3-T; R is conv_kernel=1, use_radial_filters=True and doubled channels. Small pictures
-    do well with fewer layers (num_layers=8) and a smaller margin. `config` holds all arguments as plain numbers.
+    do well with fewer layers (num_layers=8) and a smaller margin. num_fp16_res: layers of the so many finest octaves
+    run in float16 on a GPU (the official code: 4). `config` holds all arguments as plain numbers.
     """
 
     def __init__(
@@ -33,8 +34,13 @@ class Generator(nn.Module):
         first_cutoff: float = 2.0,
         first_stopband: float = 2**2.1,
         last_stopband_rel: float = 2**0.3,
+        output_scale: float = 0.25,
+        num_fp16_res: int = 0,
         conv_kernel: int = 3,
+        filter_size: int = 6,
+        lrelu_upsampling: int = 2,
         use_radial_filters: bool = False,
+        conv_clamp: float | None = CLAMP,
         magnitude_ema_beta: float = 0.999,
         w_avg_beta: float = 0.998,
     ) -> None:
@@ -55,8 +61,13 @@ class Generator(nn.Module):
             first_stopband=first_stopband,
             last_stopband_rel=last_stopband_rel,
             margin_size=margin_size,
+            output_scale=output_scale,
+            num_fp16_res=num_fp16_res,
             conv_kernel=conv_kernel,
+            filter_size=filter_size,
+            lrelu_upsampling=lrelu_upsampling,
             use_radial_filters=use_radial_filters,
+            conv_clamp=conv_clamp,
             magnitude_ema_beta=magnitude_ema_beta,
         )
         self.num_ws = self.synthesis.num_ws

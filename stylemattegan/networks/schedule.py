@@ -12,11 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-LRELU_UPSAMPLING = 2
-"""The non-linearity runs at this multiple of the higher of the layer's two rates."""
-TAPS = 6
-"""Filter taps per resampling factor."""
-
 
 class Band(NamedTuple):
     """A signal between two layers: channels, samples per side (with margin), rate, cutoff, transition half-width."""
@@ -44,10 +39,8 @@ class LayerPlan(NamedTuple):
     radial: bool
     before: int
     after: int
-
-    @property
-    def inner_rate(self) -> float:
-        return max(self.source.rate, self.target.rate) * (1 if self.is_torgb else LRELU_UPSAMPLING)
+    inner_rate: float
+    use_fp16: bool
 
 
 def bands(
@@ -83,21 +76,40 @@ def bands(
     return [Band(int(c), int(n), float(s), float(f), float(h)) for c, n, s, f, h in rows]
 
 
-def layers(signal: list[Band], num_critical: int = 2, kernel: int = 3, radial: bool = False) -> list[LayerPlan]:
+class LayerOptions(NamedTuple):
+    """What all layers of a generator share.
+
+    filter_size: taps per resampling factor. lrelu_upsampling: the non-linearity runs at this multiple of the higher of
+    the layer's two rates. fp16_res: the layers of the so many finest octaves run in float16 on a GPU.
+    """
+
+    num_critical: int = 2
+    kernel: int = 3
+    radial: bool = False
+    filter_size: int = 6
+    lrelu_upsampling: int = 2
+    fp16_res: int = 0
+
+
+OFFICIAL = LayerOptions()
+
+
+def layers(signal: list[Band], options: LayerOptions = OFFICIAL) -> list[LayerPlan]:
     """The L + 1 layers between the signals of `bands`; layer 0 keeps the band of the input."""
-    last = len(signal) - 1
-    return [
-        _layer(i, signal[max(i - 1, 0)], target, i == last, i >= last - num_critical, kernel, radial)
-        for i, target in enumerate(signal)
-    ]
+    for name, value in options._asdict().items():
+        if value < (0 if name in ("num_critical", "radial", "fp16_res") else 1):
+            raise ValueError(f"{name}={value}: expected a positive number")
+    return [_layer(i, signal, options) for i in range(len(signal))]
 
 
-def _layer(i: int, source: Band, target: Band, torgb: bool, critical: bool, kernel: int, radial: bool) -> LayerPlan:
-    inner = max(source.rate, target.rate) * (1 if torgb else LRELU_UPSAMPLING)
+def _layer(i: int, signal: list[Band], options: LayerOptions) -> LayerPlan:
+    source, target, last, resolution = signal[max(i - 1, 0)], signal[i], len(signal) - 1, signal[-1].size
+    torgb, critical = i == last, i >= last - options.num_critical
+    inner = max(source.rate, target.rate) * (1 if torgb else options.lrelu_upsampling)
     up, down = round(inner / source.rate), round(inner / target.rate)
-    up_taps = TAPS * up if up > 1 and not torgb else 1
-    down_taps = TAPS * down if down > 1 and not torgb else 1
-    kernel = 1 if torgb else kernel
+    up_taps = options.filter_size * up if up > 1 and not torgb else 1
+    down_taps = options.filter_size * down if down > 1 and not torgb else 1
+    kernel = 1 if torgb else options.kernel
     # what the sizes need, on the inner grid; the odd sample goes after
     total = (target.size - 1) * down + 1 - (source.size + kernel - 1) * up + up_taps + down_taps - 2
     before = math.floor((total + up) / 2)
@@ -113,7 +125,9 @@ def _layer(i: int, source: Band, target: Band, torgb: bool, critical: bool, kern
         down,
         up_taps,
         down_taps,
-        radial and not critical,
+        options.radial and not critical,
         before,
         total - before,
+        inner,
+        target.rate * 2**options.fp16_res > resolution,
     )

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from stylematte.ranks import mean_over_ranks
 from stylemattegan.networks.mapping import FullyConnected
-from stylemattegan.networks.schedule import Band, LayerPlan, bands, layers
+from stylemattegan.networks.precision import working_dtype
+from stylemattegan.networks.schedule import Band, LayerOptions, LayerPlan, bands, layers
 from stylemattegan.ops import bias_act, filtered_lrelu, lowpass_filter, modulated_conv2d
 from stylemattegan.ops.modulated_conv import demodulation, styled_conv2d, unit_style, unit_weight
 
 CLAMP = 256.0
-OUTPUT_SCALE = 0.25
 
 
 class SynthesisInput(nn.Module):
@@ -83,9 +83,9 @@ class SynthesisLayer(nn.Module):
     up_filter: Tensor | None
     down_filter: Tensor | None
 
-    def __init__(self, plan: LayerPlan, w_dim: int, magnitude_ema_beta: float) -> None:
+    def __init__(self, plan: LayerPlan, w_dim: int, magnitude_ema_beta: float, clamp: float | None) -> None:
         super().__init__()
-        self.plan, self.magnitude_ema_beta = plan, magnitude_ema_beta
+        self.plan, self.magnitude_ema_beta, self.clamp = plan, magnitude_ema_beta, clamp
         source, target = plan.source, plan.target
         self.affine = FullyConnected(w_dim, source.channels, bias_init=1.0)
         self.weight = nn.Parameter(torch.randn(target.channels, source.channels, plan.kernel, plan.kernel))
@@ -105,10 +105,13 @@ class SynthesisLayer(nn.Module):
             power = mean_over_ranks(x.detach().float().square().mean())
             self.magnitude_ema.copy_(power.lerp(self.magnitude_ema, self.magnitude_ema_beta))
         style = self.affine(w)
+        x = x.to(working_dtype(self.plan.use_fp16, x))
         if self.plan.is_torgb:
             return self._to_rgb(x, style)
         plan, gain = self.plan, self.magnitude_ema.rsqrt()
         weight, style = unit_weight(self.weight), unit_style(style)
+        if x.dtype == torch.float16:  # unit sums keep the products below 65504; the demodulation cancels the factor
+            weight = weight / math.sqrt(weight[0].numel())
         x = styled_conv2d(x, weight, style, padding=self.conv_padding, input_gain=gain)
         return filtered_lrelu(
             x,
@@ -118,14 +121,14 @@ class SynthesisLayer(nn.Module):
             up=plan.up,
             down=plan.down,
             padding=self.padding,
-            clamp=CLAMP,
+            clamp=self.clamp,
             scale=demodulation(weight, style),
         )
 
     def _to_rgb(self, x: Tensor, style: Tensor) -> Tensor:
         style = style / math.sqrt(self.plan.source.channels)
         x = modulated_conv2d(x, self.weight, style, demodulate=False, input_gain=self.magnitude_ema.rsqrt())
-        return bias_act(x, self.bias, act="linear", clamp=CLAMP)
+        return bias_act(x, self.bias, act="linear", clamp=self.clamp)
 
 
 class SynthesisNetwork(nn.Module):
@@ -144,12 +147,17 @@ class SynthesisNetwork(nn.Module):
         first_stopband: float = 2**2.1,
         last_stopband_rel: float = 2**0.3,
         margin_size: int = 10,
+        output_scale: float = 0.25,
+        num_fp16_res: int = 0,
         conv_kernel: int = 3,
+        filter_size: int = 6,
+        lrelu_upsampling: int = 2,
         use_radial_filters: bool = False,
+        conv_clamp: float | None = CLAMP,
         magnitude_ema_beta: float = 0.999,
     ) -> None:
         super().__init__()
-        self.num_ws = num_layers + 2
+        self.num_ws, self.output_scale = num_layers + 2, output_scale
         signal: list[Band] = bands(
             img_resolution,
             img_channels,
@@ -165,8 +173,11 @@ class SynthesisNetwork(nn.Module):
         first = signal[0]
         self.input = SynthesisInput(w_dim, first.channels, first.size, first.rate, first.cutoff)
         self.layer_names: list[str] = []
-        for plan in layers(signal, num_critical, conv_kernel, use_radial_filters):
-            setattr(self, plan.name, SynthesisLayer(plan, w_dim, magnitude_ema_beta))
+        options = LayerOptions(
+            num_critical, conv_kernel, use_radial_filters, filter_size, lrelu_upsampling, num_fp16_res
+        )
+        for plan in layers(signal, options):
+            setattr(self, plan.name, SynthesisLayer(plan, w_dim, magnitude_ema_beta, conv_clamp))
             self.layer_names.append(plan.name)
 
     def forward(self, ws: Tensor, update_emas: bool = False) -> Tensor:
@@ -174,4 +185,4 @@ class SynthesisNetwork(nn.Module):
         x = self.input(ws[:, 0])
         for name, w in zip(self.layer_names, ws.unbind(1)[1:], strict=True):
             x = getattr(self, name)(x, w, update_emas=update_emas)
-        return x.float() * OUTPUT_SCALE
+        return x.float() * self.output_scale

@@ -58,6 +58,23 @@ def load_all(folder: Path) -> tuple[Generator, Discriminator, Generator, dict[st
     return G, D, load_generator(folder), about["meta"]
 
 
+def network_arguments(folder: Path, fitted: dict[str, Any]) -> dict[str, Any]:
+    """How the folder's networks are built, as fields of GeneratorNetworkConfig and more; D's begin with d_.
+
+    The half-lives of running means belong to a fit: they are taken from `fitted`.
+    """
+    about, size = _describe(folder), ("img_resolution", "img_channels")
+    generator = {k: v for k, v in about["generator"].items() if k not in (*size, "magnitude_ema_beta")}
+    discriminator = {f"d_{k}": v for k, v in about["discriminator"].items() if k not in size}
+    return {**generator, **discriminator, **{name: fitted[name] for name in ("magnitude_ema_nimg", "w_avg_beta")}}
+
+
+def licence_note(folder: Path) -> dict[str, str]:
+    """What generator.json says of the weights' licence, for the generator.json of what is fitted from them."""
+    licence = _describe(folder)["meta"].get("licence")
+    return {"licence": licence} if licence else {}
+
+
 def _describe(folder: Path) -> dict[str, Any]:
     path = Path(folder) / DESCRIPTION
     try:

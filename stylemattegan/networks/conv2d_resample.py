@@ -1,0 +1,63 @@
+"""Convolution with resampling around it, as StyleGAN2's networks use it (Karras et al. 2020)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from stylemattegan.ops import upfirdn2d
+from stylemattegan.ops.upfirdn2d import parse_padding
+
+
+def conv2d_resample(
+    x: Tensor,
+    w: Tensor,
+    f: Tensor | None = None,
+    up: int = 1,
+    down: int = 1,
+    padding: int | Sequence[int] = 0,
+    groups: int = 1,
+    flip_weight: bool = True,
+    bias: Tensor | None = None,
+) -> Tensor:
+    """Enlarge x (N, C, H, W) `up` times with the filter f, correlate with w (O, C / groups, k, k), shrink `down` times.
+
+    padding: int, [x, y] or [x before, x after, y before, y after], on the upsampled grid, negative crops; the filters'
+    own margins come on top, so that the picture stays centred. flip_weight: True correlates, False convolves.
+    """
+    if not flip_weight:
+        w = w.flip([2, 3])
+    if up == down == 1:
+        return _padded(x, w, bias, parse_padding(padding), groups)
+    if f is None:
+        raise ValueError(f"up={up} and down={down} need a filter")
+    pads = _with_margins(parse_padding(padding), (f.shape[-1], f.shape[0]), up, down)
+    if up == 1 and w.shape[-1] == w.shape[-2] == 1:  # the filter before the 1x1 convolution: fewer pixels
+        return F.conv2d(upfirdn2d(x, f, down=down, padding=pads), w, bias, groups=groups)
+    x = upfirdn2d(x, f, up=up, padding=pads, gain=up**2)
+    if up == 1:  # filter and convolution commute
+        return F.conv2d(x, w, bias, stride=down, groups=groups)
+    if down == 1:
+        return F.conv2d(x, w, bias, groups=groups)
+    y = upfirdn2d(F.conv2d(x, w, groups=groups), f, down=down)
+    return y if bias is None else y + bias[:, None, None]
+
+
+def _with_margins(pads: Sequence[int], taps: tuple[int, int], up: int, down: int) -> list[int]:
+    out = []
+    for (before, after), n in zip((pads[:2], pads[2:]), taps, strict=True):
+        if up > 1:
+            before, after = before + (n + up - 1) // 2, after + (n - up) // 2
+        if down > 1:
+            before, after = before + (n - down + 1) // 2, after + (n - down) // 2
+        out += [before, after]
+    return out
+
+
+def _padded(x: Tensor, w: Tensor, bias: Tensor | None, pads: tuple[int, int, int, int], groups: int) -> Tensor:
+    x0, x1, y0, y1 = pads
+    if x0 == x1 >= 0 and y0 == y1 >= 0:
+        return F.conv2d(x, w, bias, padding=(y0, x0), groups=groups)
+    return F.conv2d(F.pad(x, pads), w, bias, groups=groups)
