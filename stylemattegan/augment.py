@@ -1,9 +1,9 @@
 """Adaptive discriminator augmentation for RGBA: what both real and generated pictures go through before D.
 
-Karras et al., "Training Generative Adversarial Networks with Limited Data" (2020), the set "bgc": geometry and colour,
-each transform with probability p per picture. Pictures are in the generator's encoding ([-1, 1], colour premultiplied
-about grey), so geometry moves all four channels and brings in transparency from outside, and colour leaves alpha, and
-the grey of transparent pixels, exactly as they were.
+Karras et al., "Training Generative Adversarial Networks with Limited Data" (2020): pixel blitting, geometry, colour,
+octave filter, noise and cutout, each transform with probability p per picture. Pictures are in the generator's encoding
+([-1, 1], colour premultiplied about grey), so geometry (`warp`) moves all four channels and brings in transparency from
+outside, and everything else (`recolour`) leaves alpha, and the grey of transparent pixels, exactly as they were.
 
 All numbers are drawn on the CPU from a given generator, for the global batch: no device waits, and every rank takes
 its rows of the same draw.
@@ -12,29 +12,21 @@ its rows of the same draw.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-# Low-pass filter of the symlet wavelet with 6 vanishing moments (Daubechies 1992); used scaled to sum 1.
-SYM6 = (
-    0.015404109327027373,
-    0.0034907120842174702,
-    -0.11799011114819057,
-    -0.048311742585633,
-    0.4910559419267466,
-    0.787641141030194,
-    0.3379294217276218,
-    -0.07263752278646252,
-    -0.021060292512300564,
-    0.04472490177066578,
-    0.0017677118642428036,
-    -0.007800708325034148,
-)
-APRON = 3  # pixels around the picture that the tail of the filter reaches
+from stylemattegan.recolour import apply_bands, apply_colour, apply_cutout, apply_noise
+from stylemattegan.warp import warp
+
+GROUPS = ("blit", "geom", "color", "filter", "noise", "cutout")
+SETS = {name: (name,) for name in GROUPS}
+SETS |= {"bg": GROUPS[:2], "bgc": GROUPS[:3], "bgcf": GROUPS[:4], "bgcfn": GROUPS[:5], "bgcfnc": GROUPS}
+"""The published names of sets of transforms."""
+OCTAVE_POWER = (10 / 13, 1 / 13, 1 / 13, 1 / 13)
+"""Share of a natural picture's power in each octave, the coarsest first (a spectrum that falls as 1 / f)."""
 
 
 class Parameters(NamedTuple):
@@ -62,10 +54,23 @@ class Parameters(NamedTuple):
     hue: Tensor
     """Radians about the luma axis."""
     saturation: Tensor
+    bands: Tensor
+    """(N, 4) amplification of the octaves, the coarsest first, before `band_gains`."""
+    noise: Tensor
+    """Standard deviation on the colour in [-1, 1]."""
+    noise_seed: Tensor
+    cutout: Tensor
+    """Side of the grey square as a fraction of the size."""
+    cutout_centre: Tensor
+    """(N, 2) as (x, y), fractions of the size."""
 
 
-def draw_parameters(count: int, p: float, generator: torch.Generator) -> Parameters:
-    """Parameters of `count` pictures, each transform with probability p (distributions: Karras et al. 2020, app. B)."""
+def draw_parameters(count: int, p: float, generator: torch.Generator, transforms: str = "bgc") -> Parameters:
+    """Parameters of `count` pictures, each transform with probability p (distributions: Karras et al. 2020, app. B).
+
+    transforms: a name in SETS. The draws are the same for every set; what is not in it stays neutral.
+    """
+    groups = SETS[transforms]
 
     def normal(std: float, *shape: int) -> Tensor:
         return torch.randn(count, *shape, generator=generator) * std
@@ -76,26 +81,31 @@ def draw_parameters(count: int, p: float, generator: torch.Generator) -> Paramet
     def whole(options: int) -> Tensor:
         return torch.randint(options, (count,), generator=generator).float()
 
-    def maybe(values: Tensor, neutral: float, chance: float = p) -> Tensor:
-        chosen = torch.rand(count, generator=generator) < chance
+    def maybe(group: str, values: Tensor, neutral: float, chance: float = p) -> Tensor:
+        chosen = torch.rand(count, generator=generator) < (chance if group in groups else 0)
         return torch.where(chosen.view(-1, *[1] * (values.ndim - 1)), values, neutral)
 
     # Two rotations, so that at least one of them happens with probability p.
     p_turn = 1 - math.sqrt(max(1 - p, 0.0))
     return Parameters(
-        flip=maybe(whole(2), 0),
-        quarter=maybe(whole(4), 0),
-        shift=maybe(uniform(0.125, 2), 0),
-        scale=maybe(normal(0.2).exp2(), 1),
-        turn_before=maybe(uniform(math.pi), 0, p_turn),
-        stretch=maybe(normal(0.2).exp2(), 1),
-        turn_after=maybe(uniform(math.pi), 0, p_turn),
-        offset=maybe(normal(0.125, 2), 0),
-        brightness=maybe(normal(0.2), 0),
-        contrast=maybe(normal(0.5).exp2(), 1),
-        luma_flip=maybe(whole(2), 0),
-        hue=maybe(uniform(math.pi), 0),
-        saturation=maybe(normal(1.0).exp2(), 1),
+        flip=maybe("blit", whole(2), 0),
+        quarter=maybe("blit", whole(4), 0),
+        shift=maybe("blit", uniform(0.125, 2), 0),
+        scale=maybe("geom", normal(0.2).exp2(), 1),
+        turn_before=maybe("geom", uniform(math.pi), 0, p_turn),
+        stretch=maybe("geom", normal(0.2).exp2(), 1),
+        turn_after=maybe("geom", uniform(math.pi), 0, p_turn),
+        offset=maybe("geom", normal(0.125, 2), 0),
+        brightness=maybe("color", normal(0.2), 0),
+        contrast=maybe("color", normal(0.5).exp2(), 1),
+        luma_flip=maybe("color", whole(2), 0),
+        hue=maybe("color", uniform(math.pi), 0),
+        saturation=maybe("color", normal(1.0).exp2(), 1),
+        bands=torch.stack([maybe("filter", normal(1.0).exp2(), 1) for _ in OCTAVE_POWER], dim=1),
+        noise=maybe("noise", normal(0.1).abs(), 0),
+        noise_seed=torch.randint(2**31, (count,), generator=generator),
+        cutout=maybe("cutout", torch.full((count,), 0.5), 0),
+        cutout_centre=torch.rand(count, 2, generator=generator),
     )
 
 
@@ -159,90 +169,39 @@ def colour_transform(parameters: Parameters) -> Tensor:
     return torch.cat([linear, shift], dim=2)
 
 
-class _Gather(torch.autograd.Function):
-    """Bilinear grid_sample with zeros outside. It is linear in the picture, so any order of derivative is this or
-    its adjoint; written out because R1 needs the second one and not every torch has it."""
-
-    @staticmethod
-    def forward(ctx: Any, picture: Tensor, grid: Tensor) -> Tensor:
-        ctx.save_for_backward(grid)
-        ctx.size = picture.shape
-        return F.grid_sample(picture, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        (grid,) = ctx.saved_tensors
-        return _Scatter.apply(grads[0], grid, ctx.size), None
+def band_gains(parameters: Parameters) -> Tensor:
+    """(N, 4): each octave amplified in turn, and all four scaled back to the power of a natural picture."""
+    power = torch.tensor(OCTAVE_POWER)
+    gains = torch.ones_like(parameters.bands)
+    for octave in range(len(OCTAVE_POWER)):
+        one = torch.ones_like(gains)
+        one[:, octave] = parameters.bands[:, octave]
+        gains = gains * one / (power * one.square()).sum(1, keepdim=True).sqrt()
+    return gains
 
 
-class _Scatter(torch.autograd.Function):
-    """Adjoint of `_Gather`."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, grid: Tensor, size: torch.Size) -> Tensor:
-        ctx.save_for_backward(grid)
-        # The picture's values do not enter its own gradient: an expanded zero serves for its shape.
-        shape_only = values.new_zeros(()).expand(size)
-        backward = torch.ops.aten.grid_sampler_2d_backward
-        return backward(values, shape_only, grid, 0, 0, False, [True, False])[0]
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        (grid,) = ctx.saved_tensors
-        return _Gather.apply(grads[0], grid), None, None
-
-
-@lru_cache(maxsize=16)
-def _resamplers(size: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Dense matrices along one axis: up (2 (size + 2 APRON), size), twice as fine with an apron; down its inverse."""
-    fine = torch.arange(2 * (size + 2 * APRON))[:, None] - 2 * APRON
-    tap = fine - 2 * torch.arange(size)[None, :] + 5
-    taps = torch.tensor(SYM6, dtype=torch.float64) / sum(SYM6)
-    inside = (tap >= 0) & (tap < 12)
-    up = 2 * taps[tap.clamp(0, 11)] * inside
-    down = up.t() / 2
-    return up.to(device, dtype), down.contiguous().to(device, dtype)
-
-
-def warp(pictures: Tensor, inverse: Tensor) -> Tensor:
-    """Resample (N, C, H, W) by `inverse` (N, 3, 3, see `inverse_geometry`) on a twice finer grid; zero outside.
-
-    Linear in `pictures` and differentiable any number of times. sym6 up, bilinear, sym6 down.
-    """
-    n, channels, height, width = pictures.shape
-    rows_up, rows_down = _resamplers(height, pictures.device, pictures.dtype)
-    cols_up, cols_down = _resamplers(width, pictures.device, pictures.dtype)
-    fine = rows_up @ pictures @ cols_up.t()
-    # sym6 is not symmetric, its weight lies on tap 5: fine pixel 2k sits on pixel k, a quarter pixel off the centre.
-    to_fine = torch.tensor([[1.0, 0, -0.25], [0, 1, -0.25], [0, 0, 1]])
-    half = torch.tensor([fine.shape[3] / 4, fine.shape[2] / 4, 1.0])  # half the fine picture, in source pixels
-    inverse = to_fine @ inverse @ to_fine.inverse()
-    theta = (inverse * half / half[:, None])[:, :2].to(pictures.device, pictures.dtype)
-    grid = F.affine_grid(theta, [n, channels, fine.shape[2], fine.shape[3]], align_corners=False)
-    return rows_down @ _Gather.apply(fine, grid) @ cols_down.t()
-
-
-def apply_colour(encoded: Tensor, transform: Tensor) -> Tensor:
-    """Colour change of encoded RGBA by `transform` (N, 3, 4, see `colour_transform`); alpha stays as it is.
-
-    The encoded colour is alpha (2F - 1), so a shift of 2F - 1 is a shift of the encoded colour by alpha times as much.
-    """
-    transform = transform.to(encoded.device, encoded.dtype)
-    rgb, alpha = encoded[:, :3], encoded[:, 3:]
-    seen = torch.cat([rgb, (alpha + 1) / 2], dim=1).flatten(2)
-    return torch.cat([(transform @ seen).view_as(rgb), alpha], dim=1)
+def _where(chosen: Tensor, encoded: Tensor, change: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """`change`(pictures, their rows) for the pictures chosen (N,), the others as they are, bit for bit."""
+    rows = chosen.nonzero()[:, 0]
+    if not len(rows):
+        return encoded
+    places = rows.to(encoded.device)
+    changed = change(encoded[places], rows)
+    return changed if len(rows) == len(encoded) else encoded.index_copy(0, places, changed)
 
 
 def apply(encoded: Tensor, parameters: Parameters) -> Tensor:
     """Augment encoded RGBA (N, 4, H, W); pictures with neutral parameters come back unchanged, bit for bit."""
-    n, _, height, width = encoded.shape
-    inverse = inverse_geometry(parameters, height, width)
-    moved = (inverse != torch.eye(3)).flatten(1).any(1).nonzero()[:, 0]
-    if len(moved):
-        # Alpha counted from 0 (transparent), so that the zeros from outside mean transparency.
-        base = encoded.new_tensor([0, 0, 0, 1]).view(4, 1, 1)
-        rows = moved.to(encoded.device)
-        warped = warp(encoded[rows] + base, inverse[moved]) - base
-        encoded = warped if len(moved) == n else encoded.index_copy(0, rows, warped)
+    inverse = inverse_geometry(parameters, *encoded.shape[2:])
+    # Alpha counted from 0 (transparent), so that the zeros from outside mean transparency.
+    base = encoded.new_tensor([0, 0, 0, 1]).view(4, 1, 1)
+    moved = (inverse != torch.eye(3)).flatten(1).any(1)
+    encoded = _where(moved, encoded, lambda x, rows: warp(x + base, inverse[rows]) - base)
     transform = colour_transform(parameters)
-    return apply_colour(encoded, transform) if (transform != torch.eye(3, 4)).any() else encoded
+    if (transform != torch.eye(3, 4)).any():
+        encoded = apply_colour(encoded, transform)
+    gains, (sigma, seed) = band_gains(parameters), (parameters.noise, parameters.noise_seed)
+    centre, side = parameters.cutout_centre, parameters.cutout
+    encoded = _where((parameters.bands != 1).any(1), encoded, lambda x, rows: apply_bands(x, gains[rows]))
+    encoded = _where(sigma > 0, encoded, lambda x, rows: apply_noise(x, sigma[rows], seed[rows]))
+    return _where(side > 0, encoded, lambda x, rows: apply_cutout(x, centre[rows], side[rows]))

@@ -1,6 +1,8 @@
-"""The losses of StyleGAN: non-saturating logistic (Goodfellow et al. 2014) and R1 (Mescheder et al. 2018, eq. 9).
+"""What G and D are paid for: two adversarial games, the gradient penalties of D, the path length penalty of G.
 
-Each returns one number per sample, (N,). Logits are (N, 1) or (N,).
+`logistic`: the non-saturating game (Goodfellow et al. 2014). `relativistic`: each generated picture against a real one
+(RpGAN, Jolicoeur-Martineau 2019), as R3GAN plays it with R1 and R2 (Huang et al. 2024).
+Each term returns one number per sample, (N,). Logits are (N, 1) or (N,).
 """
 
 from __future__ import annotations
@@ -25,12 +27,34 @@ def logistic_d_real(real_logits: Tensor) -> Tensor:
     return F.softplus(-real_logits).flatten()
 
 
+def relativistic_g(fake_logits: Tensor, real_logits: Tensor) -> Tensor:
+    """Generator: -log sigmoid(D(G(z)) - D(x)), sample n of one against sample n of the other."""
+    return F.softplus(real_logits - fake_logits).flatten()
+
+
+def relativistic_d(fake_logits: Tensor, real_logits: Tensor) -> Tensor:
+    """Discriminator: -log sigmoid(D(x) - D(G(z))). Only differences count: the level of the logits is free."""
+    return F.softplus(fake_logits - real_logits).flatten()
+
+
 def r1_penalty(images: Tensor, logits: Tensor) -> Tensor:
     """||d sum(logits) / d images||^2 per sample, with a graph for its own gradient. Multiply by gamma / 2.
 
-    `images` must require grad and `logits` depend on them; augmentation between the two is differentiated through.
+    R1 on real pictures (Mescheder et al. 2018, eq. 9); the same on generated ones is R2 (eq. 10). `images` must
+    require grad and `logits` depend on them; augmentation between the two is differentiated through.
     """
     if not images.requires_grad:
         raise ValueError("r1_penalty needs images with requires_grad: call images.requires_grad_() before D")
     (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return gradient.square().flatten(1).sum(1)
+
+
+def path_lengths(images: Tensor, ws: Tensor, noise: Tensor) -> Tensor:
+    """|J_w' y| / sqrt(H W): how far a picture moves for a step in w (Karras et al. 2020, "Analyzing", eq. 4).
+
+    images (N, C, H, W) made of ws (N, L, w_dim), which require grad; noise like images, standard normal. The L layers'
+    gradients enter by their mean square. With a graph for its own gradient.
+    """
+    height, width = images.shape[2:]
+    (gradient,) = torch.autograd.grad((images * noise).sum() / (height * width) ** 0.5, ws, create_graph=True)
+    return gradient.square().sum(2).mean(1).sqrt()

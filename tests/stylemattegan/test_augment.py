@@ -12,18 +12,22 @@ import torch.nn.functional as F
 from stylematte.rgba import premultiply_about_grey
 from stylematte.sampling import generator_at
 from stylemattegan import augment
+from stylemattegan.recolour import apply_bands, band_filters
+from stylemattegan.warp import SYM6, warp
 
 FIXTURES = Path(__file__).parents[2].parent / "shared" / "fixtures" / "stylegan3"
 NEUTRAL = dict(flip=0, quarter=0, scale=1, turn_before=0, stretch=1, turn_after=0)
-NEUTRAL |= dict(brightness=0, contrast=1, luma_flip=0, hue=0, saturation=1)
-GEOMETRY = set(["xflip", "rotate90", "xint", "scale", "rotate", "aniso", "xfrac"])
-SUPPORTED = GEOMETRY | set(["brightness", "contrast", "lumaflip", "hue", "saturation", "blit", "geom", "color", "bgc"])
+NEUTRAL |= dict(brightness=0, contrast=1, luma_flip=0, hue=0, saturation=1, noise=0, noise_seed=0, cutout=0)
+GEOMETRY = ("flip", "quarter", "shift", "scale", "turn_before", "stretch", "turn_after", "offset")
 
 
-def parameters(count=1, shift=(0.0, 0.0), offset=(0.0, 0.0), **changes):
-    rows = {name: torch.full((count,), float(value)) for name, value in (NEUTRAL | changes).items()}
-    rows["shift"], rows["offset"] = torch.tensor([shift] * count), torch.tensor([offset] * count)
-    return augment.Parameters(**rows)
+def parameters(count=1, shift=(0.0, 0.0), offset=(0.0, 0.0), bands=(1.0,) * 4, cutout_centre=(0.5, 0.5), **changes):
+    rows = {name: torch.full((count,), value) for name, value in (NEUTRAL | changes).items()}
+    wide = dict(shift=shift, offset=offset, bands=bands, cutout_centre=cutout_centre)
+    return augment.Parameters(
+        **{name: value.float() for name, value in rows.items()},
+        **{name: torch.tensor([value] * count) for name, value in wide.items()},
+    )
 
 
 def at_quantile(kwargs, q, count):
@@ -44,6 +48,8 @@ def at_quantile(kwargs, q, count):
         lumaflip=dict(luma_flip=math.floor(2 * q)),
         hue=dict(hue=angle),
         saturation=dict(saturation=2**normal),
+        imgfilter=dict(bands=(2**normal,) * 4),
+        cutout=dict(cutout=0.5, cutout_centre=(q, q)),
     )
     chosen = {}
     for name in kwargs:
@@ -53,28 +59,43 @@ def at_quantile(kwargs, q, count):
 
 def fixture_cases():
     path = FIXTURES / "augment.json"
-    if not path.exists():
-        return []
-    cases = json.loads(path.read_text())["cases"]
-    return [case for case in cases if case["name"] in SUPPORTED and case["channels"] == 3]
+    return json.loads(path.read_text())["cases"] if path.exists() else []
 
 
-@pytest.mark.parametrize("case", fixture_cases(), ids=lambda case: f"{case['name']}-{case['percentile']}")
-def test_pipe_equals_the_reference(case):
-    """The reference reflects at the border: reflecting by hand first, then cutting the centre, must give the same."""
+@pytest.mark.parametrize(("dtype", "atol"), [(torch.float64, 2e-5), (torch.float32, 3e-5)], ids=["64", "32"])
+@pytest.mark.parametrize("case", fixture_cases(), ids=lambda case: f"{case['id']}-{case['name']}")
+def test_pipe_equals_the_reference(case, dtype, atol):
+    """To the stated tolerance in float64; in float32 our own rounding comes on top of theirs (2.1e-5 in one case).
+
+    The reference reflects at the border: reflecting by hand first, then cutting the centre, must give the
+    same. It takes one channel as grey: the mean of three equal ones.
+    """
     data = np.load(FIXTURES / "augment.npz")
-    x, y, gy, g_x = (torch.from_numpy(data[f"{case['id']}/{part}"]) for part in ("x", "y", "gy", "g_x"))
-    chosen = at_quantile(case["kwargs"], case["percentile"], len(x))
+    x, y, gy, g_x = (torch.from_numpy(data[f"{case['id']}/{part}"]).to(dtype) for part in ("x", "y", "gy", "g_x"))
+    chosen, still = at_quantile(case["kwargs"], case["percentile"], len(x)), parameters(len(x))
     h, w = x.shape[2:]
     x.requires_grad_()
-    moved = augment.warp(F.pad(x, (w - 1, w - 1, h - 1, h - 1), mode="reflect"), augment.inverse_geometry(chosen, h, w))
-    moved = moved[:, :, h - 1 : 2 * h - 1, w - 1 : 2 * w - 1]
-    if not GEOMETRY & set(case["kwargs"]):
-        moved = x
-    seen = torch.cat([moved, torch.ones(len(x), 1, h, w)], dim=1)
-    result = augment.apply_colour(seen, augment.colour_transform(chosen))[:, :3]
-    torch.testing.assert_close(result, y, atol=4e-5, rtol=1e-5)
-    torch.testing.assert_close(torch.autograd.grad((result * gy).sum(), x)[0], g_x, atol=4e-5, rtol=1e-5)
+    inverse = augment.inverse_geometry(chosen, h, w)
+    seen = x
+    if (inverse != torch.eye(3)).any():
+        seen = warp(F.pad(x, (w - 1, w - 1, h - 1, h - 1), mode="reflect"), inverse)
+        seen = seen[:, :, h - 1 : 2 * h - 1, w - 1 : 2 * w - 1]
+    opaque = torch.cat([seen.expand(-1, 3, -1, -1), torch.ones_like(seen[:, :1])], dim=1)
+    unmoved = chosen._replace(**{name: getattr(still, name) for name in GEOMETRY})
+    result = augment.apply(opaque, unmoved)
+    assert torch.equal(result[:, 3:], opaque[:, 3:])
+    result = result[:, :3] if case["channels"] == 3 else result[:, :3].mean(1, keepdim=True)
+    torch.testing.assert_close(result, y, atol=atol, rtol=0)
+    torch.testing.assert_close(torch.autograd.grad((result * gy).sum(), x)[0], g_x, atol=atol, rtol=0)
+
+
+def test_filters_equal_the_reference():
+    path = FIXTURES / "augment.npz"
+    if not path.exists():
+        pytest.skip("no fixtures")
+    data = np.load(path)
+    np.testing.assert_allclose(band_filters().numpy(), data["Hz_fbank"], atol=1e-7)
+    np.testing.assert_allclose(np.array(SYM6) / sum(SYM6), data["Hz_geom"], atol=1e-7)
 
 
 def encoded(count=4, size=16, seed=0):
@@ -84,8 +105,8 @@ def encoded(count=4, size=16, seed=0):
     return premultiply_about_grey(rgba)
 
 
-def drawn(p, count=4, seed=0):
-    return augment.draw_parameters(count, p, generator_at("draw", seed))
+def drawn(p, count=4, seed=0, transforms="bgcfnc"):
+    return augment.draw_parameters(count, p, generator_at("draw", seed), transforms)
 
 
 def test_probability_zero_is_the_identity():
@@ -124,6 +145,66 @@ def test_colour_leaves_alpha_and_transparent_grey():
     assert (y[:, :3, :, 8:] - x[:, :3, :, 8:]).abs().mean() > 0.1
 
 
+def test_filter_noise_and_cutout_leave_alpha_and_transparent_grey():
+    x = encoded()
+    for changes in (dict(bands=(2.0, 0.5, 3.0, 1.5)), dict(noise=0.2, noise_seed=3), dict(cutout=0.5)):
+        y = augment.apply(x, parameters(4, **changes))
+        assert torch.equal(y[:, 3], x[:, 3])
+        assert torch.equal(y[:, :3, :, :8], torch.zeros(4, 3, 16, 8))
+        assert (y[:, :3, :, 8:] - x[:, :3, :, 8:]).abs().mean() > 0.02
+
+
+def test_a_flat_picture_has_only_the_coarsest_octave():
+    x = torch.full((1, 4, 16, 16), 0.5)
+    x[:, 3] = 1
+    y = apply_bands(x, torch.tensor([[3.0, 0.1, 7.0, 0.0]]))
+    torch.testing.assert_close(y[:, :3], torch.full((1, 3, 16, 16), 4.5))  # amplified along both axes: 3 x 3 x 0.5
+    checks = (torch.arange(16)[:, None] + torch.arange(16)) % 2 * 2.0 - 1
+    x[:, :3] = checks
+    y = apply_bands(x, torch.tensor([[3.0, 0.1, 7.0, 2.0]]))
+    torch.testing.assert_close(y[:, :3], 4 * checks.expand(1, 3, 16, 16))  # the finest pattern: 2 x 2
+
+
+def test_band_gains_keep_the_power_of_a_natural_picture():
+    """One octave amplified by t: its gain is t over the root of the new power, sum of share x gain^2."""
+    gains = augment.band_gains(parameters(bands=(1.0, 2.0, 1.0, 1.0)))
+    root = math.sqrt(1 + 3 / 13)
+    torch.testing.assert_close(gains, torch.tensor([[1 / root, 2 / root, 1 / root, 1 / root]]))
+
+
+def test_noise_has_its_deviation_and_belongs_to_the_picture():
+    x = torch.zeros(2, 4, 64, 64)
+    x[:, 3] = 1
+    draw = parameters(2, noise=0.25)._replace(noise_seed=torch.tensor([5, 6]))
+    y = augment.apply(x, draw)
+    assert y[:, :3].std().item() == pytest.approx(0.25, rel=0.02)
+    assert not torch.equal(y[0], y[1])
+    alone = augment.apply(x[1:], augment.Parameters(*(values[1:] for values in draw)))
+    assert torch.equal(alone[0], y[1])
+
+
+def test_cutout_is_a_square_of_half_the_side():
+    x = torch.ones(1, 4, 16, 16)
+    y = augment.apply(x, parameters(cutout=0.5, cutout_centre=(0.25, 0.5)))
+    grey = (y[0, :3] == 0).all(0)
+    expected = torch.zeros(16, 16, dtype=torch.bool)
+    expected[4:12, 0:8] = True
+    assert torch.equal(grey, expected)
+
+
+@pytest.mark.parametrize("name", augment.SETS)
+def test_a_set_changes_only_what_it_names(name):
+    whole, part = (augment.draw_parameters(64, 1.0, generator_at("set"), each) for each in ("bgcfnc", name))
+    groups = dict(blit=("flip", "quarter", "shift"), geom=("scale", "turn_before", "stretch", "turn_after", "offset"))
+    groups |= dict(color=("brightness", "contrast", "luma_flip", "hue", "saturation"))
+    groups |= dict(filter=("bands",), noise=("noise",), cutout=("cutout",))
+    neutral = parameters(64)
+    for group, fields in groups.items():
+        for field in fields:
+            expected = whole if group in augment.SETS[name] else neutral
+            assert torch.equal(getattr(part, field), getattr(expected, field)), field
+
+
 def test_brightness_is_a_shift_of_the_straight_colour():
     rgba = torch.tensor([0.2, 0.4, 0.6, 0.5]).view(1, 4, 1, 1)
     brighter = torch.tensor([0.3, 0.5, 0.7, 0.5]).view(1, 4, 1, 1)
@@ -148,8 +229,8 @@ def test_flip_and_half_turn_of_a_smooth_picture():
 
 def test_second_derivative_through_geometry_and_colour():
     """R1 differentiates the gradient: gradcheck of the gradient, in float64."""
-    draw = drawn(1.0, 2)
-    x = encoded(2, 6).double().requires_grad_()
+    draw = drawn(1.0, 1)
+    x = encoded(1, 4).double().requires_grad_()
     squared = lambda x: augment.apply(x, draw).square()  # noqa: E731
     assert torch.autograd.gradcheck(squared, x)
     assert torch.autograd.gradgradcheck(squared, x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -10,7 +11,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from stylemattegan.losses import logistic_d_fake, logistic_d_real, logistic_g, r1_penalty
+from loop.config_generator import GeneratorFitConfig, GeneratorNetworkConfig
+from stylemattegan.losses import (
+    logistic_d_fake,
+    logistic_d_real,
+    logistic_g,
+    path_lengths,
+    r1_penalty,
+    relativistic_d,
+    relativistic_g,
+)
+from stylemattegan.module import GeneratorModule
 from stylemattegan.networks import Discriminator, Generator
 
 FIXTURES = Path(__file__).parents[2].parent / "shared" / "fixtures" / "stylegan3"
@@ -54,31 +65,76 @@ def test_r1_needs_images_that_require_grad():
         r1_penalty(torch.ones(1), torch.ones(1))
 
 
+def test_relativistic_by_hand():
+    """Of equal logits, whatever their level, ln 2; of others the softplus of their difference, in pairs."""
+    for level in (-3.0, 0.0, 5.0):
+        same = torch.full((3, 1), level)
+        for loss in (relativistic_g, relativistic_d):
+            assert loss(same, same).tolist() == pytest.approx([math.log(2)] * 3)
+    fake, real = torch.tensor([[0.0], [4.0]]), torch.tensor([[2.0], [1.0]])
+    assert relativistic_g(fake, real).tolist() == pytest.approx([math.log(1 + math.exp(2)), math.log(1 + math.exp(-3))])
+    assert torch.equal(relativistic_d(fake, real), relativistic_g(real, fake))
+
+
+def test_path_length_of_a_linear_generator():
+    """Picture = sum over layers of A_l w_l, so J_l' y = A_l' y; the layers enter by their mean square."""
+    draw = torch.Generator().manual_seed(0)
+    a = torch.randn(3, 5, 2 * 4 * 4, generator=draw, requires_grad=True)  # layers, w_dim, pixels
+    ws = torch.randn(6, 3, 5, generator=draw, requires_grad=True)
+    noise = torch.randn(6, 2, 4, 4, generator=draw)
+    images = torch.einsum("nlw,lwp->np", ws, a).view(6, 2, 4, 4)
+    lengths = path_lengths(images, ws, noise)
+    by_hand = [
+        math.sqrt(sum(float((a.detach()[i] @ one.flatten()).square().sum()) for i in range(3)) / 3 / 16)
+        for one in noise
+    ]
+    assert lengths.tolist() == pytest.approx(by_hand, rel=1e-5)
+    # d |A' y|^2 / dA = 2 y (A' y)'; with one layer's share of 1/3 and 1 / (H W)
+    (gradient,) = torch.autograd.grad(lengths.square().sum(), a)
+    y = noise.flatten(1)
+    torch.testing.assert_close(gradient, 2 / 48 * torch.einsum("lwp,np,nq->lwq", a, y, y))
+
+
+def recorded_module(about, t, **changes):
+    """The training module with the recorded networks and latents; its optimizers do not move."""
+    gamma = about["loss_kwargs"]["r1_gamma"]
+    fit = GeneratorFitConfig(batch=len(t["gen_z"]), r1_gamma=gamma, **changes)
+    network = dict(z_dim=8, w_dim=8, channel_base=64, channel_max=4, num_layers=4, margin_size=4)
+    network |= dict(d_channel_base=64, d_channel_max=4)
+    network = dataclasses.asdict(GeneratorNetworkConfig(**network))
+    module = GeneratorModule(network, dataclasses.asdict(fit), resolution=16, seed=0)
+    module.G, module.D = Generator(**kwargs_of(about["G_kwargs"])), Discriminator(**kwargs_of(about["D_kwargs"]))
+    module.G.load_state_dict(state_of(t, "G."))
+    module.D.load_state_dict(state_of(t, "D."))
+    module.manual_backward = lambda loss: loss.backward()
+    module._styles = lambda phase, count, update_emas=False: module.G.mapping(t["gen_z"], update_emas=update_emas)
+    return module, torch.optim.SGD([*module.G.parameters(), *module.D.parameters()], lr=0.0)
+
+
 @needs_fixtures
+@pytest.mark.parametrize("phase", ["Gmain", "Gboth", "Dmain", "Dreg", "Dboth"])
 @pytest.mark.parametrize("name", ["t_r1", "t_nogamma"])
-def test_phases_recorded(name):
+def test_phases_recorded(name, phase):
+    """The training step's own phases; without path length Gboth is Gmain. Dboth is a penalty at every step."""
     about = next(c for c in json.loads((FIXTURES / "loss.json").read_text())["cases"] if c["name"] == name)
     t = load_file(FIXTURES / about["file"])
-    G, D = Generator(**kwargs_of(about["G_kwargs"])), Discriminator(**kwargs_of(about["D_kwargs"]))
-    G.load_state_dict(state_of(t, "G."))
-    D.load_state_dict(state_of(t, "D."))
-    gamma = about["loss_kwargs"]["r1_gamma"]
-    logistic_g(D(G(t["gen_z"]))).mean().backward()
-    check(G, "Gmain", about, t, tolerance=5e-3)  # wider than 2e-3: see test_networks on kinks
-    D.zero_grad()
-    G.load_state_dict(state_of(t, "G."))
-    with torch.no_grad():
-        fake = G(t["gen_z"], update_emas=True)
-    images = t["real_img"].clone().requires_grad_()
-    real = D(images)
-    (logistic_d_fake(D(fake)).mean() + logistic_d_real(real).mean()).backward(retain_graph=True)
-    check(D, "Dmain", about, t)
-    for key, value in about["phases"]["Dmain"]["magnitude_ema_after"].items():
-        assert float(G.state_dict()[key]) == pytest.approx(value, rel=1e-5)
-    if gamma:
-        D.zero_grad()
-        (gamma / 2 * r1_penalty(images, real).mean() * about["phases"]["Dreg"]["gain"]).backward()
-        check(D, "Dreg", about, t)
+    assert about["phases"]["Dreg"]["gain"] == 16
+    module, still = recorded_module(about, t, r1_every=1 if phase == "Dboth" else 16)
+    if phase in ("Gmain", "Gboth"):
+        module._generator_phase(still, t["real_img"])
+        check(module.G, phase, about, t, tolerance=5e-3)  # wider than 2e-3: see test_networks on kinks
+        return
+    if phase == "Dreg" and not module.penalty_every:
+        return check(module.D, phase, about, t)  # nothing to do, no gradient
+    if phase == "Dreg":
+        module._penalty_phase(still, t["real_img"])
+    else:
+        module._discriminator_phase(still, t["real_img"])
+        for key, value in about["phases"][phase]["magnitude_ema_after"].items():
+            assert float(module.G.state_dict()[key]) == pytest.approx(value, rel=1e-5)
+        norm = float(module.G.mapping.w_avg.norm())
+        assert norm == pytest.approx(about["phases"][phase]["w_avg_after_norm"], rel=1e-5)
+    check(module.D, phase, about, t)
 
 
 def check(network, phase, about, t, tolerance=2e-3):

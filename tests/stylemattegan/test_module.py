@@ -10,17 +10,20 @@ import pytest
 import torch
 from torch import nn
 
-from loop.config import GeneratorFitConfig, GeneratorNetworkConfig
+from loop.config_generator import GeneratorFitConfig, GeneratorNetworkConfig
 from stylematte.imagefile import write_rgba
 from stylematte.sampling import generator_at
 from stylemattegan.data import CutoutData
-from stylemattegan.module import Diverged, GeneratorModule, learning_rate_factor
+from stylemattegan.module import Diverged, GeneratorModule
 from stylemattegan.networks.weights import save_generator
+from stylemattegan.rates import learning_rate_factor
 
 SIZE, BATCH = 16, 8
 NETWORK = dict(z_dim=8, w_dim=8, channel_base=64, channel_max=6, d_channel_base=64, d_channel_max=6)
 NETWORK |= dict(num_layers=4, margin_size=4)
 FIT = dict(batch=BATCH, r1_every=3, augment_p=0.4, ada_kimg=0.5, ema_kimg=0.05)
+ALL = dict(loss="relativistic", path_weight=2.0, path_every=2, style_mixing=0.5, augment_set="bgcfnc")
+ALL |= dict(blur_sigma=2.0, blur_kimg=0.06)
 
 
 class Pictures(pl.LightningDataModule):
@@ -78,21 +81,24 @@ def cutouts(folder, count):
     return paths
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-def test_resume_equals_the_unbroken_fit_bit_for_bit(tmp_path, workers):
-    """5 steps a tick: the break lies within an ADA interval and between two R1 steps. Pictures come from files."""
+@pytest.mark.parametrize(("workers", "changes"), [(0, {}), (1, {}), (0, ALL)], ids=["here", "worker", "all terms"])
+def test_resume_equals_the_unbroken_fit_bit_for_bit(tmp_path, workers, changes):
+    """5 steps a tick: the break lies within an ADA interval, between two R1 steps and within the blur. Pictures come
+    from files."""
     files = cutouts(tmp_path, 6)
 
     def data():
         return CutoutData([files], resolution=SIZE, batch=BATCH, steps_per_epoch=5, seed=1, workers=workers)
 
-    whole, _ = fitted(2, data=data())
-    half, run = fitted(1, data=data())
+    whole, _ = fitted(2, data=data(), **changes)
+    half, run = fitted(1, data=data(), **changes)
     run.save_checkpoint(tmp_path / "last.ckpt")
-    resumed, _ = fitted(2, data=data(), ckpt=tmp_path / "last.ckpt")
+    resumed, _ = fitted(2, data=data(), ckpt=tmp_path / "last.ckpt", **changes)
     assert (resumed.step, resumed.shown) == (10, 10 * BATCH)
     assert resumed.ada.state_dict() == whole.ada.state_dict()
     assert whole.ada.p != FIT["augment_p"]
+    assert resumed.path_mean == whole.path_mean
+    assert (whole.path_mean is None) == ("path_weight" not in changes)
     assert_equal_weights(resumed, whole)
     assert not torch.equal(half.G.mapping.fc0.weight, whole.G.mapping.fc0.weight)
 
@@ -143,15 +149,47 @@ class QuadraticD(nn.Module):
         return self.a * x.square().flatten(1).sum(1, keepdim=True) / 2
 
 
-def test_r1_against_a_closed_form():
-    fit = module(augment_p=0.0, r1_gamma=0.8, r1_every=3)
+def quadratic(**changes):
+    fit = module(augment_p=0.0, r1_gamma=0.8, **changes)
     fit.D = QuadraticD()
     fit.manual_backward = lambda loss: loss.backward()
-    optimizer = torch.optim.SGD(fit.D.parameters(), lr=0.0)
     real = torch.rand(BATCH, 4, SIZE, SIZE, generator=generator_at("r1"))
-    energy = real.square().flatten(1).sum(1).mean().item()
-    assert fit._r1_phase(optimizer, real).item() == pytest.approx(0.25 * energy, rel=1e-5)
-    assert fit.D.a.grad.item() == pytest.approx(3 * 0.8 / 2 * 2 * 0.5 * energy, rel=1e-5)
+    return fit, torch.optim.SGD([*fit.G.parameters(), *fit.D.parameters()], lr=0.0), real
+
+
+def energy(pictures):
+    return pictures.detach().square().flatten(1).sum(1).mean().item()
+
+
+def test_r1_against_a_closed_form():
+    fit, still, real = quadratic(r1_every=3)
+    terms = fit._penalty_phase(still, real)
+    assert set(terms) == {"D/r1"}
+    assert terms["D/r1"].item() == pytest.approx(0.25 * energy(real), rel=1e-5)
+    assert fit.D.a.grad.item() == pytest.approx(3 * 0.8 / 2 * 2 * 0.5 * energy(real), rel=1e-5)
+
+
+def test_r1_and_r2_against_a_closed_form():
+    """R2 is R1 on generated pictures: of the same quadratic, with their energy."""
+    fit, still, real = quadratic(r1_every=3, loss="relativistic")
+    fake = energy(fit._generate("r2"))
+    terms = fit._penalty_phase(still, real)
+    assert terms["D/r1"].item() == pytest.approx(0.25 * energy(real), rel=1e-5)
+    assert terms["D/r2"].item() == pytest.approx(0.25 * fake, rel=1e-4)
+    assert fit.D.a.grad.item() == pytest.approx(3 * 0.8 / 2 * 2 * 0.5 * (energy(real) + fake), rel=1e-4)
+
+
+@pytest.mark.parametrize("loss", ["logistic", "relativistic"])
+def test_a_penalty_at_every_step_is_a_term_of_the_loss(loss):
+    """The gradient of the joined step is that of the loss without penalty and of the penalty alone, added."""
+    joined, still, real = quadratic(r1_every=1, loss=loss)
+    told = joined._discriminator_phase(still, real)
+    apart, still, _ = quadratic(r1_every=2, loss=loss)
+    assert apart._discriminator_phase(still, real)["D/loss"].item() == pytest.approx(told["D/loss"].item(), rel=1e-5)
+    weighed = joined.D.a.grad.item() - apart.D.a.grad.item()
+    total = sum(value.item() for name, value in told.items() if name != "D/loss")
+    assert len(told) == (3 if loss == "relativistic" else 2)
+    assert weighed == pytest.approx(0.8 / 2 * 2 * total / 0.5, rel=1e-3)  # the penalty is a^2 E, its slope 2 E a
 
 
 def test_lazy_regularisation_corrects_adam():
@@ -159,8 +197,74 @@ def test_lazy_regularisation_corrects_adam():
     assert (g.defaults["lr"], g.defaults["betas"]) == (2.5e-3, (0.0, 0.99))
     assert d.defaults["lr"] == pytest.approx(2e-3 * 16 / 17)
     assert d.defaults["betas"] == (0.0, pytest.approx(0.99 ** (16 / 17)))
-    _, d = module(r1_gamma=0.0).configure_optimizers()
-    assert (d.defaults["lr"], d.defaults["betas"]) == (2e-3, (0.0, 0.99))
+    for changes in (dict(r1_gamma=0.0), dict(r1_every=1)):
+        _, d = module(**changes).configure_optimizers()
+        assert (d.defaults["lr"], d.defaults["betas"]) == (2e-3, (0.0, 0.99))
+    g, _ = module(path_weight=2.0, path_every=4).configure_optimizers()
+    assert g.defaults["lr"] == pytest.approx(2.5e-3 * 4 / 5)
+    assert g.defaults["betas"] == (0.0, pytest.approx(0.99 ** (4 / 5)))
+
+
+def test_path_length_pulls_to_its_running_mean():
+    """The first mean is that of the first lengths; it then follows by path_decay. The penalty reaches the mapping."""
+    fit, still, _ = quadratic(path_weight=2.0, path_every=4, path_decay=0.25)
+    first = fit._path_phase(still)
+    start = first["G/path_mean"].item()
+    assert start > 0
+    assert first["G/path"].item() > 0
+    assert fit.G.mapping.fc0.weight.grad.abs().sum() > 0
+    fit.path_mean = torch.tensor(3.0)
+    again = fit._path_phase(still)  # the same step: the same pictures
+    assert again["G/path_mean"].item() == pytest.approx(0.75 * 3 + 0.25 * start, rel=1e-5)
+    expected = first["G/path"].item() + (again["G/path_mean"].item() - start) ** 2  # variance + distance^2
+    assert again["G/path"].item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_style_mixing_joins_two_styles():
+    fit = module(style_mixing=0.5)
+    ws = fit._styles("G", 200)
+    assert torch.equal(ws[:, 0], module()._styles("G", 200)[:, 0])
+    second = (ws != ws[:, :1]).any(2)  # layers of the second style, if any: a tail that never holds the first layer
+    assert second.any(1).float().mean().item() == pytest.approx(0.5, abs=0.1)
+    assert torch.equal(second, second.cummax(1).values)
+    starts = (~second).sum(1)[second.any(1)]
+    assert set(starts.tolist()) == set(range(1, fit.G.num_ws))
+
+
+def test_what_d_sees_is_blurred_until_the_blur_has_faded(tmp_path):
+    class Seen(nn.Module):
+        def forward(self, x):
+            return x
+
+    def detail(pictures):
+        return pictures.diff(dim=3)[:, :3, 4:-4, 4:-4].std().item()
+
+    fit = module(augment_p=0.0, blur_sigma=2.0, blur_kimg=0.08)
+    fit.D, real = Seen(), torch.rand(BATCH, 4, SIZE, SIZE, generator=generator_at("seen"))
+    details = []
+    for fit.shown in (0, 40, 60, 80):
+        details.append(detail(fit._judge(real, "real")))
+    assert details == sorted(details)
+    assert details[0] < 0.5 * details[3]
+    assert torch.equal(fit._judge(real, "real"), real)
+    save_generator(tmp_path, fit.G, module().D, fit.G_ema, meta={})
+    later = module(init_from=str(tmp_path), augment_p=0.0, blur_sigma=2.0, blur_kimg=0.08)
+    later.D = Seen()
+    assert torch.equal(later._judge(real, "real"), real)
+
+
+def test_freeze_d_keeps_the_first_convolutions_of_a_continued_fit(tmp_path):
+    start, _ = fitted(1, steps=1, freeze_d=3)
+    before = module().D
+    assert not torch.equal(start.D.b16.fromrgb.weight, before.b16.fromrgb.weight)  # nothing to keep in a first fit
+    save_generator(tmp_path, start.G, start.D, start.G_ema, meta={})
+    later = module(init_from=str(tmp_path), freeze_d=3, r1_every=1)
+    trainer(1).fit(later, datamodule=Pictures(2))
+    for block in ("fromrgb", "conv0", "conv1", "skip"):
+        old, new = (getattr(network.b16, block).weight for network in (start.D, later.D))
+        assert torch.equal(old, new) == (block != "skip"), block
+    with pytest.raises(ValueError, match="freeze_d=99: this discriminator has 8 convolutions"):
+        module(init_from=str(tmp_path), freeze_d=99)
 
 
 def test_magnitude_half_life_in_pictures():
@@ -211,8 +315,8 @@ for rank in range(2):
     child = os.fork()
     if child == 0:
         dist.init_process_group("gloo", init_method="file://{folder}/store", rank=rank, world_size=2)
-        fit, _ = fitted(1, data=Pictures(5, rank, 2))
-        torch.save((fit.state_dict(), fit.ada.state_dict()), "{folder}/%d.pt" % rank)
+        fit, _ = fitted(1, data=Pictures(5, rank, 2), **{changes})
+        torch.save((fit.state_dict(), fit.ada.state_dict(), fit.path_mean), "{folder}/%d.pt" % rank)
         dist.barrier()
         os._exit(0)
     children.append(child)
@@ -220,15 +324,17 @@ sys.exit(max(os.waitpid(child, 0)[1] for child in children) > 0)
 """
 
 
-def test_two_processes_equal_one(tmp_path):
+@pytest.mark.parametrize("changes", [{}, ALL], ids=["published", "all terms"])
+def test_two_processes_equal_one(tmp_path, changes):
     """5 steps with R1 on the steps 0 and 3 and ADA on: same weights, averages and p as one process."""
-    code = TWO_PROCESSES.format(here=str(Path(__file__).parent), folder=tmp_path)
+    code = TWO_PROCESSES.format(here=str(Path(__file__).parent), folder=tmp_path, changes=changes)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
-    alone, _ = fitted(1, steps=5)
+    alone, _ = fitted(1, steps=5, **changes)
     for rank in range(2):
-        weights, ada = torch.load(tmp_path / f"{rank}.pt")
+        weights, ada, path_mean = torch.load(tmp_path / f"{rank}.pt")
         assert ada["p"] == alone.ada.p
+        assert path_mean == (alone.path_mean if path_mean is None else pytest.approx(alone.path_mean.item(), rel=1e-4))
         for name, value in alone.state_dict().items():
             torch.testing.assert_close(weights[name], value, atol=1e-5, rtol=1e-5, msg=lambda t, n=name: f"{n}: {t}")
 
