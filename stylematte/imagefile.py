@@ -1,5 +1,7 @@
 """Pictures on disk <-> tensors: the only place that opens or writes pictures, the only uint8 <-> float32.
 
+Formats are the affair of `imagecode`, its lower half.
+
 In memory: float32 in [0, 1], straight sRGB, (C, H, W). On disk: 8-bit PNG (or JPEG for `write_rgb`). Reading accepts
 what people have: EXIF-rotated JPEG, CMYK, palettes with transparency, 1-bit, grey, LA, 16-bit PNG. What cannot be
 read raises `BadPicture` with one line that names the file and the reason. Writing is atomic: readers see the former
@@ -9,46 +11,19 @@ file or the whole new one.
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Sequence
-from io import BytesIO
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from stylematte.imagecode import BadPicture as BadPicture
+from stylematte.imagecode import Decoded, animate, decode, encode, header, lanczos, text_of
 from stylematte.rgba import checkerboard, composite, split_rgba
 
-MAX_PIXELS = 89_478_485
-"""Pictures with more pixels are refused before they are decoded (a 20 kB PNG can unpack to gigabytes)."""
-MIN_SIDE = 2
-
 _PathLike = str | os.PathLike[str]
-_ORIENTATION_TAG = 0x0112
-_JPEG = (".jpg", ".jpeg")
-
-
-class BadPicture(ValueError):
-    """A file that is no usable picture. The message is one line: the file, then the reason."""
-
-    exit_code = 3  # what the command line ends with
-
-    def __init__(self, path: _PathLike, reason: str) -> None:
-        self.path, self.reason = str(path), " ".join(str(reason).split())
-        super().__init__(f"{self.path}: {self.reason}")
-
-    def __reduce__(self) -> tuple[type[BadPicture], tuple[str, str]]:
-        return type(self), (self.path, self.reason)  # so that it survives the way back from a loading process
-
-
-class _Decoded(NamedTuple):
-    colour: np.ndarray  # (H, W, 3) uint8 or uint16
-    alpha: np.ndarray | None  # (H, W), same type
 
 
 def read_rgb(path: _PathLike) -> Tensor:
@@ -95,6 +70,23 @@ def read_trimap(path: _PathLike) -> Tensor:
     return torch.from_numpy(np.where(unknown, np.float32(0.5), (grey == 255).astype(np.float32)))[None]
 
 
+def from_bytes(name: _PathLike, data: bytes) -> Tensor:
+    """The bytes of a picture file -> (C, H, W) in [0, 1] with the channels it has: 1 grey, 3 colour, 4 straight RGBA.
+
+    name: what errors name. Raises BadPicture.
+    """
+    colour, alpha = decode(name, data)
+    if alpha is not None:
+        return torch.cat([_to_float(colour), _to_float(alpha)])
+    return _to_float(colour[..., 0] if header(name, data).channels == 1 else colour)
+
+
+def to_png(picture: Tensor) -> bytes:
+    """(1, 3 or 4, H, W) in [0, 1] -> the bytes of an 8-bit PNG file."""
+    array = to_uint8(picture)
+    return encode("picture.png", array[..., 0] if array.shape[2] == 1 else array)
+
+
 def write_rgb(path: _PathLike, picture: Tensor) -> None:
     """Write (3, H, W) in [0, 1] as 8-bit PNG, or as JPEG (quality 95) if the name ends in .jpg."""
     _write(path, picture, 3, 8)
@@ -112,9 +104,14 @@ def write_trimap(path: _PathLike, trimap: Tensor) -> None:
     _write(path, trimap, 1, 8)
 
 
-def write_rgba(path: _PathLike, rgba: Tensor, bits: int = 8) -> None:
-    """Write straight (4, H, W) in [0, 1] as RGBA PNG of 8 or 16 bits a channel."""
-    _write(path, rgba, 4, bits)
+def write_rgba(path: _PathLike, rgba: Tensor, bits: int = 8, text: Mapping[str, str] | None = None) -> None:
+    """Write straight (4, H, W) in [0, 1] as RGBA PNG of 8 or 16 bits a channel, with `text` in it (`read_text`)."""
+    _write(path, rgba, 4, bits, text)
+
+
+def read_text(path: _PathLike) -> dict[str, str]:
+    """What `text` a PNG was written with. Decodes the pixels too, so that a truncated file raises BadPicture."""
+    return text_of(path, _read(path))
 
 
 def to_uint8(picture: Tensor) -> np.ndarray:
@@ -138,6 +135,28 @@ def resize(picture: Tensor, size: tuple[int, int]) -> Tensor:
     batch = picture if picture.ndim == 4 else picture[None]
     batch = F.interpolate(batch, size=tuple(size), mode="bilinear", antialias=True, align_corners=False)
     return batch if picture.ndim == 4 else batch[0]
+
+
+def resize_lanczos(picture: Tensor, size: tuple[int, int]) -> Tensor:
+    """(C, H, W) of 1, 3 or 4 channels -> the same at (height, width) = size by Pillow's Lanczos filter of 3 lobes.
+
+    What data sets for generators are made with. Grey and colour are brought to 8 bits and resized as such. Straight
+    RGBA is resized premultiplied in float32 and clipped; where nothing is left of alpha, colour is 0.
+    """
+    if tuple(picture.shape[-2:]) == tuple(size):
+        return picture
+    if picture.shape[0] != 4:
+        return _to_float(lanczos(to_uint8(picture), size))
+    colour, alpha = split_rgba(picture)
+    planes = torch.cat([colour * alpha, alpha]).permute(1, 2, 0).contiguous().numpy()
+    resized = torch.from_numpy(lanczos(planes, size)).permute(2, 0, 1).clamp(0, 1)
+    colour, alpha = split_rgba(resized)
+    return torch.cat([torch.where(alpha > 0, colour / alpha, 0).clamp(0, 1), alpha])
+
+
+def write_animation(path: _PathLike, frames: Iterable[Tensor], fps: float) -> None:
+    """Write frames (4, H, W), straight RGBA in [0, 1], as an endless animation, .webp or .png by the name."""
+    replace_file(Path(path), animate(path, (to_uint8(frame) for frame in frames), fps))
 
 
 def contact_sheet(pictures: Sequence[Tensor], columns: int, gap: int = 2) -> Tensor:
@@ -165,91 +184,20 @@ def _to_show(picture: Tensor) -> Tensor:
     return picture.expand(3, -1, -1)
 
 
-def _decode(path: _PathLike) -> _Decoded:
+def _decode(path: _PathLike) -> Decoded:
     """Whole file -> integers, upright. The file is read once, so that it cannot change between two decoders."""
+    return decode(path, _read(path))
+
+
+def _read(path: _PathLike) -> bytes:
     try:
-        data = Path(path).read_bytes()
+        return Path(path).read_bytes()
     except FileNotFoundError:
         raise BadPicture(path, "no such file") from None
     except IsADirectoryError:
         raise BadPicture(path, "is a folder, expected a picture file") from None
     except OSError as error:
         raise BadPicture(path, f"cannot be read ({error.strerror or error})") from None
-    if not data:
-        raise BadPicture(path, "the file is empty (0 bytes)")
-    try:
-        return _decode_bytes(path, data)
-    except BadPicture:
-        raise
-    except UnidentifiedImageError:
-        raise BadPicture(path, "not a picture, or a format that is not supported") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise BadPicture(path, f"more than {MAX_PIXELS} pixels: scale it down or cut it first") from None
-    except Exception as error:  # decoders raise OSError, SyntaxError, struct.error … on broken bytes
-        raise BadPicture(path, f"broken picture ({error or type(error).__name__})") from None
-
-
-def _decode_bytes(path: _PathLike, data: bytes) -> _Decoded:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with Image.open(BytesIO(data)) as picture:
-            _check_size(path, picture.width, picture.height)
-            orientation = _orientation(picture)
-            picture.load()  # raises on truncated data, which OpenCV would fill with grey
-            if picture.format == "PNG" and data[24:25] == b"\x10":  # bit depth in IHDR; PIL keeps only 8 of 16 bits
-                decoded = _decode_deep(data)
-            else:
-                decoded = _from_pil(path, picture)
-    colour, alpha = (None if part is None else _upright(part, orientation) for part in decoded)
-    assert colour is not None
-    return _Decoded(colour, alpha)
-
-
-def _check_size(path: _PathLike, width: int, height: int) -> None:
-    if min(width, height) < MIN_SIDE:
-        raise BadPicture(path, f"{width} x {height} pixels is too small, at least {MIN_SIDE} x {MIN_SIDE} needed")
-    if width * height > MAX_PIXELS:
-        raise BadPicture(path, f"{width} x {height} is more than {MAX_PIXELS} pixels: scale it down or cut it first")
-
-
-def _decode_deep(data: bytes) -> _Decoded:
-    array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if array is None:
-        raise OSError("16-bit PNG cannot be decoded")
-    if array.ndim == 2:
-        return _Decoded(np.repeat(array[..., None], 3, axis=2), None)
-    return _Decoded(array[..., 2::-1], array[..., 3] if array.shape[2] == 4 else None)  # OpenCV stores BGR(A)
-
-
-def _from_pil(path: _PathLike, picture: Image.Image) -> _Decoded:
-    if picture.mode.startswith("I") or picture.mode == "F":  # 16-bit grey TIFF and the like
-        array = np.asarray(picture)
-        if picture.mode == "F" or array.min() < 0 or array.max() > 65535:
-            raise BadPicture(path, f"pixel format {picture.mode} is not supported, save it as 8- or 16-bit PNG")
-        return _Decoded(np.repeat(array.astype(np.uint16)[..., None], 3, axis=2), None)
-    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
-        array = np.asarray(picture.convert("RGBA") if picture.mode != "La" else picture.convert("LA").convert("RGBA"))
-        return _Decoded(array[..., :3], array[..., 3])
-    return _Decoded(np.asarray(picture.convert("RGB")), None)
-
-
-def _orientation(picture: Image.Image) -> int:
-    try:
-        value = picture.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception:  # broken EXIF does not make a broken picture
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def _upright(array: np.ndarray, orientation: int) -> np.ndarray:
-    """Undo EXIF orientation 1..8: 5..8 swap the axes, then each mirrors rows and columns or not."""
-    if orientation >= 5:
-        array = array.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        array = array[::-1]
-    if orientation in (2, 3, 6, 7):
-        array = array[:, ::-1]
-    return array
 
 
 def _to_float(array: np.ndarray) -> Tensor:
@@ -263,7 +211,7 @@ def _to_integers(picture: Tensor, top: int) -> np.ndarray:
     return scaled.permute(1, 2, 0).numpy()
 
 
-def _write(path: _PathLike, picture: Tensor, channels: int, bits: int) -> None:
+def _write(path: _PathLike, picture: Tensor, channels: int, bits: int, text: Mapping[str, str] | None = None) -> None:
     path = Path(path)
     if picture.ndim != 3 or picture.shape[0] != channels:
         raise ValueError(f"{path}: expected a picture of shape ({channels}, H, W), got {tuple(picture.shape)}")
@@ -272,24 +220,11 @@ def _write(path: _PathLike, picture: Tensor, channels: int, bits: int) -> None:
     if bits not in (8, 16):
         raise ValueError(f"{path}: pictures have 8 or 16 bits, got {bits}")
     array = _to_integers(picture, 2**bits - 1).astype(np.uint8 if bits == 8 else np.uint16)
-    order = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[channels]  # OpenCV stores BGR(A)
-    _replace(path, _encode(path, np.ascontiguousarray(array[..., order]), channels))
+    replace_file(path, encode(path, array[..., 0] if channels == 1 else array, text))
 
 
-def _encode(path: Path, array: np.ndarray, channels: int) -> bytes:
-    suffix = path.suffix.lower()
-    if suffix in _JPEG and channels == 3 and array.dtype == np.uint8:
-        done, data = cv2.imencode(".jpg", array, [cv2.IMWRITE_JPEG_QUALITY, 95])
-    elif suffix == ".png":
-        done, data = cv2.imencode(".png", array, [cv2.IMWRITE_PNG_COMPRESSION, 4])
-    else:
-        raise ValueError(f"{path}: write pictures as .png" + (" or .jpg" if channels == 3 else ""))
-    if not done:
-        raise OSError(f"{path}: the picture could not be encoded")
-    return data.tobytes()
-
-
-def _replace(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes) -> None:
+    """Write all of a file or leave the former one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stylematte.sampling import position_seed
+
 Features = NDArray[np.float64]
 
 
-def _pair(a: ArrayLike, b: ArrayLike) -> tuple[Features, Features]:
+def pair(a: ArrayLike, b: ArrayLike) -> tuple[Features, Features]:
+    """Both as finite float64 (N, d) and (M, d), at least two vectors each; ValueError says what is not so."""
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     for features in (first, second):
         if features.ndim != 2 or len(features) < 2:
@@ -26,7 +29,7 @@ def frechet_distance(a: ArrayLike, b: ArrayLike) -> float:
     |m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)) with covariances divided by N (Heusel et al. 2017).
     Biased for few samples: compare only values with the same counts, or use `kernel_distance`.
     """
-    first, second = _pair(a, b)
+    first, second = pair(a, b)
     mean_a, mean_b = first.mean(0), second.mean(0)
     left, right = (first - mean_a) / np.sqrt(len(first)), (second - mean_b) / np.sqrt(len(second))
     # With C_a = L'L and C_b = R'R the trace of (C_a C_b)^(1/2) is the sum of the singular values of L R'; if N > d,
@@ -39,7 +42,7 @@ def frechet_distance(a: ArrayLike, b: ArrayLike) -> float:
 
 def kernel_distance(a: ArrayLike, b: ArrayLike) -> float:
     """Unbiased squared MMD with the kernel (x'y / d + 1)^3 (Binkowski et al. 2018, KID). May be below 0."""
-    first, second = _pair(a, b)
+    first, second = pair(a, b)
     dimension = first.shape[1]
 
     def kernel(x: Features, y: Features) -> Features:
@@ -50,3 +53,19 @@ def kernel_distance(a: ArrayLike, b: ArrayLike) -> float:
         return float((values.sum() - np.trace(values)) / (len(x) * (len(x) - 1)))
 
     return within(first) + within(second) - 2 * float(kernel(first, second).mean())
+
+
+def kernel_distance_of_blocks(a: ArrayLike, b: ArrayLike, blocks: int = 100, size: int = 1000, seed: int = 0) -> float:
+    """Mean of `kernel_distance` over random blocks of `size` vectors of each set, as KID is published.
+
+    A block is drawn without replacement and never larger than the smaller set; one block of everything is
+    `kernel_distance` itself. Memory is of size^2, whatever the sets have.
+    """
+    first, second = pair(a, b)
+    size = min(size, len(first), len(second))
+    rng = np.random.default_rng(position_seed(seed, "kernel blocks"))
+    told = []
+    for _ in range(blocks):
+        picks = (rng.choice(len(features), size, replace=False) for features in (first, second))
+        told.append(kernel_distance(*(features[pick] for features, pick in zip((first, second), picks, strict=True))))
+    return float(np.mean(told))
