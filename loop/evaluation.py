@@ -15,21 +15,35 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from loop.commands.manner import check_piece, read_trimap_of
 from stylematte.data.released import Example
-from stylematte.imagefile import BadPicture, read_alpha, read_rgb, read_trimap
+from stylematte.imagefile import BadPicture, read_alpha, read_rgb
 from stylematte.metrics import PROTOCOL, score_pair
-from stylematte.predict import predict, predict_at
+from stylematte.networks.weights import WeightsError, matter_files
+from stylematte.predict import Manner, predict_in
+from stylematte.trimap import from_alpha
+
+CLEAR = 0.002
+"""How near 0 or 1 a truth is that counts as known: nearer than any other byte."""
 
 
-class Matter(NamedTuple):
-    """A loaded network; side: the longest side it sees, 0 for the picture's own."""
+class Question(NamedTuple):
+    """What is asked about every picture. manner: how a network sees it. trimap: what it is told besides, None: nothing;
+    "data": the data set's own trimap; a number: one made of the truth, unknown within so many pixels of what is
+    neither 0 nor 1. Known pixels are set in the alpha then."""
 
-    network: nn.Module
-    side: int
+    matter: Path
+    manner: Manner
+    trimap: str | float | None = None
 
-    def alpha(self, image: Tensor) -> Tensor:
-        """image (3, H, W) -> alpha (1, H, W), float."""
-        return predict_at(self.network, image, self.side) if self.side else predict(self.network, image)
+
+class Matted(NamedTuple):
+    """One example and the answer to it: image (3, H, W), the others (1, H, W); trimap: the one to measure in."""
+
+    image: Tensor
+    truth: Tensor
+    trimap: Tensor | None
+    alpha: Tensor
 
 
 class Measured(NamedTuple):
@@ -44,19 +58,16 @@ class NoSuchDevice(ValueError):
     exit_code = 2
 
 
-_loaded: tuple[tuple[Path, int | None, str], Matter] | None = None
+_loaded: tuple[Question, str, nn.Module] | None = None
 
 
-def matter(folder: Path, side: int | None, device: str) -> Matter:
-    """This process's network, loaded once. side None: the longest side it was trained at."""
+def load(question: Question, device: str) -> None:
+    """This process's network, loaded once."""
     global _loaded
     from loop.commands.photos import matter_at
 
-    asked = (folder, side, device)
-    if _loaded is None or _loaded[0] != asked:
-        network, trained_at = matter_at(folder)
-        _loaded = asked, Matter(network.to(_device(device)), trained_at if side is None else side)
-    return _loaded[1]
+    if _loaded is None or _loaded[:2] != (question, device):
+        _loaded = question, device, matter_at(question.matter)[0].to(_device(device))
 
 
 def _device(name: str) -> torch.device:
@@ -70,43 +81,57 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def start(folder: Path, side: int | None, device: str, threads: int) -> None:
+def start(question: Question, device: str, threads: int) -> None:
     """Make this process ready for `measure`. threads 0: leave PyTorch as it is."""
     if threads:
         torch.set_num_threads(threads)
-    matter(folder, side, device)
+    load(question, device)
 
 
 def measure(example: Example) -> Measured:
     """All figures of one example, as the protocol has them: native size, float predictions."""
-    assert _loaded is not None
-    assert example.alpha is not None
     try:
-        image, truth = read_rgb(example.image), read_alpha(example.alpha)
-        trimap = None if example.trimap is None else read_trimap(example.trimap)[0].numpy()
-        if image.shape[1:] != truth.shape[1:]:
-            sizes = [f"{picture.shape[2]} x {picture.shape[1]}" for picture in (truth, image)]
-            return Measured(example.id, None, f"{example.alpha}: is {sizes[0]}, its picture {sizes[1]}")
-        alpha = _loaded[1].alpha(image)
-        return Measured(example.id, score_pair(alpha[0].numpy(), truth[0].numpy(), trimap))
+        _, truth, trimap, alpha = matted(example)
+        known = None if trimap is None else trimap[0].numpy()
+        return Measured(example.id, score_pair(alpha[0].numpy(), truth[0].numpy(), known))
     except BadPicture as error:
         return Measured(example.id, None, str(error))
     except ValueError as error:
         return Measured(example.id, None, f"{example.image}: {error}")
 
 
+def matted(example: Example) -> Matted:
+    """The example with the loaded network's alpha. Raises BadPicture."""
+    assert _loaded is not None
+    assert example.alpha is not None
+    (_, manner, source), _, network = _loaded
+    image, truth = read_rgb(example.image), read_alpha(example.alpha)
+    if image.shape[1:] != truth.shape[1:]:
+        sizes = [f"{picture.shape[2]} x {picture.shape[1]}" for picture in (truth, image)]
+        raise BadPicture(example.alpha, f"is {sizes[0]}, its picture {sizes[1]}")
+    check_piece(example.image, image, manner)
+    trimap = None if example.trimap is None else read_trimap_of(example.trimap, example.image, image)
+    told = from_alpha(truth, radius=source, low=CLEAR, high=1 - CLEAR) if isinstance(source, float) else trimap
+    (alpha,) = predict_in(network, [image], manner, None if source is None or told is None else [told])
+    return Matted(image, truth, told if trimap is None else trimap, alpha)
+
+
 def matter_digest(folder: Path) -> str:
     """SHA-256 (hex) of the weights and their description."""
     total = hashlib.sha256()
-    for file in sorted(folder.glob("matter.*")):
+    for file in matter_files(folder):
+        if not file.is_file():
+            raise WeightsError(
+                f"{file}: no such file; expected both of {', '.join(f.name for f in matter_files(folder))}"
+            )
         total.update(file.name.encode() + b"\0" + _digest(file).encode())
     return total.hexdigest()
 
 
-def row_key(matter: str, side: int | None, example: Example) -> str:
-    """What a kept row is valid for."""
+def row_key(matter: str, question: Question, example: Example) -> str:
+    """What a kept row is valid for. matter: `matter_digest` of the question's."""
     files = [_digest(path) if path else None for path in (example.image, example.alpha, example.trimap)]
-    read = json.dumps([matter, side, PROTOCOL, files])
+    read = json.dumps([matter, question.manner, question.trimap, PROTOCOL, files])
     return hashlib.sha256(read.encode()).hexdigest()
 
 
@@ -134,6 +159,7 @@ class KeptRows:
         self.rows[key] = scores
         line = self._lead + json.dumps({"key": key, "id": id_, "scores": scores}) + "\n"
         self._lead = ""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(line)
             file.flush()

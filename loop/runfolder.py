@@ -20,7 +20,7 @@ def is_run(folder: Path) -> bool:
 
 def accepted_matter(folder: Path) -> Path:
     """The folder with matter.safetensors: `folder` itself, or the last accepted one of the run `folder`."""
-    if (folder / "matter.json").is_file():
+    if (folder / "matter.json").is_file() or (folder / "model.safetensors").is_file():  # ours, or the hub's names
         return folder
     found = _of_rounds(folder, "accept/matter.json") or sorted(folder.glob("matter/matter.json"))
     if not found:

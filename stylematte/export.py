@@ -2,7 +2,7 @@
 
 ONNX: one picture, any height and width of at least MIN_SIDE; padding is inside the graph. It is traced, not
 `torch.export`ed: on Swin's window attention symbolic sizes take minutes, a trace takes seconds and follows the shapes
-as well. .pt2: `torch.export` at one fixed size.
+as well. .pt2: `torch.export`, for multiples of UNIT where the backbone has no attention, else for one fixed size.
 """
 
 from __future__ import annotations
@@ -23,10 +23,13 @@ MIN_SIDE = 32
 EXAMPLE = (75, 101)
 """The traced size: no multiple of anything, so that the padding is in the graph."""
 CHECKED = ((96, 160), (101, 131))
+UNIT = 32
+"""A .pt2 of any size takes multiples of it: padding asks for the size, which an exported graph may not."""
+PT2_MOST = 8192
+PT2_EXAMPLE, PT2_CHECKED = (96, 160), ((64, 96), (160, 64))
 TOLERANCE, HALF_TOLERANCE = 1e-3, 2e-2
 """Largest difference of alpha from PyTorch's that is accepted. Half precision: fp16 weights, 11 bits each; the guided
 filter magnifies their rounding."""
-FORMATS = ("onnx", "pt2")
 NEEDS = ("onnx", "onnxscript", "onnxruntime")
 INPUT = "RGB, straight sRGB, float32 in [0, 1], NCHW, N = 1"
 
@@ -68,8 +71,23 @@ class AnySize(nn.Module):
         return self.network.from_normalised(self.network.backbone.normalise(image))[..., -height:, -width:]
 
 
-def metadata(network: nn.Module, name: str, licence: str, half: bool, size: tuple[int, int] | None) -> dict[str, str]:
-    """What the file says of itself; all strings. size: (height, width) of a file that takes one size only."""
+def fixed_size(network: nn.Module, side: int) -> tuple[int, int] | None:
+    """None where a .pt2 of `network` can take any multiple of UNIT, else (side, side)."""
+    attends = any("attention" in type(module).__name__.lower() for module in network.modules())
+    return (side, side) if attends else None
+
+
+def sizes_told(kind: str, size: tuple[int, int] | None) -> str:
+    """Which H and W a file of format `kind` takes; size: its only (height, width), None if it takes more."""
+    if size is not None:
+        return f"{size[0]} x {size[1]} only"
+    if kind == "onnx":
+        return f"any H, W >= {MIN_SIDE}; padding is inside"
+    return f"multiples of {UNIT} from {2 * UNIT} to {PT2_MOST}; pad before, cut after"
+
+
+def metadata(network: nn.Module, name: str, licence: str, half: bool, sizes: str) -> dict[str, str]:
+    """What the file says of itself; all strings. sizes: of `sizes_told`."""
     import stylematte
 
     return {
@@ -79,7 +97,7 @@ def metadata(network: nn.Module, name: str, licence: str, half: bool, size: tupl
         "licence": licence,
         "input": INPUT,
         "output": "alpha in [0, 1], float32, (1, 1, H, W)",
-        "size": f"any H, W >= {MIN_SIDE}; padding is inside" if size is None else f"{size[0]} x {size[1]} only",
+        "size": sizes,
         "weights": "float16" if half else "float32",
         "opset": str(OPSET),
         "stylematte": stylematte.__version__,
@@ -114,31 +132,34 @@ def export_onnx(network: nn.Module, path: str | Path, name: str, licence: str = 
         if half:
             _halve(model)
         model.producer_name = "stylematte"
-        onnx.helper.set_model_props(model, metadata(network, name, licence, half, None))
+        onnx.helper.set_model_props(model, metadata(network, name, licence, half, sizes_told("onnx", None)))
         onnx.save(model, file)
 
     return _kept(network, Path(path), write, _onnx_runner, CHECKED, HALF_TOLERANCE if half else TOLERANCE)
 
 
 def export_pt2(
-    network: nn.Module, path: str | Path, name: str, size: tuple[int, int], licence: str = "", half: bool = False
+    network: nn.Module, path: str | Path, name: str, size: tuple[int, int] | None = None, licence: str = ""
 ) -> float:
     """Write `network` (eval, CPU) to path for `torch.export.load`, for pictures of `size` (height, width) only.
 
-    Returns the largest difference of two inputs; raises ExportError as `export_onnx` does. half is not offered here:
-    `module().half()` does it after loading.
+    size None: for all multiples of UNIT (see `fixed_size` for which networks). Returns the largest difference of two
+    inputs; raises ExportError as `export_onnx` does. Half precision is had after loading, by `module().half()`.
     """
-    if half:
-        raise MissingPackage("--half is for --format onnx; a .pt2 is converted after loading, .module().half()")
+    example, checked = (PT2_EXAMPLE, PT2_CHECKED) if size is None else (size, (size, size))
+    free = {axis: UNIT * torch.export.Dim(side, min=2, max=PT2_MOST // UNIT) for axis, side in ((2, "h"), (3, "w"))}
 
     def write(file: Path) -> None:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
-            program = torch.export.export(network.eval(), (torch.rand(1, 3, *size),), strict=False)
-            said = metadata(network, name, licence, half, size)
+            shapes = (free,) if size is None else None
+            program = torch.export.export(
+                network.eval(), (torch.rand(1, 3, *example),), dynamic_shapes=shapes, strict=False
+            )
+            said = metadata(network, name, licence, False, sizes_told("pt2", size))
             torch.export.save(program, file, extra_files={"stylematte.json": _json(said)})
 
-    return _kept(network, Path(path), write, _pt2_runner, (size, size), TOLERANCE)
+    return _kept(network, Path(path), write, _pt2_runner, checked, TOLERANCE)
 
 
 def _json(content: dict[str, str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -136,21 +136,15 @@ def brought_back(alpha: Tensor, small: Tensor, image: Tensor) -> Tensor:
     return (slope[0] * image.mean(0, keepdim=True) + offset[0]).clamp(0, 1)
 
 
-def predict_at(network: nn.Module, image: Tensor, size: int) -> Tensor:
-    """image (3, H, W) of any size -> alpha (1, H, W); the network sees it with its longest side at `size`.
-
-    A network knows subjects of the scale it was trained at. How its alpha comes back: `brought_back`.
-    """
-    small = seen_at(image, size)
-    return brought_back(predict(network, small), small, image)
-
-
 class Manner(NamedTuple):
-    """How a photo is shown to a network.
+    """How a photo is shown to a network; the alpha always has the photo's own size.
 
     size: longest side it sees; None: as it is. enlarge: smaller photos are brought to `size`, too. tile: pixels of
     square tiles that are seen one by one, None: in one piece; overlap: of neighbours. flip: mean with the
     mirrored view.
+
+    The resize policy: a reduced photo is averaged (antialiased bilinear), its alpha comes back as `brought_back` says.
+    The field's protocol (P3M, AM-2k) shows photos as they are: Manner().
     """
 
     size: int | None = None
@@ -202,21 +196,38 @@ class Matter(NamedTuple):
     manner: Manner
 
 
-def manner_of(network: nn.Module, trained_at: int, size: int | None = None) -> Manner:
-    """Photos are brought to the size a network was trained at; for the released one large ones are reduced only."""
-    released = getattr(network, "config", {}).get("variant") == "released"
-    return Manner(size or trained_at, enlarge=not released)
+def manner_of(network: Mapping[str, Any], trained_at: int, size: int | None = None) -> Manner:
+    """What is usual for a network of this configuration (as in matter.json).
+
+    size: the longest side it sees, None: what it was trained at; 0: the photo's own. A network knows subjects of the
+    scale it was trained at, so smaller photos are enlarged; for the released one large ones are reduced only.
+    """
+    if size == 0:
+        return Manner()
+    return Manner(size or trained_at, enlarge=network.get("variant") != "released")
+
+
+def trained_at(folder: str | Path) -> int:
+    """The longest side that a matter folder says its network was trained at; 512 if it says none. WeightsError."""
+    from stylematte.networks.weights import WeightsError, matter_files, read_description
+
+    meta = read_description(folder).get("meta")
+    size = meta.get("size", 512) if isinstance(meta, dict) else 512
+    if not isinstance(size, int) or size < 1:
+        raise WeightsError(f"{matter_files(folder)[1]}: meta.size is {size!r}, expected pixels of the longest side")
+    return size
 
 
 _loaded: list[Matter] = []
 
 
 def load(folder: str | Path, device: str = "cpu") -> Matter:
-    """The matter in a folder with matter.safetensors and matter.json. Raises WeightsError."""
-    from stylematte.networks.weights import load_matter, read_description
+    """The matter in a folder with matter.safetensors and matter.json, or the hub's names. Raises WeightsError."""
+    from stylematte.networks.weights import load_matter
 
+    side = trained_at(folder)
     network = load_matter(folder, device)
-    matter = Matter(network, manner_of(network, int(read_description(folder)["meta"].get("size", 512))))
+    matter = Matter(network, manner_of(network.config, side))
     _loaded[:] = [matter]
     return matter
 

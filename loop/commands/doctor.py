@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ Check = tuple[str, str, str]  # name, state (ok, note, problem), text
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path, nargs="?", help="also check the data folder and weights it names")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
-    parser.add_argument("--ops", action="store_true", help="build the generator's C++ operations and measure them")
+    parser.add_argument(
+        "--ops", action="store_true", help="build the generator's C++ and CUDA operations and measure them"
+    )
     parser.add_argument("--json", action="store_true", help="machine-readable output")
 
 
@@ -29,6 +32,8 @@ def main(args: argparse.Namespace) -> int:
     if args.config is not None:
         config = load_config(args.config, args.overrides)
         checks += [_data(config.data.root), *_weights(config.matter.backbone.name, config.matter.backbone.weights)]
+        if config.generator.second.kind.value == "projected":
+            checks += _second(asdict(config.generator.second.backbone))
     if args.ops:
         checks += _ops()
     broken = any(state == "problem" for _, state, _ in checks)
@@ -89,19 +94,44 @@ def _ops() -> list[Check]:
     """Build what the cache lacks (also what failed before), compare with the reference, tell how much faster it is."""
     from stylemattegan.ops import cpu
     from stylemattegan.ops.build import CannotBuild, library_file
-    from stylemattegan.ops.measure import compare
 
     try:
         file = library_file(again=True)
     except CannotBuild as error:
-        return [("ops", "note", f"plain torch: {error}")]
+        return [("ops", "note", f"plain torch: {error}"), *_cuda_ops()]
     if not cpu.available():
-        return [("ops", "problem", f"{file} cannot be loaded: {cpu.library()}; remove it and try again")]
-    checks: list[Check] = [("ops", "ok", f"C++: {file}")]
-    for found in compare():
+        text = f"{file} cannot be loaded: {cpu.library()}; remove it and try again"
+        return [("ops", "problem", text), *_cuda_ops()]
+    return [("ops", "ok", f"C++: {file}"), *_speeds("cpu"), *_cuda_ops()]
+
+
+def _cuda_ops() -> list[Check]:
+    """On a machine with a GPU as above; without one, why the kernels are not used."""
+    import torch
+
+    from stylemattegan.ops import cuda
+    from stylemattegan.ops.build import CannotBuild, library_file
+
+    if not torch.cuda.is_available():
+        return [("ops on the GPU", "note", "no GPU: the CUDA kernels are not needed")]
+    try:
+        library_file(cuda.for_these_gpus, again=True)
+    except CannotBuild as error:
+        return [("ops on the GPU", "note", f"plain torch: {error}")]
+    found = cuda.engine()
+    if isinstance(found, str):
+        return [("ops on the GPU", "note", f"plain torch: {found}")]
+    return [("ops on the GPU", "ok", f"CUDA: {found.file}"), *_speeds("cuda")]
+
+
+def _speeds(impl: str) -> list[Check]:
+    from stylemattegan.ops.measure import compare
+
+    checks: list[Check] = []
+    for found in compare(("reference", "torch", impl), device=impl):
         text = f"{found.ratio('reference'):.1f}x the reference's speed, {found.ratio('torch'):.1f}x plain torch's"
         text += f"; differs by {found.difference:.0e} of the largest value"
-        checks.append((f"ops {found.op}", "ok" if found.agrees else "problem", text))
+        checks.append((f"ops {found.op} ({impl})", "ok" if found.agrees else "problem", text))
     return checks
 
 
@@ -161,6 +191,20 @@ def _data(root: str | None) -> Check:
     if missing:
         return "data", "problem", f"{len(missing)} files are missing, for example {missing[0]}; {text}"
     return "data", "ok", text
+
+
+def _second(backbone: dict[str, Any]) -> list[Check]:
+    """Builds the second discriminator's backbone: a run would find out only after its first matter."""
+    from loop.stages.second import frozen_backbone
+    from stylematte.networks.backbone import BackboneError
+
+    try:
+        frozen_backbone(backbone)
+    except BackboneError as error:
+        return [("second", "problem", f"generator.second: {error}")]
+    if backbone["weights"] is None:
+        return [("second", "note", f"{backbone['name']} is frozen at random weights")]
+    return [("second", state, text) for _, state, text in _weights(backbone["name"], backbone["weights"])]
 
 
 def _weights(name: str, file: str | None) -> list[Check]:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loop.commands import score_table
+from loop.commands.manner import BadOption, add_manner, asked_manner, check_manner
 
 if TYPE_CHECKING:
+    from loop.evaluation import Question
     from stylematte.data.released import Example
 
 WORST = 8
@@ -28,8 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", action="append", help="only this split; may be repeated (default: all but train)")
     parser.add_argument("--subject", action="append", help="only this subject; may be repeated")
     parser.add_argument("--kind", action="append", help="truth to measure against; may be repeated (default: alpha)")
+    add_manner(parser)
     parser.add_argument(
-        "--size", type=int, help="longest side the network sees; 0: the picture's own (default: trained)"
+        "--trimap",
+        help="variant detail sees one, too: 'data' for the data set's own, or a number to make it of the truth, "
+        "unknown within so many pixels of the soft edge. Known pixels are set in the alpha, as trimap matting has it",
     )
     parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
     parser.add_argument("--device", default="auto", help="cpu, cuda or cuda:1 (default: a GPU if there is one)")
@@ -40,63 +45,91 @@ def main(args: argparse.Namespace) -> int:
     from loop.commands.photos import matter_folder, shown
     from loop.commands.spread import spread
 
-    folder = matter_folder(args.matter)
+    check_manner(args)
+    question = _question(args, matter_folder(args.matter))
     examples = _examples(args)
     out = args.out or Path("evaluations") / args.data.resolve().name
-    from loop.evaluation import KeptRows, matter, matter_digest, measure, row_key, start
+    from loop.evaluation import KeptRows, load, matter_digest, measure, row_key, start
 
-    kept, digest = KeptRows(out / ROWS), matter_digest(folder)
+    kept, digest = KeptRows(out / ROWS), matter_digest(question.matter)
     keys, problems = {}, []
     for example in examples:
         try:
-            keys[example.id] = row_key(digest, args.size, example)
+            keys[example.id] = row_key(digest, question, example)
         except OSError as error:
             problems.append(f"{error.filename}: cannot be read ({error.strerror})")
     due = [example for example in examples if example.id in keys and keys[example.id] not in kept.rows]
     if len(due) < len(keys):
         print(f"stylematte: {len(keys) - len(due)} of {len(keys)} pictures were measured before", file=sys.stderr)
-    given = (folder, args.size, args.device, max(1, (os.cpu_count() or 1) // args.workers) if args.workers > 1 else 0)
+    threads = max(1, (os.cpu_count() or 1) // args.workers) if args.workers > 1 else 0
     if due:
-        matter(*given[:3])  # fails here, in one line, before anything is written
-    out.mkdir(parents=True, exist_ok=True)
-    work = spread(measure, due, args.workers, start, *given) if due else iter(())
+        load(question, args.device)  # fails here, in one line, before anything is written
+    work = spread(measure, due, args.workers, start, question, args.device, threads) if due else iter(())
     for example, measured in shown(work, "evaluating", len(due)):
         if measured.scores is None:
             problems.append(measured.problem)
         else:
             kept.add(keys[example.id], example.id, measured.scores)
     rows = {id_: kept.rows[key] for id_, key in keys.items() if key in kept.rows}
-    return _finish(args, out, folder, digest, examples, rows, problems)
+    return _finish(args, out, question, digest, examples, rows, problems)
+
+
+def _question(args: argparse.Namespace, folder: Path) -> Question:
+    from loop.evaluation import Question
+    from stylematte.networks.variants import TAKES_TRIMAP
+    from stylematte.networks.weights import read_description
+    from stylematte.predict import trained_at
+
+    network = read_description(folder)["network"]
+    trimap = args.trimap
+    if trimap is not None and network.get("variant") not in TAKES_TRIMAP:
+        raise BadOption(f"--trimap: {folder} is of variant {network.get('variant', 'fpn')}, which sees none")
+    if trimap not in (None, "data"):
+        try:
+            trimap = float(trimap)
+        except ValueError:
+            trimap = -1.0
+        if not 1 <= trimap <= 1000:
+            raise BadOption(f"--trimap {args.trimap}: expected 'data', or a radius from 1 to 1000 pixels")
+    return Question(folder, asked_manner(args, network, trained_at(folder)), trimap)
 
 
 def _finish(
     args: argparse.Namespace,
     out: Path,
-    folder: Path,
+    question: Question,
     digest: str,
     examples: list[Example],
     rows: score_table.Rows,
     problems: list[str],
 ) -> int:
+    from stylematte.data.manifest import DataError
     from stylematte.metrics import PROTOCOL
 
+    if not rows and len(problems) == 1:
+        raise DataError(problems[0])
     for problem in problems:
         print(f"stylematte: not measured: {problem}", file=sys.stderr)
     if not rows:
-        print(f"stylematte: none of {len(examples)} pictures could be measured", file=sys.stderr)
-        return 3
-    about = {"matter": str(folder), "digest": digest, "data": str(args.data), "protocol": PROTOCOL, "size": args.size}
+        raise DataError(f"none of {len(examples)} pictures could be measured")
+    about: dict[str, Any] = {
+        "matter": str(question.matter),
+        "digest": digest,
+        "data": str(args.data),
+        "protocol": PROTOCOL,
+    }
+    about |= {"seen": question.manner._asdict(), "trimap": question.trimap}
     result = {**about, **score_table.told(rows), "not_measured": problems}
     by_id = {example.id: example for example in examples}
     worst = [by_id[id_] for id_ in result["worst"]]
     if not _drawn(out, result):
-        _draw(out / SHEET, args, folder, worst)
+        _draw(out / SHEET, question, args.device, worst)
     score_table.write_csv(out / TABLE, rows)
     score_table.write_whole(out / SUMMARY, json.dumps(result, indent=2) + "\n")
     if args.json:
         print(json.dumps(result, indent=2))
     else:
-        score_table.print_table(result, f"{folder} on {args.data}", most=WORST)
+        score_table.print_table(result, f"{question.matter} on {args.data}", most=WORST)
         print(f"{out / TABLE}, {out / SUMMARY}, {out / SHEET} (photo, truth, prediction of the worst {len(worst)})")
     return 3 if problems else 0
 
@@ -105,8 +138,8 @@ def _examples(args: argparse.Namespace) -> list[Example]:
     from stylematte.data.manifest import DataError
     from stylematte.data.released import read_released
 
-    if args.workers < 1 or (args.size is not None and args.size < 0):
-        raise DataError(f"--workers {args.workers} and --size {args.size}: expected at least 1, and 0 or more")
+    if args.workers < 1:
+        raise BadOption(f"--workers {args.workers}: must be at least 1")
     released = read_released(args.data, args.layout)
     kinds = args.kind or ["alpha"]
     splits = {example.split for example in released.examples}
@@ -126,9 +159,15 @@ def _examples(args: argparse.Namespace) -> list[Example]:
         raise DataError(
             f"{without[0]}: has no alpha to measure against ({len(without)} such); do `stylematte data check`"
         )
-    if all(example.trimap for example in examples):
-        return examples
     some = sum(example.trimap is not None for example in examples)
+    if some == len(examples):
+        return examples
+    if args.trimap == "data":
+        missing = next(example.image for example in examples if example.trimap is None)
+        raise DataError(
+            f"--trimap data: {len(examples) - some} of {len(examples)} pictures have none, for example {missing}; "
+            "give a radius in pixels to make them of the truth"
+        )
     if some:
         print(f"stylematte: only {some} of {len(examples)} pictures have a trimap; none is used", file=sys.stderr)
     return [example._replace(trimap=None) for example in examples]
@@ -140,20 +179,19 @@ def _drawn(out: Path, result: dict[str, Any]) -> bool:
         before = json.loads((out / SUMMARY).read_text())
     except (OSError, ValueError):
         return False
-    same = all(before.get(key) == result[key] for key in ("digest", "size", "data", "worst"))
+    same = all(before.get(key) == result[key] for key in ("digest", "seen", "trimap", "data", "worst"))
     return same and (out / SHEET).is_file()
 
 
-def _draw(path: Path, args: argparse.Namespace, folder: Path, worst: list[Example]) -> None:
+def _draw(path: Path, question: Question, device: str, worst: list[Example]) -> None:
     """Photo, truth and prediction of each, two pictures a line."""
     from loop.commands.photos import thumbnail
-    from loop.evaluation import matter
-    from stylematte.imagefile import contact_sheet, read_alpha, read_rgb, write_rgb
+    from loop.evaluation import load, matted
+    from stylematte.imagefile import contact_sheet, write_rgb
 
-    network = matter(folder, args.size, args.device)
+    load(question, device)
     shown = []
     for example in worst:
-        assert example.alpha is not None
-        image = read_rgb(example.image)
-        shown += [thumbnail(each, 240) for each in (image, read_alpha(example.alpha), network.alpha(image))]
+        image, truth, _, alpha = matted(example)
+        shown += [thumbnail(each, 240) for each in (image, truth, alpha)]
     write_rgb(path, contact_sheet(shown, 6))

@@ -8,51 +8,72 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from loop.configfile import load_config
-from loop.report import round_table
+from loop.commands.manner import BadOption
+from loop.commands.model_card import card, licence_of
+from loop.commands.new_folder import demand_new, new_folder
 from loop.runfolder import NoSuchArtefact, accepted_matter, accepted_round, generators, is_run
 
-
-class BadOption(ValueError):
-    exit_code = 2
+FILES = ("onnx", "pt2")
+"""Formats of one file."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", type=Path, help="a run folder; with --format onnx or pt2 also a matter folder")
+    parser.add_argument("run", type=Path, help="a run folder; with --format also a matter folder")
     parser.add_argument("-o", "--out", type=Path, required=True, help="new folder for the weights and the model card")
     parser.add_argument(
         "--format",
-        choices=("safetensors", "onnx", "pt2"),
+        choices=("safetensors", "hub", *FILES),
         default="safetensors",
-        help="onnx: matter.onnx for any height and width. pt2: matter.pt2 for --size only (default: safetensors)",
+        help="hub: the layout of the Hugging Face hub. onnx: matter.onnx for any height and width. pt2: matter.pt2 for "
+        "multiples of 32, or for one size if the backbone attends (default: safetensors)",
     )
     parser.add_argument("--half", action="store_true", help="onnx: float16 weights, alpha within 0.02 (else 0.001)")
-    parser.add_argument("--size", type=int, help="pt2: height and width of its pictures (default: what it trained at)")
+    parser.add_argument("--size", type=int, help="pt2: for pictures of this height and width only")
 
 
 def main(args: argparse.Namespace) -> int:
-    if args.format != "safetensors":
+    demand_new(args.out)
+    if args.format in FILES:
         return _one_file(args)
     if args.half or args.size:
         raise BadOption("--half and --size are for --format onnx and pt2")
-    if not is_run(args.run):
+    return _folder(args)
+
+
+def _folder(args: argparse.Namespace) -> int:
+    """The matter, the generators of a run, and the card."""
+    hub, run = args.format == "hub", args.run if is_run(args.run) else None
+    if run is None and not hub:
         raise NoSuchArtefact(f"{args.run}: not a run folder (no config.yaml and rounds/ in it)")
-    matter = accepted_matter(args.run)
-    if args.out.exists() and any(args.out.iterdir()):
-        raise NoSuchArtefact(f"{args.out}: not empty; name a new folder, nothing is overwritten")
-    partial = args.out.with_name(f".{args.out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    _copy(matter, partial / "matter", ["matter.safetensors", "matter.json"])
-    for domain, folder in generators(args.run).items():
-        _copy(
-            folder, partial / "generators" / domain, [*(f.name for f in folder.glob("*.safetensors")), "generator.json"]
-        )
-    (partial / "README.md").write_text(_card(args.run))
-    if args.out.exists():
-        args.out.rmdir()
-    partial.rename(args.out)
-    print(f"matter of round {accepted_round(args.run)} and {len(generators(args.run))} generators in {args.out}")
+    matter, found = accepted_matter(args.run), generators(run) if run else {}
+    with new_folder(args.out) as out:
+        description = _hub_matter(matter, out) if hub else _own_matter(matter, out / "matter")
+        for domain, folder in found.items():
+            names = [*(f.name for f in folder.glob("*.safetensors")), "generator.json"]
+            _copy(folder, out / "generators" / domain, names)
+        (out / "README.md").write_text(card(out, description, run, hub))
+    named = f"matter of round {accepted_round(run)} and {len(found)} generators" if run else f"matter of {matter}"
+    print(f"{named} in {args.out}")
     return 0
+
+
+def _own_matter(source: Path, target: Path) -> dict[str, Any]:
+    _copy(source, target, ["matter.safetensors", "matter.json"])
+    return dict(json.loads((target / "matter.json").read_text()))
+
+
+def _hub_matter(source: Path, target: Path) -> dict[str, Any]:
+    """The matter under the names of the Hugging Face hub, if it can be loaded. Its description."""
+    from loop.commands.photos import matter_at
+    from stylematte.networks.weights import HUB_DESCRIPTION, HUB_TENSORS, matter_files, read_description
+
+    matter_at(source)
+    description = read_description(source)
+    description |= {"meta": description.get("meta") or {}, "model_type": "stylematte"}
+    target.mkdir(parents=True)
+    shutil.copyfile(matter_files(source)[0], target / HUB_TENSORS)
+    (target / HUB_DESCRIPTION).write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")
+    return description
 
 
 def _one_file(args: argparse.Namespace) -> int:
@@ -61,29 +82,24 @@ def _one_file(args: argparse.Namespace) -> int:
         raise BadOption("--half is for --format onnx")
     if args.size and (args.format == "onnx" or args.size < 32):
         raise BadOption(f"--size {args.size}: for --format pt2, at least 32; an ONNX file takes any size")
-    if args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
-        raise NoSuchArtefact(f"{args.out}: not an empty folder; name a new one, nothing is overwritten")
     folder = accepted_matter(args.run)
     from loop.commands.photos import matter_at
     from stylematte import export
+    from stylematte.networks.weights import read_description
 
     if args.format == "onnx":
         export.check_packages()
     network, trained_at = matter_at(folder)
-    meta = json.loads((folder / "matter.json").read_text())["meta"]
-    licence = meta.get("licence") or "of the matter's owner: see the pictures and weights it was trained from"
-    file, new = args.out / f"matter.{args.format}", not args.out.exists()
-    try:
+    licence = licence_of(read_description(folder).get("meta") or {})
+    name, size = f"matter.{args.format}", None
+    with new_folder(args.out) as out:
         if args.format == "onnx":
-            worst = export.export_onnx(network, file, folder.name, licence, args.half)
+            worst = export.export_onnx(network, out / name, folder.name, licence, args.half)
         else:
-            side = args.size or trained_at
-            worst = export.export_pt2(network, file, folder.name, (side, side), licence)
-    except BaseException:
-        if new and args.out.is_dir():
-            args.out.rmdir()
-        raise
-    print(f"{file} of {folder}: alpha within {worst:.1g} of PyTorch's")
+            size = (args.size, args.size) if args.size else export.fixed_size(network, trained_at)
+            worst = export.export_pt2(network, out / name, folder.name, size, licence)
+    told = f"alpha within {worst:.1g} of PyTorch's; H, W: {export.sizes_told(args.format, size)}"
+    print(f"{args.out / name} of {folder}: {told}")
     return 0
 
 
@@ -91,53 +107,3 @@ def _copy(source: Path, target: Path, names: list[str]) -> None:
     target.mkdir(parents=True)
     for name in names:
         shutil.copyfile(source / name, target / name)
-
-
-def _card(run: Path) -> str:
-    config = load_config(run / "config.yaml", check=False)
-    headers, rows = round_table(run)
-    lines = ["| " + " | ".join(headers) + " |", "|" + " --- |" * len(headers)]
-    lines += ["| " + " | ".join("" if cell is None else str(cell) for cell in row) + " |" for row in rows]
-    prepared = json.loads((run / "rounds/00/prepare/stage.json").read_text())["metrics"]
-    weights = config.matter.backbone.weights
-    start = f"started from `{weights}`: its licence applies to these weights" if weights else "random start"
-    source = (
-        "drawn by code" if config.data.root is None else f"the user's folder `{config.data.root}`: its licences apply"
-    )
-    return "\n".join(
-        [
-            "# StyleMatte co-training: matter and generators",
-            "",
-            f"Matter of round {accepted_round(run)}: timm `{config.matter.backbone.name}` ({start}).",
-            "FPN to a quarter of the resolution, guided filter to all of it.",
-            f"Input: RGB in [0, 1]; output: alpha in [0, 1]; trained at {config.data.size} x {config.data.size}.",
-            "Generators: StyleGAN3-T, latent -> RGBA, colour premultiplied about grey in [-1, 1].",
-            f"Pictures: {source}.",
-            "",
-            "## Held-out numbers",
-            "",
-            *lines,
-            "",
-            "SAD in thousands, sums over the whole picture at the training size; Grad and Conn as in the P3M protocol.",
-            "",
-            "## Pictures used",
-            "",
-            *_counts(prepared["counts"]),
-            "",
-            "## Use",
-            "",
-            "```",
-            "stylematte matte PHOTO -o OUT --matter THIS_FOLDER",
-            "stylematte sample THIS_FOLDER -o OUT",
-            "```",
-            "",
-        ]
-    )
-
-
-def _counts(counts: dict[str, Any]) -> list[str]:
-    return [
-        f"- {domain}, {kind}: " + ", ".join(f"{n} {split}" for split, n in splits.items())
-        for domain, kinds in counts.items()
-        for kind, splits in kinds.items()
-    ]

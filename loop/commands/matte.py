@@ -7,8 +7,9 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from loop.commands.manner import BadOption, add_manner, asked_manner, check_manner, check_piece, read_trimap_of
 from loop.commands.photos import left_out_line, matter_at, matter_folder, photos_of, shown
 from loop.runfolder import NoSuchArtefact
 
@@ -16,13 +17,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from stylematte.predict import Manner
-
-PIECE = 4096 * 4096
-"""The most pixels a network sees in one piece: more would take tens of GiB."""
-
-
-class BadOption(ValueError):
-    exit_code = 2
 
 
 class Photo(NamedTuple):
@@ -35,13 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photo", nargs="+", help="pictures, folders, 'quoted globs', or - for a list on stdin")
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder for NAME_alpha.png and NAME_cutout.png")
     parser.add_argument("--matter", type=Path, help="a run, an export, or a matter folder (default: the newest run)")
-    seen = parser.add_mutually_exclusive_group()
-    seen.add_argument("--size", type=int, help="longest side the network sees (default: what it was trained at)")
-    seen.add_argument("--max-side", type=int, help="the same for larger photos; smaller ones stay as they are")
-    seen.add_argument("--tile", type=int, help="see the whole resolution in square tiles of that many pixels")
-    parser.add_argument("--overlap", type=int, help="pixels that neighbouring tiles share and blend (default: 64)")
+    add_manner(parser)
     parser.add_argument("--batch", type=int, default=4, help="photos of one size seen at once (default: 4)")
-    parser.add_argument("--flip", action="store_true", help="mean with the mirrored photo's alpha: twice the time")
     parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="of what is written (default: 8)")
     parser.add_argument("--background", help="also write NAME_composite.png on this colour (red, #ff8800) or picture")
     parser.add_argument(
@@ -54,14 +43,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    _check(args)
+    check_manner(args)
+    if args.batch < 1:
+        raise BadOption(f"--batch {args.batch}: must be at least 1")
     photos = photos_of(args.photo)
     folder = matter_folder(args.matter)
     background = _background(args.background)
     from stylematte.imagefile import BadPicture
 
     network, trained_at = matter_at(folder)
-    manner = _manner(args, network, trained_at)
+    config: Any = network.config
+    manner = asked_manner(args, config, trained_at)
     written, left_out = [], []
 
     def readable() -> Iterator[Photo]:
@@ -85,51 +77,12 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _check(args: argparse.Namespace) -> None:
-    for name in ("size", "max_side", "tile"):
-        value = getattr(args, name)
-        if value is not None and value < 32:
-            raise BadOption(f"--{name.replace('_', '-')} {value}: must be at least 32 pixels")
-    if args.overlap is not None and args.tile is None:
-        raise BadOption("--overlap is of tiles: give --tile, too")
-    if args.tile is not None and not 0 <= _overlap(args) < args.tile:
-        raise BadOption(f"--overlap {_overlap(args)}: must be at least 0 and less than --tile {args.tile}")
-    if args.batch < 1:
-        raise BadOption(f"--batch {args.batch}: must be at least 1")
-
-
-def _overlap(args: argparse.Namespace) -> int:
-    return int(min(64, args.tile // 4) if args.overlap is None else args.overlap)
-
-
-def _manner(args: argparse.Namespace, network: nn.Module, trained_at: int) -> Manner:
-    from stylematte.predict import Manner, manner_of
-
-    if args.tile is not None:
-        return Manner(tile=args.tile, overlap=_overlap(args), flip=args.flip)
-    if args.max_side is not None:
-        return Manner(args.max_side, flip=args.flip)
-    return manner_of(network, trained_at, args.size)._replace(flip=args.flip)
-
-
 def _read(path: Path, trimaps: Path | None, manner: Manner) -> Photo:
-    from stylematte.imagefile import BadPicture, read_rgb, read_trimap
+    from stylematte.imagefile import read_rgb
 
     image = read_rgb(path)
-    height, width = image.shape[-2:]
-    scale = 1.0 if manner.size is None else manner.size / max(height, width)
-    pixels = height * width * (scale if manner.enlarge else min(1.0, scale)) ** 2
-    if manner.tile is None and pixels > PIECE:
-        cure = "give a smaller --max-side, or --tile 1024"
-        raise BadPicture(path, f"{pixels:.0f} pixels for the network, at most {PIECE} in one piece: {cure}")
-    if trimaps is None:
-        return Photo(path, image, None)
-    file = _trimap_of(path, trimaps)
-    trimap = read_trimap(file)
-    if trimap.shape[-2:] != image.shape[-2:]:
-        size = f"{trimap.shape[-1]} x {trimap.shape[-2]}"
-        raise BadPicture(file, f"is {size}, the photo {path.name} is {width} x {height}: a trimap has its photo's size")
-    return Photo(path, image, trimap)
+    check_piece(path, image, manner)
+    return Photo(path, image, None if trimaps is None else read_trimap_of(_trimap_of(path, trimaps), path, image))
 
 
 def _trimap_of(photo: Path, trimaps: Path) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -66,12 +65,14 @@ def matter_at(folder: Path) -> tuple[nn.Module, int]:
     """The network in a folder of `matter_folder`, and the longest side it was trained at. Raises WeightsError, and
     NoSuchArtefact if a weight is NaN."""
     from stylematte.networks.weights import load_matter
+    from stylematte.predict import trained_at
 
+    side = trained_at(folder)
     network = load_matter(folder)
     for name, tensor in network.state_dict().items():
         if not tensor.isfinite().all():
             raise NoSuchArtefact(f"{folder}: {name} holds NaN or infinity; take the weights of another round or step")
-    return network, json.loads((folder / "matter.json").read_text())["meta"]["size"]
+    return network, side
 
 
 def shown(photos: Iterable[T], doing: str, total: int) -> Iterable[T]:

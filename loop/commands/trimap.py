@@ -52,7 +52,6 @@ def main(args: argparse.Namespace) -> int:
     from stylematte.imagefile import BadPicture, write_trimap
     from stylematte.trimap import problem, shares
 
-    args.out.mkdir(parents=True, exist_ok=True)
     written: list[Any] = []
     left_out: list[Any] = []
     strip: list[Tensor] = []

@@ -50,7 +50,7 @@ def _levels(shared: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     """(H, W) uint8: how many of the rising thresholds each pixel reaches."""
     levels = np.zeros(shared.shape, np.uint8)
     for threshold in thresholds:
-        levels += shared >= threshold
+        levels += (shared >= threshold).view(np.uint8)
     return levels
 
 

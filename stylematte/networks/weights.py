@@ -1,4 +1,7 @@
-"""A matter on disk: `matter.safetensors` (its tensors) and `matter.json` (how to build it, and where it is from)."""
+"""A matter on disk: `matter.safetensors` (its tensors) and `matter.json` (how to build it, and where it is from).
+
+The same two files under the names of the Hugging Face hub, `model.safetensors` and `config.json`, are read as well.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from torch import nn
 from stylematte.networks.variants import UnknownVariant, build_matter
 
 TENSORS, DESCRIPTION = "matter.safetensors", "matter.json"
+HUB_TENSORS, HUB_DESCRIPTION = "model.safetensors", "config.json"
 FORMAT = 1
 
 
@@ -29,9 +33,17 @@ def save_matter(folder: str | Path, network: nn.Module, meta: dict[str, Any]) ->
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")
 
 
+def matter_files(folder: str | Path) -> tuple[Path, Path]:
+    """The files of tensors and description in a matter folder: ours, or the hub's where only they are."""
+    folder = Path(folder)
+    hub = (folder / HUB_DESCRIPTION).is_file() and not (folder / DESCRIPTION).is_file()
+    names = (HUB_TENSORS, HUB_DESCRIPTION) if hub else (TENSORS, DESCRIPTION)
+    return folder / names[0], folder / names[1]
+
+
 def read_description(folder: str | Path) -> dict[str, Any]:
     """The contents of matter.json: {"format", "network", "meta"}; WeightsError if it is not one."""
-    path = Path(folder) / DESCRIPTION
+    path = matter_files(folder)[1]
     try:
         description = json.loads(path.read_text())
     except FileNotFoundError:
@@ -50,18 +62,17 @@ def load_matter(folder: str | Path, device: str = "cpu") -> Any:
 
     Nothing is downloaded and no code in the files is run.
     """
-    folder = Path(folder)
+    path, description = matter_files(folder)
     config = read_description(folder)["network"]
     try:
         # the backbone's weights are in our file: the one they first came from need not exist any more
         network = build_matter({**config, "backbone_weights": None})
     except (TypeError, UnknownVariant) as error:
-        raise WeightsError(f"{folder / DESCRIPTION}: 'network' does not describe a StyleMatte: {error}") from error
-    path = folder / TENSORS
+        raise WeightsError(f"{description}: 'network' does not describe a StyleMatte: {error}") from error
     try:
         tensors = load_file(path)
     except FileNotFoundError:
-        raise WeightsError(f"{path}: no such file; expected it beside {DESCRIPTION}") from None
+        raise WeightsError(f"{path}: no such file; expected it beside {description.name}") from None
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path}: not a safetensors file: {error}") from error
     _check(path, network.state_dict(), tensors)
@@ -80,4 +91,4 @@ def _check(path: Path, expected: dict[str, Any], given: dict[str, Any]) -> None:
         if names
     ]
     if parts:
-        raise WeightsError(f"{path}: tensors do not fit the network of {DESCRIPTION}: {'; '.join(parts)}")
+        raise WeightsError(f"{path}: tensors do not fit the network described beside it: {'; '.join(parts)}")

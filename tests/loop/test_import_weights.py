@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,8 @@ def write_bad(path: Path, kind: str) -> None:
     torch.save(states.get(kind, names), path)
     if kind == "truncated":
         path.write_bytes(path.read_bytes()[:-5000])
+    if kind == "pickle":
+        path.write_bytes(pickle.dumps(Evil()))
     if kind == "text":
         path.write_text("<html>404</html>")
 
@@ -50,7 +53,8 @@ BAD = [
     ("list", "holds a list, not named tensors"),
     ("code", "holds code (posix.system), not only tensors; none of it was run"),
     ("truncated", "cannot be read as tensors, perhaps truncated"),
-    ("text", "cannot be read as tensors, perhaps truncated"),
+    ("text", "cannot be read as tensors: an old pickle (maybe with code in it) or no checkpoint"),
+    ("pickle", "cannot be read as tensors: an old pickle (maybe with code in it) or no checkpoint; none of it was run"),
 ]
 
 

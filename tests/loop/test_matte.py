@@ -1,4 +1,4 @@
-"""`stylematte matte` and `stylematte export --format`: what they write, and what they say of bad input."""
+"""`stylematte matte`: what it writes, and what it says of bad input."""
 
 import io
 import json
@@ -131,6 +131,7 @@ def spoil(folder: Path, kind: str) -> None:
 
 BAD = [
     ("one.png", [], 3, "1 x 1 pixels is too small"),
+    ("nan.tif", [], 3, "pixel format F is not supported, save it as 8- or 16-bit PNG"),
     ("huge.png", [], 3, "more than 89478485 pixels: scale it down or cut it first"),
     ("long.png", ["--size", "40000"], 3, "at most 16777216 in one piece: give a smaller --max-side, or --tile"),
     ("a.png", ["--trimap", "TMP/grey.png"], 3, "a trimap has 0, 128 and 255 only"),
@@ -160,6 +161,7 @@ def test_bad_input_is_one_line_and_writes_nothing(
 ) -> None:
     Image.new("RGB", (1, 1)).save(photos / "one.png")
     Image.new("RGB", (40, 30)).save(photos / "long.png")
+    Image.fromarray(np.full((40, 60), np.nan, np.float32)).save(photos / "nan.tif")
     huge_png(photos / "huge.png")
     write_rgb(tmp_path / "grey.png", torch.full((3, 40, 60), 0.3))
     write_trimap(tmp_path / "other.png", torch.ones(1, 5, 7))
@@ -173,22 +175,3 @@ def test_bad_input_is_one_line_and_writes_nothing(
     assert says in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
-
-
-def test_export_onnx_and_its_refusals(matter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("onnxruntime")
-    words = ["export", str(matter), "--format", "onnx", "-o"]
-    assert main([*words, str(tmp_path / "out")]) == 0
-    assert [f.name for f in (tmp_path / "out").iterdir()] == ["matter.onnx"]
-    capsys.readouterr()
-    table = [
-        ([*words, str(tmp_path / "out")], 3, "nothing is overwritten"),
-        ([*words, str(tmp_path / "new"), "--size", "64"], 2, "an ONNX file takes any size"),
-        (["export", str(matter), "--half", "-o", str(tmp_path / "new")], 2, "--half and --size are for"),
-    ]
-    for given, code, says in table:
-        assert main(given) == code
-        error = capsys.readouterr().err
-        assert says in error
-        assert error.count("\n") == 1
-    assert not (tmp_path / "new").exists()

@@ -101,3 +101,10 @@ def test_matte_score_sample_and_export(tiny_run: Path, tmp_path: Path, capsys: p
     assert first == second
     assert read_rgb(tmp_path / "tiny/animals/sheet.png").shape[0] == 3
     assert main(["export", str(tiny_run), "-o", str(exported)]) == 3  # nothing is overwritten
+    hub = tmp_path / "hub"
+    assert main(["export", str(tiny_run), "-o", str(hub), "--format", "hub"]) == 0
+    assert (hub / "model.safetensors").read_bytes() == (exported / "matter/matter.safetensors").read_bytes()
+    table = [line for line in (hub / "README.md").read_text().splitlines() if line.startswith("|")]
+    assert table == [line for line in card.splitlines() if line.startswith("|")] != []
+    assert main(["sample", str(hub), "-o", str(tmp_path / "hub-samples"), "--seeds", "7"]) == 0
+    assert (tmp_path / "hub-samples/animals/000007.png").read_bytes() == first

@@ -66,14 +66,38 @@ def test_half_halves_the_weights(tmp_path):
     assert counts == [counts[0], 0, 0, counts[0]]
 
 
+def said_by(file):
+    said = {"stylematte.json": ""}
+    program = torch.export.load(file, extra_files=said)
+    return program.module(), json.loads(said["stylematte.json"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", ["fpn", "detail"])
+def test_pt2_at_any_multiple(variant, tmp_path):
+    torch.manual_seed(0)
+    network = build_matter({"variant": variant, "backbone": "mobilenetv3_small_050", "channels": 8}).eval()
+    assert export.fixed_size(network, 100) is None
+    file = tmp_path / "matter.pt2"
+    assert export.export_pt2(network, file, "tiny") <= 1e-3
+    run, said = said_by(file)
+    assert said["size"] == "multiples of 32 from 64 to 8192; pad before, cut after"
+    for size in ((64, 224), (192, 96)):
+        image = torch.rand(1, 3, *size)
+        with torch.no_grad():
+            assert (run(image) - network(image)).abs().max() <= 1e-3
+
+
+def test_attention_wants_one_size():
+    assert export.fixed_size(small("detail"), 100) == (100, 100)
+
+
 @pytest.mark.slow
 def test_pt2_at_its_size(tmp_path):
-    network = mobile()
+    network = small("detail")
     file = tmp_path / "matter.pt2"
     assert export.export_pt2(network, file, "tiny", (64, 96)) <= 1e-3
-    said = {"stylematte.json": ""}
-    torch.export.load(file, extra_files=said)
-    assert json.loads(said["stylematte.json"])["size"] == "64 x 96 only"
+    assert said_by(file)[1]["size"] == "64 x 96 only"
 
 
 def test_a_file_that_differs_is_not_kept(tmp_path, monkeypatch):

@@ -95,6 +95,22 @@ def test_a_large_pair_in_float32():
     assert metrics.score_pair(pred, truth) == pytest.approx(reference.score_pair(pred, truth), rel=2e-7)
 
 
+@pytest.mark.parametrize("tile", [8, 21])
+def test_flat_tiles_are_passed_over_and_change_nothing(tile, monkeypatch):
+    """A soft square on black, alone in one corner: most tiles are flat in one picture, in both, or known."""
+    monkeypatch.setattr(gradient, "TILE", tile)
+    truth, pred = np.zeros((2, 90, 70))
+    truth[10:30, 5:25], pred[12:30, 5:26] = 1, 1
+    truth, pred = (ndimage.gaussian_filter(a, 1, truncate=3).astype(np.float32) for a in (truth, pred))
+    trimap = np.where((truth > 0) & (truth < 1), 0.5, truth > 0.5)
+    filtered = []
+    real = gradient._slope
+    monkeypatch.setattr(gradient, "_slope", lambda part, kernels: filtered.append(part.size) or real(part, kernels))
+    ours, expected = (module.score_pair(pred, truth, trimap) for module in (metrics, reference))
+    assert ours == pytest.approx(expected, rel=1e-6, abs=1e-9)
+    assert 0 < sum(filtered) < 4 * truth.size
+
+
 def test_the_body_met_first_wins_among_equals():
     mask = np.zeros((5, 7), np.uint8)
     mask[0, 5:] = mask[2, :2] = mask[4, 3:5] = 1  # three bodies of two pixels

@@ -69,6 +69,8 @@ def _reason(error: Exception) -> str:
     code = re.search(r"(?:GLOBAL|class|function) ([\w.]+)", text) if "weights_only" in text.lower() else None
     if code:
         return f"holds code ({code.group(1)}), not only tensors; none of it was run"
+    if "weights_only" in text.lower():
+        return "cannot be read as tensors: an old pickle (maybe with code in it) or no checkpoint; none of it was run"
     line = text.splitlines()[0] if text else type(error).__name__
     return f"cannot be read as tensors, perhaps truncated ({line[:120]})"
 
