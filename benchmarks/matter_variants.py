@@ -1,6 +1,6 @@
 """The matter's networks against each other: time and memory of a forward, and what each learns of the same pictures.
 
-    python -m benchmarks.matter_variants speed [--sizes 512 1024] [--memory 2048] [--repeats 3]
+    python -m benchmarks.matter_variants speed [--sizes 512 1024] [--memory 2048] [--tile 1024] [--repeats 3]
     python -m benchmarks.matter_variants train DATA [--seeds 3] [--steps 250] [--size 96] [--batch 8] [--lr 1e-3]
                                              [--networks fpn released detail]
 
@@ -34,11 +34,12 @@ def peak_bytes() -> int:
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
 
 
-def measure(variant: str, size: int, repeats: int) -> None:
-    """In the child: one network, one size; prints JSON."""
+def measure(variant: str, size: int, repeats: int, tile: int) -> None:
+    """In the child: one network, one size, in tiles or (0) in one piece; prints JSON."""
     import torch
 
     from stylematte.networks.variants import build_matter
+    from stylematte.tiles import in_tiles
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -50,14 +51,14 @@ def measure(variant: str, size: int, repeats: int) -> None:
         before, grown = peak_bytes(), 0
         for run in range(repeats):
             start = time.process_time()
-            network(picture)
+            in_tiles(network, picture, tile) if tile else network(picture)
             times.append(time.process_time() - start)
             grown = grown or (peak_bytes() - before if run == 0 else 0)
     print(json.dumps({"seconds": min(times), "bytes": grown, "total": peak_bytes()}))
 
 
-def child(variant: str, size: int, repeats: int) -> dict[str, float]:
-    words = ["measure", variant, str(size), str(repeats)]
+def child(variant: str, size: int, repeats: int, tile: int = 0) -> dict[str, float]:
+    words = ["measure", variant, str(size), str(repeats), str(tile)]
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.matter_variants", *words], capture_output=True, text=True, check=True
     )
@@ -73,6 +74,7 @@ def speed(args: argparse.Namespace) -> None:
             print_speed(size, variant, row, f"{ratio:.2f}x")
     for size in args.memory:
         print_speed(size, "detail", child("detail", size, 1), "")
+        print_speed(size, "in tiles", child("detail", size, 1, args.tile), "")
 
 
 def print_speed(size: int, variant: str, row: dict[str, float], ratio: str) -> None:
@@ -233,12 +235,13 @@ def train(args: argparse.Namespace) -> None:
 
 def main() -> None:
     if sys.argv[1:2] == ["measure"]:
-        return measure(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+        return measure(sys.argv[2], *map(int, sys.argv[3:6]))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
     timing = commands.add_parser("speed")
     timing.add_argument("--sizes", type=int, nargs="*", default=[512, 1024])
     timing.add_argument("--memory", type=int, nargs="*", default=[2048], help="sizes at which detail alone runs once")
+    timing.add_argument("--tile", type=int, default=1024, help="side of the tiles of detail's second run there")
     timing.add_argument("--repeats", type=int, default=3)
     timing.set_defaults(run=speed)
     training = commands.add_parser("train")

@@ -6,7 +6,11 @@ import difflib
 from collections.abc import Iterator
 from pathlib import Path
 
-from loop.config import Config, GeneratorFitConfig
+from loop.checks_init import initial_generators
+from loop.checks_matter import matter_switches
+from loop.checks_second import second_discriminator
+from loop.config import Config
+from loop.config_generator import GeneratorFitConfig
 from loop.config_matter import FitConfig, MatterFitConfig
 from loop.sources import kinds_in
 
@@ -15,7 +19,16 @@ TRAINING_KINDS = ("alpha", "pseudo-alpha", "mask", "trimap", "none")
 
 def impossible_values(config: Config) -> list[str]:
     """One line for each impossible value; an empty list when everything can work."""
-    return [*_run(config), *_data(config), *_fits(config), *_generator(config), *_thresholds(config), *_launch(config)]
+    return [
+        *_run(config),
+        *_data(config),
+        *_fits(config),
+        *_generator(config),
+        *second_discriminator(config),
+        *initial_generators(config),
+        *_thresholds(config),
+        *_launch(config),
+    ]
 
 
 def _at_least(name: str, value: float, low: float) -> Iterator[str]:
@@ -100,11 +113,12 @@ def _matter_fit(name: str, fit: MatterFitConfig) -> Iterator[str]:
     yield from _within(f"{name}.real_weight", fit.real_weight, 0.5, 1)
     yield from _within(f"{name}.mask_share", fit.mask_share, 0, 1)
     yield from _within(f"{name}.new_background", fit.new_background, 0, 1)
+    yield from _within(f"{name}.trimap_shown", fit.trimap_shown, 0, 1)
     yield from _at_least(f"{name}.warmup", fit.warmup, 0)
     yield from _at_least(f"{name}.weight_decay", fit.weight_decay, 0)
     yield from _at_least(f"{name}.clip", fit.clip, 0)
     weights = {key: getattr(fit.losses, key) for key in ("l1", "laplacian", "gradient", "composition")}
-    for key in (*weights, "known", "ddc", "closed_form"):
+    for key in (*weights, "semantic", "known", "ddc", "closed_form"):
         yield from _at_least(f"{name}.losses.{key}", getattr(fit.losses, key), 0)
     if not any(value > 0 for value in weights.values()):
         yield f"{name}.losses: every weight of l1, laplacian, gradient and composition is 0; one must be positive"
@@ -158,6 +172,7 @@ def _fits(config: Config) -> Iterator[str]:
     yield from _places("matter.first", config.matter.first, config, generated=False)
     if config.run.rounds:
         yield from _places("matter.later", config.matter.later, config, generated=config.matter.later.real_weight < 1)
+    yield from matter_switches(config.matter)
     yield from _at_least("matter.channels", config.matter.channels, 8)
     yield from _at_least("matter.filter_radius", config.matter.filter_radius, 1)
     yield from _at_least("matter.detail_channels", config.matter.detail_channels, 1)
@@ -196,6 +211,13 @@ def _generator_fit(fit: GeneratorFitConfig, devices: int) -> Iterator[str]:
     yield from _within("generator.fit.dlr", fit.dlr, 1e-9, 1)
     yield from _at_least("generator.fit.r1_gamma", fit.r1_gamma, 0)
     yield from _at_least("generator.fit.r1_every", fit.r1_every, 1)
+    yield from _at_least("generator.fit.path_weight", fit.path_weight, 0)
+    yield from _at_least("generator.fit.path_every", fit.path_every, 1)
+    yield from _within("generator.fit.path_decay", fit.path_decay, 1e-6, 1)
+    yield from _within("generator.fit.style_mixing", fit.style_mixing, 0, 1)
+    yield from _at_least("generator.fit.blur_sigma", fit.blur_sigma, 0)
+    yield from _at_least("generator.fit.blur_kimg", fit.blur_kimg, 0)
+    yield from _at_least("generator.fit.freeze_d", fit.freeze_d, 0)
     yield from _at_least("generator.fit.warmup", fit.warmup, 0)
     yield from _within("generator.fit.decay", fit.decay, 0, 1)
     yield from _at_least("generator.fit.snapshots", fit.snapshots, 1)
@@ -207,6 +229,16 @@ def _generator_fit(fit: GeneratorFitConfig, devices: int) -> Iterator[str]:
     yield from _within("generator.fit.augment_p", fit.augment_p, 0, 1)
     yield from _within("generator.fit.augment_max", fit.augment_max, 0, 1)
     yield from _within("generator.fit.pseudo_share", fit.pseudo_share, 0, 1)
+    shrunk = fit.path_shrink * max(devices, 1)
+    if fit.path_weight > 0 and (shrunk < 1 or fit.batch % shrunk):
+        yield (
+            f"generator.fit.path_shrink={fit.path_shrink}: expected a whole number that divides "
+            f"generator.fit.batch={fit.batch} on each device"
+        )
+    if bool(fit.blur_sigma) != bool(fit.blur_kimg):
+        yield (
+            f"generator.fit.blur_sigma={fit.blur_sigma} and blur_kimg={fit.blur_kimg}: a blur needs both, or neither"
+        )
     if fit.batch % 4 or (devices > 1 and fit.batch % (4 * devices)):
         yield (
             f"generator.fit.batch={fit.batch}: expected a multiple of {4 * max(devices, 1)} "

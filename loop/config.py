@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from loop.config_matter import FitConfig, MatterConfig
+from loop.config_generator import GeneratorConfig
+from loop.config_matter import MatterConfig
 
 
 class Launch(str, Enum):
@@ -95,62 +96,6 @@ class DataConfig:
     heldout: HeldoutConfig = field(default_factory=HeldoutConfig)
     max_per_source: int = 0
     """Use at most this many pictures of each (subject, kind); 0 = all. For quick looks."""
-
-
-@dataclass
-class GeneratorNetworkConfig:
-    z_dim: int = 64
-    w_dim: int = 64
-    mapping_layers: int = 2
-    channel_base: int = 2048
-    channel_max: int = 64
-    num_layers: int = 14
-    num_critical: int = 2
-    margin_size: int = 10
-    d_channel_base: int = 2048
-    d_channel_max: int = 64
-    magnitude_ema_nimg: float = 20000.0
-    """Half-life, in images, of the magnitude EMA."""
-    w_avg_beta: float = 0.998
-
-
-@dataclass
-class GeneratorFitConfig(FitConfig):
-    glr: float = 2.5e-3
-    dlr: float = 2e-3
-    warmup: int = 0
-    """Steps of linear warm-up of both learning rates: a warm-started fit begins with an empty Adam."""
-    later_lr: float = 0.3
-    """Factor on both learning rates of a fit that goes on from the last round's: at full rate it would forget it."""
-    decay: float = 0.5
-    """Share of the fit, at its end, in which both learning rates fall to 1/50 on half a cosine; 0 = never. A round
-    keeps the last weights, and at a constant rate G and D circle: where they stop is luck."""
-    r1_gamma: float = 0.5
-    r1_every: int = 16
-    ema_kimg: float = 2.0
-    """Half-life of G_ema in thousands of images."""
-    ema_rampup: float = 0.05
-    ada_target: float = 0.6
-    ada_kimg: float = 50.0
-    """Thousands of images in which the augmentation probability may go from 0 to 1."""
-    augment_p: float = 0.0
-    """Start value of the augmentation probability."""
-    augment_max: float = 0.8
-    ada: bool = True
-    snapshots: int = 4
-    """Judged of each fit, at equal distances, its end among them; the nearest to the training set stands. 1 = the end
-    alone. Each takes the disk of a generator."""
-    mirror: bool = True
-    pseudo_share: float = 0.5
-    """At most this share of the places goes to pseudo-labelled photos when real cut-outs exist."""
-
-
-@dataclass
-class GeneratorConfig:
-    network: GeneratorNetworkConfig = field(default_factory=GeneratorNetworkConfig)
-    fit: GeneratorFitConfig = field(default_factory=GeneratorFitConfig)
-    judge_images: int = 512
-    """Pictures sampled to measure the feature distance to the training set."""
 
 
 @dataclass

@@ -19,12 +19,14 @@ class BackboneConfig:
 
 @dataclass
 class MatterLossConfig:
-    """Weights. The first four judge pictures with an alpha, the others pictures with a trimap alone."""
+    """Weights. `known` and what follows judge pictures with a trimap alone, the others pictures with an alpha."""
 
     l1: float = 1.0
     laplacian: float = 0.5
     gradient: float = 0.5
     composition: float = 1.0
+    semantic: float = 0.0
+    """What is foreground at all, learned by a head at 1/16 of the size (detail): against gross failures."""
     known: float = 1.0
     """The known region of a trimap: mean absolute difference over its known pixels."""
     ddc: float = 2.0
@@ -108,6 +110,9 @@ class MatterFitConfig(FitConfig):
     matter is sure of, written by `label`."""
     new_background: float = 0.5
     """Probability that a real picture's foreground is put on a new background."""
+    trimap_shown: float = 0.0
+    """Probability that the network is shown a sample's trimap, widened at random (detail): between 0 and 1 one network
+    learns to matte with a trimap and without."""
     losses: MatterLossConfig = field(default_factory=MatterLossConfig)
     ddc: DdcConfig = field(default_factory=DdcConfig)
 
@@ -135,6 +140,8 @@ class MatterConfig:
     """Less memory, a third more time (detail)."""
     channels_last: bool = False
     """How tensors lie in memory (detail)."""
+    compile: bool = False
+    """Fits run through torch.compile: minutes at their start, less time a step. Needs a C++ compiler."""
     first: MatterFitConfig = field(default_factory=MatterFitConfig)
     """Round 0: on real pairs alone, from random (or backbone.weights)."""
     later: MatterFitConfig = field(default_factory=MatterFitConfig)

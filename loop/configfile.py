@@ -28,7 +28,13 @@ class ConfigError(ValueError):
 
 SHIPPED = Path(__file__).parent / "_configs"
 """Where a wheel carries configs/*.yaml."""
-WHOLE = ("data.domains", "data.learn_from", "matter.backbone.kwargs")
+WHOLE = (
+    "data.domains",
+    "data.learn_from",
+    "generator.init_from",
+    "matter.backbone.kwargs",
+    "generator.second.backbone.kwargs",
+)
 """Mappings with keys of the user's own: given, they replace what was there; their single keys can be set, too."""
 
 
@@ -75,10 +81,13 @@ def load_config(path: Path, overrides: Sequence[str] = (), check: bool = True) -
 
 def _absolute(config: Config) -> Config:
     """So that a run can be gone on with from any folder."""
-    for section, key in ((config.data, "root"), (config.matter.backbone, "weights")):
+    backbones = ((backbone, "weights") for backbone in (config.matter.backbone, config.generator.second.backbone))
+    for section, key in ((config.data, "root"), *backbones):
         value = getattr(section, key)
         if value is not None:
             setattr(section, key, str(Path(value).expanduser().resolve()))
+    given = config.generator.init_from
+    config.generator.init_from = {domain: str(Path(path).expanduser().resolve()) for domain, path in given.items()}
     return config
 
 

@@ -14,11 +14,13 @@ Between rounds only weights and pools travel: the accepted matter, the generator
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
+from loop.checks_init import INIT_FILES
 from loop.config import Config
 from loop.configfile import to_dict
-from loop.sources import file_fingerprint, fingerprint
+from loop.sources import content_digest, file_fingerprint, fingerprint
 from loop.step import Step
 
 PREPARE = "00/prepare"
@@ -27,7 +29,7 @@ PREPARE = "00/prepare"
 VERSIONS = {
     "prepare": 3,
     "label": 3,
-    "fit_generator": 3,
+    "fit_generator": 4,
     "judge": 4,
     "synthesize": 2,
     "select": 1,
@@ -41,6 +43,7 @@ FITS = {"fit_matter", "fit_generator"}
 def plan(config: Config) -> list[Step]:
     """Every step of the run in an order in which it can be done."""
     tree = to_dict(config)
+    tree["alpha_judges"] = _alpha_judges(tree["generator"])
     steps = [
         _step(config, "prepare", 0, None, {}, _prepare(config, tree)),
         *_judged_fit(config, tree, 0, {}),
@@ -81,7 +84,13 @@ def _domain_steps(config: Config, tree: dict[str, Any], round_: int, domain: str
             domain,
             {**training, **({"previous": standing} if round_ > 1 else {})},
             # R1's second derivative, the filters and the running means want float32.
-            {"network": generator["network"], "fit": generator["fit"], "precision": "32-true"},
+            {
+                "network": generator["network"],
+                "fit": generator["fit"],
+                "precision": "32-true",
+                **tree["alpha_judges"],
+                **_start(generator, domain),
+            },
         ),
         _step(
             config,
@@ -108,6 +117,31 @@ def _domain_steps(config: Config, tree: dict[str, Any], round_: int, domain: str
             tree["select"],
         ),
     ]
+
+
+def _alpha_judges(generator: dict[str, Any]) -> dict[str, Any]:
+    """What of generator.second and generator.honest is on; nothing else enters the key."""
+    second, honest = generator["second"], generator["honest"]
+    asked: dict[str, Any] = {"honest": honest} if any(honest.values()) else {}
+    if second["kind"] == "none":
+        return asked
+    unread = set() if second["kind"] == "projected" else {"backbone", "random_backbone", "input_size"}
+    asked["second"] = {key: value for key, value in second.items() if key not in unread}
+    if not unread and second["backbone"]["weights"]:
+        asked["second"]["backbone_digest"] = content_digest(second["backbone"]["weights"])
+    return asked
+
+
+def _start(generator: dict[str, Any], domain: str) -> dict[str, Any]:
+    """The folder that the domain's first fit goes on from, and the digests of its files; nothing without one.
+
+    Later fits need it too: it says how the networks are built, and is gone back to if the first fit failed.
+    """
+    folder = generator["init_from"].get(domain)
+    if folder is None:
+        return {}
+    digests = {name: content_digest(str(Path(folder) / name)) for name in INIT_FILES}
+    return {"init_from": folder, "init_digests": digests}
 
 
 def _judged_fit(config: Config, tree: dict[str, Any], round_: int, pools: dict[str, str]) -> list[Step]:

@@ -39,6 +39,15 @@ def file_fingerprint(path: str | None) -> str | None:
     return f"{info.st_size}:{info.st_mtime_ns}"
 
 
+def content_digest(path: str) -> str:
+    """SHA-256 of one file: a copied or touched one is the same."""
+    try:
+        with open(Path(path).expanduser(), "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return "gone"
+
+
 def kinds_in(root: str | None) -> set[str]:
     """The kinds of pictures that the manifest of `root` lists; none if it cannot be read (`prepare` says why)."""
     if root is None:

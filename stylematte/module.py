@@ -20,13 +20,14 @@ from torch.optim.lr_scheduler import LambdaLR
 from stylematte import ranks
 from stylematte.losses.collapse import CollapseWatch
 from stylematte.losses.terms import EXCESS, NAMES, named_terms
-from stylematte.networks.variants import build_matter
+from stylematte.networks.variants import DEFAULT, TAKES_TRIMAP, build_matter
 from stylematte.networks.weights import load_matter
 from stylematte.rgba import MattingBatch
 from stylematte.sampling import position_seed
 
 NO_DECAY = ("relative_position_bias_table", "pos_embed", "absolute_pos")
 LR_FLOOR = 0.01
+COMPILE: dict[str, Any] = {"dynamic": False}  # all batches of a fit have one shape
 
 
 class Diverged(RuntimeError):
@@ -69,13 +70,11 @@ def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, 
 def build_network(network: dict[str, Any], seed: int, init_from: str | None = None) -> nn.Module:
     """A network (`networks.variants`) whose random start depends on `seed` alone, or the matter in folder `init_from`.
 
-    A saved matter keeps its architecture; switches of how to compute are `network`'s. Raises ValueError if the saved
-    one has another architecture than `network` asks for.
+    A saved matter keeps its architecture; its class's SWITCHES are `network`'s. Raises ValueError if the saved one has
+    another architecture than `network` asks for.
     """
     if init_from is None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(position_seed(seed, "matter", "init"))
-            return build_matter(network)
+        return _build_at(network, seed)
     loaded = load_matter(init_from)
     switches = {key: network[key] for key in getattr(loaded, "SWITCHES", ()) if key in network}
     for key, wanted in network.items():
@@ -84,22 +83,37 @@ def build_network(network: dict[str, Any], seed: int, init_from: str | None = No
             raise ValueError(f"matter in {init_from}: {key} is {former!r}, the config asks for {wanted!r}")
     if not switches:
         return loaded
-    built = build_matter({**loaded.config, **switches, "backbone_weights": None})
-    built.load_state_dict(loaded.state_dict())
+    built = _build_at({**loaded.config, **switches, "backbone_weights": None}, seed)
+    wanted_tensors, former_tensors = built.state_dict(), loaded.state_dict()  # a switch may add a head, or take it away
+    built.load_state_dict(wanted_tensors | {k: v for k, v in former_tensors.items() if k in wanted_tensors})
     return built
+
+
+def _build_at(network: dict[str, Any], seed: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(position_seed(seed, "matter", "init"))
+        return build_matter(network)
 
 
 class MatterModule(pl.LightningModule):
     """Fits a matter to `MattingBatch`es.
 
     network: its variant and that variant's arguments (`networks.variants`). fit: the fields of the config's matter fit
-    (lr, weight_decay, warmup, steps, ema, clip, losses, ddc); `losses` maps term names to weights, a term with weight 0
-    is not computed; `ddc` holds the options of that term and its warmup. init_from: a matter folder to start from. Use
-    it without Lightning's gradient clipping and without a DDP wrapper. `network` learns, `ema` is its running average:
-    predict and save with that one.
+    (lr, weight_decay, warmup, steps, ema, clip, losses, ddc, trimap_shown); `losses` maps term names to weights, a term
+    with weight 0 is not computed; `ddc` holds the options of that term and its warmup; above 0, `trimap_shown` has the
+    network see each batch's `guide`. init_from: a matter folder to start from. compiled: run it through torch.compile.
+    Use it without Lightning's gradient clipping and without a DDP wrapper. `network` learns, `ema` is its running
+    average: predict and save with that one.
     """
 
-    def __init__(self, network: dict[str, Any], fit: dict[str, Any], seed: int, init_from: str | None = None) -> None:
+    def __init__(
+        self,
+        network: dict[str, Any],
+        fit: dict[str, Any],
+        seed: int,
+        init_from: str | None = None,
+        compiled: bool = False,
+    ) -> None:
         super().__init__()
         self.fit_config, self.seed = dict(fit), seed
         self.loss_weights = {name: float(value) for name, value in fit["losses"].items() if value}
@@ -107,8 +121,18 @@ class MatterModule(pl.LightningModule):
             raise ValueError(f"losses {fit['losses']}: give {', '.join(NAMES)}, one of them above 0")
         self.ddc_options = dict(fit.get("ddc") or {})
         self.collapse = CollapseWatch()
-        self.network = build_network(network, seed, init_from).train()
+        self.shows_trimap = bool(fit.get("trimap_shown"))
+        self.network = build_network(self._asked_of(network), seed, init_from).train()
         self.ema = copy.deepcopy(self.network).eval().requires_grad_(False)
+        if compiled:
+            self.network.compile(**COMPILE)
+
+    def _asked_of(self, network: dict[str, Any]) -> dict[str, Any]:
+        """`network` with what this fit's terms need of it. Raises ValueError if its variant does not have that."""
+        variant, semantic = network.get("variant") or DEFAULT, "semantic" in self.loss_weights
+        if variant not in TAKES_TRIMAP and (semantic or self.shows_trimap):
+            raise ValueError(f"losses.semantic and trimap_shown need variant {TAKES_TRIMAP[0]}, this is {variant}")
+        return {**network, "semantic_head": semantic} if variant in TAKES_TRIMAP else dict(network)
 
     def forward(self, image: Tensor) -> Tensor:
         """image (N, 3, H, W) -> alpha (N, 1, H, W) by the averaged network."""
@@ -127,9 +151,10 @@ class MatterModule(pl.LightningModule):
         sums. A term is reported as its mean over the samples it applies to, and not at all if there are none. One
         all-reduce carries everything.
         """
-        prediction, weights = self.network(batch.image).float(), self.weights_now()
+        prediction, semantic = self._predict(batch)
+        weights = self.weights_now()
         with torch.autocast(prediction.device.type, enabled=False):
-            terms = named_terms(prediction, batch, self.loss_weights, self.ddc_options)
+            terms = named_terms(prediction, batch, self.loss_weights, self.ddc_options, semantic)
         sums = {name: (batch.weight * term.value).sum() for name, term in terms.items()}
         shares = [(batch.weight * term.applies).sum() for term in terms.values()]
         shared = ranks.mean_over_ranks(torch.stack([*sums.values(), *shares, batch.weight.sum()]))
@@ -141,6 +166,13 @@ class MatterModule(pl.LightningModule):
         of_all = dict(zip(sums, means / divisor, strict=True))
         named["total"] = sum(weight * of_all[name] for name, weight in weights.items())
         return loss, named
+
+    def _predict(self, batch: MattingBatch) -> tuple[Tensor, Tensor | None]:
+        """The alpha of the network that learns, float32, and what its semantic head says where that has a weight."""
+        guide = (batch.guide,) if self.shows_trimap else ()
+        if "semantic" in self.loss_weights:
+            return self.network(batch.image, *guide, semantic=True)
+        return self.network(batch.image, *guide).float(), None
 
     def training_step(self, batch: MattingBatch, batch_idx: int) -> Tensor:
         # drop-path draws from the global generator: its state must depend on the position, not on the history

@@ -26,7 +26,8 @@ class MattingBatch(NamedTuple):
     image, foreground, background: (N, 3, H, W); alpha: (N, 1, H, W); all in [0, 1]; trimap: (N, 1, H, W) with the
     values {0, 1/2, 1}. weight: (N,) loss weight of each sample. known_alpha: (N,) 1.0 where alpha is a label, 0.0
     where the trimap is all that is known. taught: (N,) 1.0 where such a sample's alpha is a teacher's guess (closed
-    form), 0.0 where it is the trimap once more and means nothing.
+    form), 0.0 where it is the trimap once more and means nothing. guide: (N, 1, H, W), what a network that takes a
+    trimap is shown of it, {0, 1/2, 1}; 1/2 everywhere says nothing.
     """
 
     image: Tensor
@@ -37,6 +38,7 @@ class MattingBatch(NamedTuple):
     weight: Tensor
     known_alpha: Tensor
     taught: Tensor
+    guide: Tensor
 
 
 def composite(foreground: Tensor, alpha: Tensor, background: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
-"""Cut-outs of one domain -> its generator, warm-started from the last round's.
+"""Cut-outs of one domain -> its generator, warm-started from the last round's, or from generator.init_from.
 
 Real cut-outs keep at least 1 - pseudo_share of every batch. The generator never sees its own pictures.
-Out: G, D, G_ema (.safetensors), generator.json, and the same in snapshots/NNNNN/ as they were at that tick, for `judge`
-to choose among; when a loss became NaN: stopped.json with the reason and the former round's weights, or none in the
-first round.
+Out: G, D, G_ema and the second discriminator D2 if there is one (.safetensors), generator.json, and the same in
+snapshots/NNNNN/ as they were at that tick, for `judge` to choose among; when a loss became NaN: stopped.json with the
+reason and the former round's weights, or none in the first round.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from lightning.pytorch.callbacks import Callback
 from loop.stage import Context, Metrics
 from loop.stages.fitting import fit
 from loop.stages.pools import LABELLED, read_index
+from loop.stages.second import second_discriminator
 from stylemattegan.data import CutoutData
 from stylemattegan.module import Diverged, GeneratorModule
-from stylemattegan.networks.weights import copy_generator, is_generator, save_generator
+from stylemattegan.networks.weights import copy_generator, is_generator, licence_note, network_arguments, save_generator
 
 SNAPSHOTS = "snapshots"
 
@@ -40,11 +41,17 @@ class Snapshots(Callback):
         done = trainer.current_epoch + 1
         if done in self.ticks and trainer.is_global_zero:
             meta = {**self.meta, **_reached(pl_module, done * self.fit["tick"])}
-            save_generator(self.folder / f"{done:05d}", pl_module.G, pl_module.D, pl_module.G_ema, meta=meta)
+            _save(self.folder / f"{done:05d}", pl_module, meta)
 
 
 def _reached(module: GeneratorModule, steps: int) -> dict[str, float]:
     return {"kimg": steps * module.batch / 1000, "augment_p": module.ada.p}
+
+
+def _save(folder: Path, module: GeneratorModule, meta: dict[str, Any]) -> None:
+    save_generator(folder, module.G, module.D, module.G_ema, meta=meta)
+    if module.second:
+        module.second.save(folder)
 
 
 def run(ctx: Context) -> Metrics:
@@ -57,12 +64,15 @@ def run(ctx: Context) -> Metrics:
         return _fall_back(ctx, "no cut-out to learn from: the matter's labels were all refused")
     previous = ctx.inputs.get("previous")
     has_previous = previous is not None and is_generator(previous)
+    start, network = _beginning(config, previous if has_previous else None)
     module = GeneratorModule(
-        network=config["network"],
+        network=network,
         fit=options,
         resolution=config["size"],
         seed=ctx.seed,
-        init_from=str(previous) if has_previous else None,
+        init_from=None if start is None else str(start),
+        second=second_discriminator(ctx, previous if has_previous else None),
+        honest=config.get("honest"),
     )
     share = min(options["pseudo_share"], len(pseudo) / len(kept)) if real else 1.0
     data = CutoutData(
@@ -75,7 +85,7 @@ def run(ctx: Context) -> Metrics:
         mirror=options["mirror"],
         workers=options["workers"],
     )
-    meta = {"round": config["round"]}
+    meta = {"round": config["round"], **(licence_note(Path(config["init_from"])) if "init_from" in config else {})}
     snapshots = ctx.scratch / SNAPSHOTS
     try:
         fit(module, data, ctx, [Snapshots(snapshots, options, meta)])
@@ -85,8 +95,16 @@ def run(ctx: Context) -> Metrics:
         if snapshots.is_dir():
             shutil.copytree(snapshots, ctx.out / SNAPSHOTS)
         reached = _reached(module, options["steps"])
-        save_generator(ctx.out, module.G, module.D, module.G_ema, meta=meta | reached)
+        _save(ctx.out, module, meta | reached)
     return {"kimg": options["steps"] * options["batch"] / 1000, "real": len(real), "pseudo": len(pseudo)}
+
+
+def _beginning(config: Any, previous: Path | None) -> tuple[Path | None, dict[str, Any]]:
+    """The folder to go on from, if any, and how the networks are built: as generator.init_from was, if it is given."""
+    if "init_from" not in config:
+        return previous, config["network"]
+    given = Path(config["init_from"])
+    return previous or given, network_arguments(given, config["network"])
 
 
 def _fall_back(ctx: Context, reason: str) -> Metrics:

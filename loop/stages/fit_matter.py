@@ -29,7 +29,7 @@ def run(ctx: Context) -> Metrics:
         **{key: config[key] for key in OWN_ARGUMENTS[config["variant"]]},
     }
     former = ctx.inputs.get("matter")
-    module = MatterModule(network, options, ctx.seed, init_from=str(former) if former else None)
+    module = MatterModule(network, options, ctx.seed, str(former) if former else None, compiled=config["compile"])
     data = MatterData(
         sources=sources,
         backgrounds=background_files(ctx.inputs["data"]),
@@ -39,6 +39,7 @@ def run(ctx: Context) -> Metrics:
         workers=options["workers"],
         seed=ctx.seed,
         new_background=options["new_background"],
+        trimap_shown=options["trimap_shown"],
     )
     try:
         fit(module, data, ctx)

@@ -109,16 +109,22 @@ def _cutout_features(ctx: Context, network: StyleMatte, files: list[Path]) -> Bl
     return _features(ctx, network, torch.stack([read_rgba(file) for file in files]))
 
 
-@torch.no_grad()
 def _features(ctx: Context, network: StyleMatte, pictures: Tensor) -> Blocks:
     rows = []
     for part in pictures.split(BATCH):
         breathe(ctx)
-        colour, alpha = split_rgba(part.to(device_for(ctx)))
-        maps = network.encode(composite(colour, alpha, torch.full_like(colour, 0.5)))
-        pooled = [level.mean((2, 3)) for level in maps]
-        rows.append([*pooled, F.adaptive_avg_pool2d(alpha, 8).flatten(1)])
-    return [torch.cat(block).double().cpu().numpy() for block in zip(*rows, strict=True)]
+        rows.append(describe(network, part.to(device_for(ctx))))
+    return [np.concatenate(block) for block in zip(*rows, strict=True)]
+
+
+@torch.no_grad()
+def describe(network: StyleMatte, pictures: Tensor) -> Blocks:
+    """The features of straight RGBA (n, 4, S, S) on the network's device."""
+    colour, alpha = split_rgba(pictures)
+    maps = network.encode(composite(colour, alpha, torch.full_like(colour, 0.5)))
+    pooled = [level.mean((2, 3)) for level in maps]
+    blocks = [*pooled, F.adaptive_avg_pool2d(alpha, 8).flatten(1)]
+    return [block.double().cpu().numpy() for block in blocks]
 
 
 def distances(generated: Blocks, real: Blocks, scale: Blocks) -> tuple[float, float]:

@@ -50,8 +50,11 @@ class Layers(NamedTuple):
     trimap: np.ndarray | None = None
 
     def image(self) -> np.ndarray:
-        """alpha F + (1 - alpha) B, (H, W, 3)."""
-        return self.background + self.alpha * (self.foreground - self.background)
+        """alpha F + (1 - alpha) B as B + alpha (F - B), (H, W, 3)."""
+        image = self.foreground - self.background
+        image *= self.alpha
+        image += self.background
+        return image
 
 
 class Chance:
@@ -139,6 +142,8 @@ class Augment:
         front, back = np.split(beside, 2, axis=1)
         image = Layers(front, layers.alpha, back).image()
         change = chance.apply(self.camera, image=image)["image"] - image
+        if not change.any():  # half of the samples meet no camera
+            return Layers(front, layers.alpha, back)
         return Layers((front + change).clip(0, 1), layers.alpha, (back + change).clip(0, 1))
 
 
@@ -148,7 +153,22 @@ def solve_background(image: np.ndarray, front: np.ndarray, alpha: np.ndarray) ->
     B = (I - alpha F) / (1 - alpha), clipped. Where the clip bites, F = (I - (1 - alpha) B) / alpha, which then lies
     in [0, 1] by itself: B = 0 means alpha F > I, so F shrinks to I / alpha; B = 1 means F grows to at most 1. Where
     alpha >= 0.99 B has no say and is set to F; the equation then holds to within 0.01.
+
+    Where alpha is 0 or 1, which is nearly everywhere, there is nothing to solve: B = I with F as it is, or F = I with
+    B = F as it was.
     """
+    full = (alpha == 1).astype(np.uint8)
+    back, solved = cv2.copyTo(front, full, image.copy()), cv2.copyTo(image, full, front.copy())
+    mixed = np.flatnonzero((alpha > 0) & (alpha < 1))
+    flat = (picture.reshape(-1, picture.shape[-1]) for picture in (image, front, alpha))
+    values = _solve_mixed(*(picture[mixed] for picture in flat))
+    for picture, value in zip((solved, back), values, strict=True):
+        picture.reshape(-1, 3)[mixed] = value
+    return solved, back
+
+
+def _solve_mixed(image: np.ndarray, front: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`solve_background` with the arithmetic done for every pixel."""
     opaque = alpha >= OPAQUE
     back = ((image - alpha * front) / np.maximum(1 - alpha, 1 - OPAQUE)).clip(0, 1)
     back = np.where(opaque, front, back)

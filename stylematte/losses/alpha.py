@@ -1,10 +1,12 @@
-"""What "close to the true alpha" means: four terms, each (N, 1, H, W) pairs -> (N,), one value per sample.
+"""What "close to the true alpha" means: five terms, each (N, 1, H, W) pairs -> (N,), one value per sample.
 
 Per-sample values, not a mean over the batch, so that samples can be weighted and a global batch split over processes.
-All terms but the last are linear norms of the difference d = prediction - truth, and are computed on d alone.
+All terms but composition are norms of the difference d = prediction - truth, and are computed on d alone.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +15,8 @@ from torch import Tensor
 from stylematte.rgba import composite
 
 LEVELS = 5
+CELL = 16
+"""Side of what the semantic term takes for one place, in pixels."""
 BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 
 
@@ -93,3 +97,15 @@ def composition(prediction: Tensor, foreground: Tensor, background: Tensor, imag
     prediction (N, 1, H, W); foreground, background, image (N, 3, H, W), the image being a F + (1 - a) B.
     """
     return per_sample_mean((composite(foreground, prediction, background) - image).abs())
+
+
+def semantic(prediction: Tensor, truth: Tensor, cell: int = CELL) -> Tensor:
+    """1/2 mean over cells of (mean_cell p - mean_cell a)^2: is the right thing foreground, whatever its edges.
+
+    Ke et al., "MODNet" (AAAI 2022, arXiv 2011.11961), equation 1: L_s = 1/2 ||s_p - G(a)||_2 with G a thumbnail at
+    1/16; here with means in place of sums, and the mean over a cell for G. Where a picture's side is no multiple of
+    `cell`, cells are a little smaller and overlap.
+    """
+    d = _difference(prediction, truth)
+    grid = math.ceil(d.shape[-2] / cell), math.ceil(d.shape[-1] / cell)
+    return 0.5 * per_sample_mean(F.adaptive_avg_pool2d(d, grid).square())

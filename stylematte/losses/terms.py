@@ -17,7 +17,7 @@ from stylematte.losses import alpha as on_alpha
 from stylematte.losses.ddc import ddc_and_floor, known_region
 from stylematte.rgba import MattingBatch
 
-ON_ALPHA = ("l1", "laplacian", "gradient", "composition")
+ON_ALPHA = ("l1", "laplacian", "gradient", "composition", "semantic")
 ON_TRIMAP = ("known", "ddc", "closed_form")
 NAMES = (*ON_ALPHA, *ON_TRIMAP)
 EXCESS = "ddc_excess"
@@ -37,11 +37,16 @@ class Term(NamedTuple):
 
 
 def named_terms(
-    prediction: Tensor, batch: MattingBatch, names: Iterable[str], options: Mapping[str, Any]
+    prediction: Tensor,
+    batch: MattingBatch,
+    names: Iterable[str],
+    options: Mapping[str, Any],
+    semantic: Tensor | None = None,
 ) -> dict[str, Term]:
     """The terms `names` of a prediction (N, 1, H, W) in float32, and `ddc_excess` where ddc is one of them.
 
-    options: of ddc (variant, window, neighbours, border, region, include_self).
+    options: of ddc (variant, window, neighbours, border, region, include_self). semantic: (N, 1, H, W), what the
+    network's semantic head says, for the term of that name; None: the prediction itself is judged.
     """
     kept = {key: options[key] for key in DDC_OPTIONS if key in options} | ALWAYS
     by_trimap = 1 - batch.known_alpha
@@ -52,12 +57,15 @@ def named_terms(
         "laplacian": lambda p, b: on_alpha.laplacian(p, b.alpha),
         "gradient": lambda p, b: on_alpha.gradient(p, b.alpha),
         "composition": lambda p, b: on_alpha.composition(p, b.foreground, b.background, b.image),
+        "semantic": lambda p, b: on_alpha.semantic(p, b.alpha),
         "known": lambda p, b: known_region(p, b.trimap),
         "ddc": lambda p, b: torch.stack(ddc_and_floor(b.image, p, b.trimap, **kept), dim=1),
         "closed_form": lambda p, b: unknown_l1(p, b.alpha, b.trimap),
     }
+    said = {"semantic": semantic} if semantic is not None else {}
     values = {
-        name: _where(applies[name], functions[name], prediction, batch, (2,) if name == "ddc" else ()) for name in names
+        name: _where(applies[name], functions[name], said.get(name, prediction), batch, (2,) if name == "ddc" else ())
+        for name in names
     }
     terms = {name: Term(value, applies[name]) for name, value in values.items()}
     if "ddc" in terms:

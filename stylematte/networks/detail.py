@@ -2,7 +2,8 @@
 
 In place of the guided filter, which sees grey values alone and fits a straight line to the logits, convolutions look at
 the picture at every resolution up to its own: an edge between two colours of one brightness can be found. An optional
-trimap (or coarse mask) tells the network what is known; without one it sees that nothing is.
+trimap (or coarse mask) tells the network what is known; without one it sees that nothing is. An optional second head
+says at 1/16 of the size what is foreground at all; training alone asks it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -38,11 +40,12 @@ class DetailStyleMatte(nn.Module):
     backbone: a timm name, of a pyramid with strides 4 to 32 or of a plain ViT; backbone_kwargs go to timm;
     backbone_weights: local file or None (random). channels: width of the fusion at 1/32 to 1/8. detail_channels: width
     at full size; twice that at 1/2, four times at 1/4. gradient_checkpointing: training keeps the inputs of blocks and
-    computes what is inside again. channels_last: memory order of the convolutions. `config` holds these arguments.
+    computes what is inside again. channels_last: memory order of the convolutions. semantic_head: whether `forward` can
+    be asked for what is foreground at 1/16, too. `config` holds these arguments.
     """
 
-    SWITCHES = ("gradient_checkpointing", "channels_last")
-    """Arguments that change how it computes, not what, nor what is in its file."""
+    SWITCHES = ("gradient_checkpointing", "channels_last", "semantic_head")
+    """Arguments that change nothing of the alpha that its weights give: they may differ from one fit to the next."""
 
     def __init__(
         self,
@@ -53,6 +56,7 @@ class DetailStyleMatte(nn.Module):
         detail_channels: int = 16,
         gradient_checkpointing: bool = False,
         channels_last: bool = False,
+        semantic_head: bool = False,
     ) -> None:
         super().__init__()
         if channels < 1 or detail_channels < 1:
@@ -66,6 +70,7 @@ class DetailStyleMatte(nn.Module):
             "detail_channels": detail_channels,
             "gradient_checkpointing": gradient_checkpointing,
             "channels_last": channels_last,
+            "semantic_head": semantic_head,
         }
         self.backbone = build_encoder(backbone, backbone_kwargs, backbone_weights)
         widths, d = self.backbone.channels, detail_channels
@@ -80,6 +85,7 @@ class DetailStyleMatte(nn.Module):
         self.fuse2 = Fusion(4 * d, [2 * d], 2 * d)
         self.fuse1 = Fusion(2 * d, [PICTURE + KNOWN], d, kernel=3)
         self.head = nn.Conv2d(d, 1, 3, padding=1)
+        self.semantic_head = nn.Conv2d(channels, 1, 1) if semantic_head else None
         self.checkpointing, self.channels_last = gradient_checkpointing, channels_last
         if gradient_checkpointing:
             checkpoint_blocks(self.backbone)
@@ -95,20 +101,21 @@ class DetailStyleMatte(nn.Module):
             return checkpoint(stage, *maps, use_reentrant=False)
         return stage(*maps)
 
-    def logits(self, image: Tensor, known: Tensor) -> Tensor:
-        """image (N, 3, H, W), known (N, 2, H, W), H and W multiples of 32 -> (N, 1, H, W)."""
+    def logits(self, image: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """image (N, 3, H, W), known (N, 2, H, W), sides multiples of 32 -> (N, 1, H, W), and the fused map at 1/16."""
         at4, at8, at16, at32 = self.encode(image + self.tint(known))
         picture = torch.cat([2 * image - 1, known], dim=1)
         if self.channels_last:
             picture = picture.contiguous(memory_format=torch.channels_last)
         detail2, detail4, detail8 = self.stream(picture)
-        x = self._fuse(self.fuse16, self.top(at32), at16)
-        x = self._fuse(self.fuse8, x, at8, detail8)
+        coarse = self._fuse(self.fuse16, self.top(at32), at16)
+        x = self._fuse(self.fuse8, coarse, at8, detail8)
         x = self._fuse(self.fuse4, x, at4, detail4)
         x = self._fuse(self.fuse2, x, detail2)
-        return self.head(self._fuse(self.fuse1, x, picture))
+        return self.head(self._fuse(self.fuse1, x, picture)), coarse
 
-    def forward(self, image: Tensor, trimap: Tensor | None = None) -> Tensor:
+    def forward(self, image: Tensor, trimap: Tensor | None = None, semantic: bool = False) -> Any:
+        """semantic: give a second map (N, 1, H, W), what the semantic head sees at 1/16, enlarged."""
         if image.ndim != 4 or image.shape[1] != PICTURE:
             raise ValueError(f"image of shape {tuple(image.shape)}: expected (N, 3, H, W); convert it to RGB")
         known = image.new_zeros(image.shape[0], KNOWN, *image.shape[-2:])
@@ -120,5 +127,12 @@ class DetailStyleMatte(nn.Module):
                 )
             known = known_channels(trimap.to(image.dtype))
         padded, (rows, columns) = pad_to_multiple(torch.cat([image, known], dim=1), self.backbone.stride)
-        logits = self.logits(padded[:, :PICTURE], padded[:, PICTURE:])[..., rows, columns]
-        return torch.sigmoid(logits.float())
+        logits, coarse = self.logits(padded[:, :PICTURE], padded[:, PICTURE:])
+        alpha = torch.sigmoid(logits[..., rows, columns].float())
+        if not semantic:
+            return alpha
+        if self.semantic_head is None:
+            raise ValueError("this network has no semantic head: build it with semantic_head=True")
+        size = padded.shape[-2:]
+        whole = F.interpolate(self.semantic_head(coarse).float(), size, mode="bilinear", align_corners=False)
+        return alpha, torch.sigmoid(whole[..., rows, columns])

@@ -38,9 +38,37 @@ BAD_OVERRIDES = [
         "generator.fit.batch=6: expected a multiple of 4 (the discriminator compares groups of 4 on each device)",
     ),
     (
+        "generator.fit.loss=relativist",
+        "generator.fit.loss=relativist: Invalid value 'relativist', expected one of [logistic, relativistic]",
+    ),
+    ("generator.fit.style_mixing=2", "generator.fit.style_mixing=2.0: expected a number from 0 to 1"),
+    ("generator.fit.r1_every=0", "generator.fit.r1_every=0: expected 1 or more"),
+    ("generator.fit.freeze_d=-1", "generator.fit.freeze_d=-1: expected 0 or more"),
+    (
+        "generator.fit.blur_sigma=10",
+        "generator.fit.blur_sigma=10.0 and blur_kimg=0.0: a blur needs both, or neither",
+    ),
+    (
         "matter.later.batch=2",
         "matter.later.batch=2: expected 4 or more, a place for each source of pictures",
     ),
+    (
+        "matter.later.trimap_shown=0.5",
+        "matter.later.trimap_shown=0.5: the fpn network cannot do that; set matter.variant=detail",
+    ),
+    (
+        "matter.first.losses.semantic=1",
+        "matter.first.losses.semantic=1.0: the fpn network cannot do that; set matter.variant=detail",
+    ),
+    (
+        "matter.channels_last=true",
+        "matter.channels_last=True: the fpn network cannot do that; set matter.variant=detail",
+    ),
+    (
+        "matter.compile=maybe",
+        "matter.compile=maybe: Value 'maybe' is not a valid bool (type str)",
+    ),
+    ("launch.precision=bf16", "launch.precision=bf16: expected 32-true or bf16-mixed"),
     (
         "matter.backbone.weights=none.pth",
         "matter.backbone.weights=none.pth: no such file; download it yourself or set null for random weights",

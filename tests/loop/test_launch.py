@@ -14,7 +14,7 @@ from tests.loop.toy_run import toy
 
 
 def settings(**changes) -> LaunchConfig:
-    return LaunchConfig(**{"kind": Launch.torchrun, "heartbeat_timeout": 20.0, "stop_grace": 1.0, **changes})
+    return LaunchConfig(**{"kind": Launch.torchrun, "heartbeat_timeout": 120.0, "stop_grace": 1.0, **changes})
 
 
 @pytest.fixture(autouse=True)

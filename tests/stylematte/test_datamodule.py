@@ -9,7 +9,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from stylematte import ranks
-from stylematte.data.augment import Augment, Chance, compose
+from stylematte.data import augment, datamodule
+from stylematte.data.augment import Augment, Chance, compose, solve_background
 from stylematte.data.datamodule import MatterData, PictureCache, Source
 from stylematte.data.manifest import DataError
 from stylematte.data.placement import placement, plain_background, touched_sides
@@ -172,6 +173,27 @@ def test_alpha_is_interpolated_linearly_and_moves_with_the_image():
         assert np.array_equal(moved["image"][..., 0], moved["foreground"])
         values |= set(np.unique(moved["mask"]))
     assert len(values) > 100  # nearest would leave {0, 255}
+
+
+def test_a_background_is_solved_for_alike_with_and_without_short_cuts() -> None:
+    """Where alpha is 0 or 1 the answer is known; the arithmetic gives the same bits there, and everywhere else."""
+    rng = np.random.default_rng(0)
+    image, front = (rng.integers(0, 256, (2, 40, 56, 3)) * np.float32(1 / 255)).astype(np.float32)
+    alpha = rng.choice(np.float32([0, 1 / 255, 0.4, 0.985, 0.99, 254 / 255, 1]), (40, 56, 1))
+    found, expected = solve_background(image, front, alpha), augment._solve_mixed(image, front, alpha)
+    assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
+    solved, back = found
+    holds = np.abs(alpha * solved + (1 - alpha) * back - image)
+    assert holds[alpha[..., 0] < 0.99].max() < 1e-6
+    assert holds.max() <= 0.011
+
+
+def test_pictures_are_stacked_as_they_are() -> None:
+    pictures = list(np.random.default_rng(0).random((3, 5, 7, 3), np.float32))
+    expected = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
+    assert datamodule._stack(pictures).equal(expected)
+    assert datamodule._stack([each[..., :1] for each in pictures]).equal(expected[:, :1])
+    assert datamodule._stack([each[:, ::-1] for each in pictures]).equal(expected.flip(-1))
 
 
 def test_transforms_decide_independently():

@@ -40,7 +40,8 @@ def disc(seed, size=32):
     background = 0.3 * torch.rand(3, size, size, generator=g)
     trimap = trimap_from_alpha(alpha[None], 2)[0]
     one, none = torch.tensor(1.0), torch.tensor(0.0)
-    return composite(foreground, alpha, background), alpha, foreground, background, trimap, one, one, none
+    nothing = torch.full_like(trimap, 0.5)
+    return composite(foreground, alpha, background), alpha, foreground, background, trimap, one, one, none, nothing
 
 
 class Discs(Dataset):
@@ -221,7 +222,9 @@ def test_norms_biases_and_position_tables_do_not_decay():
 
 
 def test_unknown_losses_are_refused():
-    with pytest.raises(ValueError, match="give l1, laplacian, gradient, composition, known, ddc, closed_form"):
+    with pytest.raises(
+        ValueError, match="give l1, laplacian, gradient, composition, semantic, known, ddc, closed_form"
+    ):
         MatterModule(NETWORK, {**FIT, "losses": {"dice": 1.0}}, 0)
     with pytest.raises(ValueError, match="one of them above 0"):
         MatterModule(NETWORK, {**FIT, "losses": {"l1": 0.0}}, 0)

@@ -10,7 +10,7 @@ from stylematte.rgba import MattingBatch
 
 OPTIONS = {"variant": "scaled", "window": 5, "neighbours": 5, "border": "exclude", "region": "unknown"}
 OPTIONS["include_self"] = False
-NAMES = ("l1", "laplacian", "gradient", "composition", "known", "ddc", "closed_form")
+NAMES = ("l1", "laplacian", "gradient", "composition", "semantic", "known", "ddc", "closed_form")
 
 
 def a_batch(known: list[float], taught: list[float] | None = None) -> tuple[torch.Tensor, MattingBatch]:
@@ -20,23 +20,25 @@ def a_batch(known: list[float], taught: list[float] | None = None) -> tuple[torc
     trimap = torch.full((n, 1, 16, 16), 0.5)
     trimap[..., :5], trimap[..., 11:] = 0.0, 1.0
     flags = torch.tensor(known), torch.tensor(taught or [0.0] * n)
-    return prediction, MattingBatch(image, alpha, foreground, background, trimap, torch.rand(n, generator=g), *flags)
+    weight = torch.rand(n, generator=g)
+    return prediction, MattingBatch(image, alpha, foreground, background, trimap, weight, *flags, trimap)
 
 
 def test_each_sample_is_judged_by_its_own_terms_alone() -> None:
     prediction, batch = a_batch([1, 0, 1, 0], [0, 1, 0, 0])
-    terms = named_terms(prediction, batch, NAMES, OPTIONS)
+    terms = named_terms(prediction, batch, NAMES, OPTIONS, semantic=1 - prediction)
     assert terms.keys() == {*NAMES, EXCESS}
     everywhere = {
         "l1": on_alpha.l1(prediction, batch.alpha),
         "laplacian": on_alpha.laplacian(prediction, batch.alpha),
         "gradient": on_alpha.gradient(prediction, batch.alpha),
         "composition": on_alpha.composition(prediction, batch.foreground, batch.background, batch.image),
+        "semantic": on_alpha.semantic(1 - prediction, batch.alpha),  # by what the semantic head says, not the alpha
         "known": known_region(prediction, batch.trimap),
         "ddc": ddc(batch.image, prediction, batch.trimap, **OPTIONS),
         "closed_form": unknown_l1(prediction, batch.alpha, batch.trimap),
     }
-    applies = {name: [1, 0, 1, 0] for name in NAMES[:4]} | {"known": [0, 1, 0, 1], "ddc": [0, 1, 0, 1]}
+    applies = {name: [1, 0, 1, 0] for name in NAMES[:5]} | {"known": [0, 1, 0, 1], "ddc": [0, 1, 0, 1]}
     applies["closed_form"] = [0, 1, 0, 0]
     for name in NAMES:
         assert terms[name].applies.tolist() == applies[name]

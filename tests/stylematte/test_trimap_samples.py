@@ -166,10 +166,10 @@ def test_batches_of_both_kinds(folder, tmp_path, monkeypatch) -> None:
     for batch in alone:
         assert batch.known_alpha.tolist() == [1, 1, 1, 1, 0, 0, 0, 0]
         assert set(batch.trimap.unique().tolist()) <= LEVELS
-        image, weak = batch.image[4:], [part[4:] for part in batch]
+        image = batch.image[4:]
         assert image.equal(batch.foreground[4:])  # never on another background: there is no alpha to put it there with
         assert image.equal(batch.background[4:])
-        untaught = weak[-1] == 0
+        untaught = batch.taught[4:] == 0
         assert batch.alpha[4:][untaught].equal(batch.trimap[4:][untaught])
         guess, trimap = batch.alpha[4:][~untaught], batch.trimap[4:][~untaught]
         assert (guess - trimap)[trimap != 0.5].abs().max() < 0.01  # the teacher agrees with what is known
