@@ -82,9 +82,10 @@ def warp(pictures: Tensor, inverse: Tensor) -> Tensor:
     cols_up, cols_down = _resamplers(width, pictures.device, pictures.dtype)
     fine = rows_up @ pictures @ cols_up.t()
     # sym6 is not symmetric, its weight lies on tap 5: fine pixel 2k sits on pixel k, a quarter pixel off the centre.
-    to_fine = torch.tensor([[1.0, 0, -0.25], [0, 1, -0.25], [0, 0, 1]])
+    to_fine = torch.tensor([[1.0, 0, -0.25], [0, 1, -0.25], [0, 0, 1]], dtype=torch.float64)
+    # Where a pixel looks is found in float64: rounded earlier, it would cost more than all that follows.
     half = torch.tensor([fine.shape[3] / 4, fine.shape[2] / 4, 1.0])  # half the fine picture, in source pixels
-    inverse = to_fine @ inverse @ to_fine.inverse()
-    theta = (inverse * half / half[:, None])[:, :2].to(pictures.device, pictures.dtype)
-    grid = F.affine_grid(theta, [n, channels, fine.shape[2], fine.shape[3]], align_corners=False)
+    inverse = to_fine @ inverse.double() @ to_fine.inverse()
+    theta = (inverse * half / half[:, None])[:, :2].to(pictures.device)
+    grid = F.affine_grid(theta, [n, channels, fine.shape[2], fine.shape[3]], align_corners=False).to(pictures.dtype)
     return rows_down @ _Gather.apply(fine, grid) @ cols_down.t()
