@@ -95,11 +95,14 @@ def test_the_stop_of_one_process_of_a_stage_is_a_stop_and_no_crash(tmp_path):
     step = toy("00/fit", stage="ticks", steps=200, sleep=0.02, calls=str(calls))
 
     def interfere(*_) -> None:
+        if not calls.exists():  # not at work yet
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            return
         for file in tmp_path.glob("rounds/00/.fit.*/launch/pid.0"):
             os.kill(int(file.read_text()), signal.SIGTERM)
 
     signal.signal(signal.SIGALRM, interfere)
-    signal.setitimer(signal.ITIMER_REAL, 1.0)
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
     events: list[str] = []
     with pytest.raises(Stopped, match="00/fit stopped at step"):
         execute(tmp_path, [step], LaunchConfig(kind=Launch.torchrun), lambda event: events.append(event.kind))
