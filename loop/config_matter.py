@@ -90,6 +90,11 @@ class FitConfig:
     """Data loading processes per device."""
 
 
+class PhotometryPlace(str, Enum):
+    cpu = "cpu"
+    device = "device"
+
+
 @dataclass
 class MatterFitConfig(FitConfig):
     lr: float = 1e-3
@@ -113,6 +118,9 @@ class MatterFitConfig(FitConfig):
     trimap_shown: float = 0.0
     """Probability that the network is shown a sample's trimap, widened at random (detail): between 0 and 1 one network
     learns to matte with a trimap and without."""
+    photometry: PhotometryPlace = PhotometryPlace.cpu
+    """Who changes colours, blurs, adds noise and JPEG: the loading processes, or kornia where the network is. device
+    halves the work of loading and is for GPUs. Same kinds and ranges, other random numbers."""
     losses: MatterLossConfig = field(default_factory=MatterLossConfig)
     ddc: DdcConfig = field(default_factory=DdcConfig)
 

@@ -40,6 +40,7 @@ def run(ctx: Context) -> Metrics:
         seed=ctx.seed,
         new_background=options["new_background"],
         trimap_shown=options["trimap_shown"],
+        photometry_on_device=options["photometry"] == "device",
     )
     try:
         fit(module, data, ctx)

@@ -35,6 +35,16 @@ from stylematte.rgba import trimap_of_shares
 
 OPAQUE = 0.99
 """Above this alpha the background of a photo cannot be told from it."""
+COLOUR: list[tuple[str, dict[str, Any]]] = [
+    ("RandomBrightnessContrast", {"brightness_limit": 0.2, "contrast_limit": 0.2, "p": 0.5}),
+    ("HueSaturationValue", {"hue_shift_limit": 8, "sat_shift_limit": 25, "val_shift_limit": 10, "p": 0.4}),
+]
+CAMERA: list[tuple[str, dict[str, Any]]] = [
+    ("GaussianBlur", {"blur_limit": 0, "sigma_limit": (0.2, 0.8), "p": 0.15}),
+    ("GaussNoise", {"std_range": (0.005, 0.03), "p": 0.25}),
+    ("ImageCompression", {"quality_range": (50, 95), "p": 0.25}),
+]
+"""What is done to colours, and what a camera does: here by albumentations, on a device by `photometry`."""
 
 
 class Layers(NamedTuple):
@@ -83,9 +93,12 @@ def compose(steps: Sequence[tuple[str, Mapping[str, Any]]], **kwargs: Any) -> A.
 
 
 class Augment:
-    """Photos and cut-outs -> `Layers`. Holds the pipelines; no state passes from one sample to the next."""
+    """Photos and cut-outs -> `Layers`. Holds the pipelines; no state passes from one sample to the next.
 
-    def __init__(self) -> None:
+    photometric: False leaves colour and camera to `photometry`.
+    """
+
+    def __init__(self, photometric: bool = True) -> None:
         cv2.setNumThreads(0)  # threads cost more than they give at these sizes, and hang in forked processes
         affine = {"scale": (0.75, 1.25), "rotate": (-10, 10), "translate_percent": (-0.1, 0.1), "p": 0.8}
         affine |= {"border_mode": cv2.BORDER_REFLECT_101, "interpolation": cv2.INTER_LINEAR}
@@ -93,22 +106,7 @@ class Augment:
             [("HorizontalFlip", {"p": 0.5}), ("Affine", affine)],
             additional_targets={"foreground": "image", "known_back": "mask", "known_front": "mask"},
         )
-        self.colour = compose(
-            [
-                ("RandomBrightnessContrast", {"brightness_limit": 0.2, "contrast_limit": 0.2, "p": 0.5}),
-                (
-                    "HueSaturationValue",
-                    {"hue_shift_limit": 8, "sat_shift_limit": 25, "val_shift_limit": 10, "p": 0.4},
-                ),
-            ]
-        )
-        self.camera = compose(
-            [
-                ("GaussianBlur", {"blur_limit": 0, "sigma_limit": (0.2, 0.8), "p": 0.15}),
-                ("GaussNoise", {"std_range": (0.005, 0.03), "p": 0.25}),
-                ("ImageCompression", {"quality_range": (50, 95), "p": 0.25}),
-            ]
-        )
+        self.colour, self.camera, self.photometric = compose(COLOUR), compose(CAMERA), photometric
 
     def photo(self, image: np.ndarray, alpha: np.ndarray, foreground: np.ndarray, chance: Chance) -> Layers:
         """A labelled photo with its own background, uint8 (S, S, 3), (S, S), (S, S, 3); reflected beyond its frame."""
@@ -123,8 +121,9 @@ class Augment:
         moved = chance.apply(self.geometry, image=image, mask=trimap if guess is None else guess, **known)
         back, front = (torch.from_numpy(_unit(moved[name]))[..., None] for name in known)
         trimap = trimap_of_shares(back, front).numpy()
-        photo = chance.apply(self.colour, image=_unit(moved["image"]))["image"].clip(0, 1)
-        photo = chance.apply(self.camera, image=photo)["image"].clip(0, 1)
+        photo = _unit(moved["image"])
+        for pipeline in (self.colour, self.camera) if self.photometric else ():
+            photo = chance.apply(pipeline, image=photo)["image"].clip(0, 1)
         return Layers(photo, trimap if guess is None else _unit(moved["mask"])[..., None], photo, trimap)
 
     def cutout(self, colour: np.ndarray, alpha: np.ndarray, background: np.ndarray, chance: Chance) -> Layers:
@@ -137,6 +136,8 @@ class Augment:
         return plain_background(side, chance.numpy) if picture is None else crop_background(picture, chance.numpy)
 
     def _finish(self, layers: Layers, chance: Chance) -> Layers:
+        if not self.photometric:
+            return layers
         beside = np.concatenate([layers.foreground, layers.background], axis=1)  # one call: the same parameters
         beside = chance.apply(self.colour, image=beside)["image"].clip(0, 1)
         front, back = np.split(beside, 2, axis=1)

@@ -14,6 +14,7 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
 from stylematte import ranks
+from stylematte.data import photometry
 from stylematte.data.augment import Augment, Chance, Layers
 from stylematte.data.guide import exact_trimap, unknown_everywhere, widened_trimap
 from stylematte.data.manifest import DataError
@@ -73,10 +74,11 @@ class MatterDataset(Dataset[MattingBatch]):
         new_background: float,
         cache_bytes: int = CACHE_BYTES,
         trimap_shown: float = 0.0,
+        photometric: bool = True,
     ) -> None:
         self.sources, self.backgrounds = list(sources), [Path(path) for path in backgrounds]
         self.size, self.new_background, self.trimap_shown = size, new_background, trimap_shown
-        self.augment, self.cache = Augment(), PictureCache(size, cache_bytes)
+        self.augment, self.cache = Augment(photometric), PictureCache(size, cache_bytes)
 
     def __getitem__(self, draws: Sequence[Draw]) -> MattingBatch:
         samples = [self.sample(draw) for draw in draws]
@@ -132,8 +134,9 @@ class MatterData(LightningDataModule):
 
     The trainer must be made with `use_distributed_sampler=False`: the sampler already gives each rank its rows.
     new_background: probability that a photo's foreground is put on one of `backgrounds` (cut-outs always are; plain
-    colours if the list is empty). trimap_shown: probability that a sample's `guide` is a trimap. Raises DataError if a
-    source with a share has no usable rows.
+    colours if the list is empty). trimap_shown: probability that a sample's `guide` is a trimap. photometry_on_device:
+    colours and camera are changed where the network is (`photometry`), not by the loading processes. Raises DataError
+    if a source with a share has no usable rows.
     """
 
     def __init__(
@@ -148,6 +151,7 @@ class MatterData(LightningDataModule):
         new_background: float = 0.5,
         cache_bytes: int = CACHE_BYTES,
         trimap_shown: float = 0.0,
+        photometry_on_device: bool = False,
     ) -> None:
         super().__init__()
         self.sources = [source for source in sources if source.share > 0]
@@ -162,6 +166,7 @@ class MatterData(LightningDataModule):
         self.sources = [s._replace(weight=s.weight * by) for s, by in zip(self.sources, exact, strict=True)]
         self.backgrounds, self.size, self.new_background = list(backgrounds), size, new_background
         self.steps, self.workers, self.seed, self.trimap_shown = steps_per_epoch, workers, seed, trimap_shown
+        self.batch, self.photometry_on_device = batch, photometry_on_device
         self.cache_bytes = cache_bytes // max(1, workers)  # each loading process keeps its own
 
     def train_dataloader(self) -> DataLoader[MattingBatch]:
@@ -172,7 +177,7 @@ class MatterData(LightningDataModule):
         """
         sizes = [len(source.rows) for source in self.sources]
         sampler = MixtureSampler(sizes, self.places, self.steps, self.seed, ranks.rank(), ranks.world())
-        options = self.new_background, self.cache_bytes, self.trimap_shown
+        options = self.new_background, self.cache_bytes, self.trimap_shown, not self.photometry_on_device
         dataset = MatterDataset(self.sources, self.backgrounds, self.size, *options)
         return LateLoader(
             dataset,
@@ -184,6 +189,13 @@ class MatterData(LightningDataModule):
             worker_init_fn=_start_worker,
             pin_memory=torch.cuda.is_available(),
         )
+
+    def on_after_batch_transfer(self, batch: MattingBatch, dataloader_idx: int) -> MattingBatch:
+        """Lightning calls it on the device, just before the training step."""
+        if not self.photometry_on_device:
+            return batch
+        drawn = photometry.draw(self.seed, self.trainer.global_step, self.batch)
+        return photometry.apply(batch, photometry.Photometry(*map(ranks.mine, drawn)))
 
 
 def _check(source: Source) -> None:

@@ -53,6 +53,10 @@ BAD_OVERRIDES = [
         "matter.later.batch=2: expected 4 or more, a place for each source of pictures",
     ),
     (
+        "matter.later.photometry=gpu",
+        "matter.later.photometry=gpu: Invalid value 'gpu', expected one of [cpu, device]",
+    ),
+    (
         "matter.later.trimap_shown=0.5",
         "matter.later.trimap_shown=0.5: the fpn network cannot do that; set matter.variant=detail",
     ),

@@ -8,18 +8,24 @@ import torch
 
 from loop.cli import main
 from loop.configfile import ConfigError, load_config
+from stylematte.data import photometry
 from stylematte.networks.weights import load_matter
 
 TINY = Path(__file__).parents[2] / "configs" / "tiny.yaml"
 ASKED = [
     "matter.variant=detail", "matter.detail_channels=4", "matter.first.trimap_shown=0.5",
     "matter.first.losses.semantic=1", "matter.channels_last=true", "matter.gradient_checkpointing=true",
-    "launch.precision=bf16-mixed", "run.rounds=0",
+    "launch.precision=bf16-mixed", "run.rounds=0", "matter.first.photometry=device",
 ]  # fmt: skip
 
 
-def test_a_run_fits_the_detail_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_fits_the_detail_network(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw, drawn = photometry.draw, []
+    monkeypatch.setattr(photometry, "draw", lambda seed, step, count: drawn.append(step) or draw(seed, step, count))
     assert main(["run", str(TINY), *ASKED, f"run.dir={tmp_path}/run"]) == 0
+    assert drawn == [0, 1, 2, 3]  # of the four steps
     folder = tmp_path / "run/rounds/00/fit_matter"
     network, image = load_matter(folder), torch.rand(1, 3, 40, 32)
     config = json.loads((folder / "matter.json").read_text())["network"]
