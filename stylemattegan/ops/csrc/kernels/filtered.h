@@ -23,7 +23,7 @@ struct Filtered {
 
   // Extents of a tile in the upsampled picture and in the input, and where its pieces of shared memory begin.
   struct Extent {
-    int up_rows, up_columns, rows, columns, in_pitch, mid_pitch, up_pitch, middle, in, mid, upper, codes;
+    int up_rows, up_columns, rows, columns, in_pitch, mid_pitch, up_pitch, in, mid, upper, codes;
   };
   SM_BOTH Extent extent() const {
     Extent e;
@@ -31,9 +31,9 @@ struct Filtered {
     e.up_columns = round_up(down.x.span(grid.width) + up.x.phases - 1, up.x.granule());
     e.rows = up.y.span(e.up_rows);
     e.columns = up.x.span(e.up_columns);
-    e.in_pitch = e.columns | 1, e.up_pitch = e.up_columns | 1, e.middle = grid.width | 1, e.mid_pitch = e.up_pitch;
+    e.in_pitch = e.columns | 1, e.up_pitch = e.up_columns | 1, e.mid_pitch = e.up_pitch;
     const int in = e.rows * e.in_pitch, out = down.pairs > 1 ? grid.height * grid.width : 0;
-    const int rising = e.rows * e.mid_pitch, falling = e.up_rows * e.middle;
+    const int rising = e.rows * e.mid_pitch, falling = e.up_rows * (grid.width | 1);
     e.in = up.coefficients() + down.coefficients();
     e.mid = e.in + (in > out ? in : out);
     e.upper = e.mid + (rising > falling ? rising : falling);
@@ -67,7 +67,9 @@ struct Filtered {
     uint32_t* bits = mask ? mask + plane * up.y.out * words() : nullptr;
     raise(e, rise, memory, codes, bits, top, left);
     if (!MASKED && mask) pack(e, codes, bits, y0, x0, top, left);
-    lower(e, fall, memory, y + plane * down.y.out * down.x.out, y0, x0, top, left);
+    const A* upper = memory + e.upper + (down.y.first(y0) - top) * e.up_pitch + down.x.first(x0) - left;
+    T* to = y + plane * down.y.out * down.x.out;
+    lower<T, D>(down, grid, fall, upper, e.up_pitch, memory + e.mid, memory + e.in, y0, x0, to);
   }
 
   // The activated upsampled piece.
@@ -122,27 +124,6 @@ struct Filtered {
       }
       bits[static_cast<int64_t>(row) * per_row + word] = packed;
     });
-  }
-
-  // From the upsampled piece to the output.
-  SM_DEVICE void lower(const Extent& e, const Taps<A>& taps, A* memory, T* to, int y0, int x0, int top, int left) const {
-    A *mid = memory + e.mid, *out = memory + e.in;
-    const A* upper = memory + e.upper + (down.y.first(y0) - top) * e.up_pitch + down.x.first(x0) - left;
-    const int last = down.pairs - 1, height = down.y.out, width = down.x.out, middle = e.middle, across = grid.width;
-    const int rows = down.y.span(grid.height);
-    for (int p = 0; p <= last; ++p) {
-      pass<A, D>(down.x, taps.x(down, p), taps.start + down.y.phases, upper, 1, e.up_pitch, rows, grid.width,
-                 [=](int row, int o, A v) { mid[row * middle + o] = v; });
-      pass<A, D>(down.y, taps.y(down, p), taps.start, mid, middle, 1, grid.width, grid.height,
-                 [=](int column, int o, A v) {
-                   if (last) {
-                     A& sum = out[o * across + column];
-                     v = sum = p ? sum + v : v;
-                   }
-                   if (p == last && y0 + o < height && x0 + column < width)
-                     to[static_cast<int64_t>(y0 + o) * width + x0 + column] = stored<T>(v);
-                 });
-    }
   }
 };
 
