@@ -17,12 +17,12 @@ from pathlib import Path
 
 import torch
 
-from loop.configfile import load_config, to_dict
-from stylemattegan import losses
-from stylemattegan.module import build
+from loop.config.load import load_config, to_dict
 from stylemattegan.networks import Generator
 from stylemattegan.ops import keep_big_blocks, set_default
 from stylemattegan.ops.measure import compare, interleaved
+from stylemattegan.training import losses
+from stylemattegan.training.module import build
 
 QUICKSTART = Path(__file__).parents[1] / "configs" / "quickstart.yaml"
 IMPLS = ("reference", "torch", "cpu")

@@ -35,16 +35,16 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from loop.configfile import ConfigError, load_config, to_dict
-from loop.stages.judge import BATCH, Blocks, describe, distances
-from loop.stages.pools import on_checkerboard, write_sheet
+from loop.config.load import ConfigError, load_config, to_dict
+from loop.pools import on_checkerboard, write_sheet
+from loop.stages.select_generator import BATCH, Blocks, describe, distances
 from stylematte.data.manifest import DataError, read_manifest
 from stylematte.imagefile import BadPicture, read_alpha, read_rgb, read_rgba, write_rgba
 from stylematte.networks.weights import WeightsError, load_matter
 from stylematte.ops.foreground import estimate_foreground
-from stylemattegan.data import CutoutData, frame_cutout
-from stylemattegan.module import GeneratorModule
 from stylemattegan.sample import sample
+from stylemattegan.training.cutouts import CutoutData, frame_cutout
+from stylemattegan.training.module import GeneratorModule
 
 COLUMNS, PICTURES = 12, 256
 CLOCKS = {"minutes": time.perf_counter, "cpu": time.process_time}

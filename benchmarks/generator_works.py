@@ -21,10 +21,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stylemattegan import losses, ops
+from stylemattegan import ops
 from stylemattegan.networks import Discriminator, Generator
 from stylemattegan.networks.schedule import LayerPlan, bands, layers
 from stylemattegan.networks.synthesis import CLAMP
+from stylemattegan.training import losses
 
 CHANNELS = {"official": (32768, 512), "small": (8192, 128)}
 Work = Callable[[], object]

@@ -24,10 +24,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from loop.configfile import load_config, to_dict
+from loop.config.load import load_config, to_dict
 from stylematte.data import augment, datamodule
 from stylematte.data.datamodule import MatterData, MatterDataset, Source
-from stylematte.data.drawn import write_manifest_folder
+from stylematte.data.drawn.dataset import write_manifest_folder
 from stylematte.data.folders import load_index, prepare
 from stylematte.losses.terms import named_terms
 from stylematte.module import MatterModule, ema_decay, update_ema

@@ -38,8 +38,8 @@ def measure(variant: str, size: int, repeats: int, tile: int) -> None:
     """In the child: one network, one size, in tiles or (0) in one piece; prints JSON."""
     import torch
 
+    from stylematte.inference.tiles import in_tiles
     from stylematte.networks.variants import build_matter
-    from stylematte.tiles import in_tiles
 
     torch.set_num_threads(1)
     torch.manual_seed(0)

@@ -34,11 +34,11 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from loop.statistics import paired_bootstrap
 from stylematte.data.datamodule import MatterData, Source
 from stylematte.data.folders import centre_square, content_box, square, square_trimap
 from stylematte.data.manifest import BACKGROUND, MEASURED, DataError, heldout, read_manifest
 from stylematte.data.trimaps import TrimapOptions, teach, weaken
+from stylematte.evaluate.statistics import paired_bootstrap
 from stylematte.imagefile import (
     BadPicture,
     read_alpha,

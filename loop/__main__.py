@@ -2,6 +2,6 @@
 
 import sys
 
-from loop.cli import main
+from loop.cli.main import main
 
 sys.exit(main())

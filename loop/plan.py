@@ -1,7 +1,7 @@
 """Which steps a run has and what feeds what. Data, no work. Start reading here.
 
     round 0:   prepare -> fit_matter -> evaluate -> accept
-    round r:   per domain   label -> fit_generator -> judge (which generator stands) -> synthesize -> select
+    round r:   per domain   label -> fit_generator -> select_generator -> synthesize -> select
                then once    fit_matter (real pairs + kept pairs of rounds 1..r) -> evaluate -> accept
 
 Real pairs are what `prepare` wrote: photos with an alpha, and photos with a trimap (their own, or made of their mask).
@@ -17,11 +17,11 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from loop.checks_init import INIT_FILES
-from loop.config import Config
-from loop.configfile import to_dict
-from loop.sources import content_digest, file_fingerprint, fingerprint
-from loop.step import Step
+from loop.config.checks_init import INIT_FILES
+from loop.config.fingerprints import content_digest, file_fingerprint, fingerprint
+from loop.config.load import to_dict
+from loop.config.schema import Config
+from loop.engine.step import Step
 
 PREPARE = "00/prepare"
 
@@ -30,7 +30,7 @@ VERSIONS = {
     "prepare": 3,
     "label": 3,
     "fit_generator": 4,
-    "judge": 4,
+    "select_generator": 4,
     "synthesize": 2,
     "select": 1,
     "fit_matter": 4,
@@ -71,7 +71,7 @@ def _prepare(config: Config, tree: dict[str, Any]) -> dict[str, Any]:
 def _domain_steps(config: Config, tree: dict[str, Any], round_: int, domain: str) -> list[Step]:
     here = f"{round_:02d}/{domain}"
     matter = f"{round_ - 1:02d}/accept"
-    standing = f"{round_ - 1:02d}/{domain}/judge"
+    standing = f"{round_ - 1:02d}/{domain}/select_generator"
     generator = tree["generator"]
     training = {"data": PREPARE, "labels": f"{here}/label"}
     label = {**tree["label"], "trimaps": config.matter.later.unlabelled_share > 0}
@@ -94,7 +94,7 @@ def _domain_steps(config: Config, tree: dict[str, Any], round_: int, domain: str
         ),
         _step(
             config,
-            "judge",
+            "select_generator",
             round_,
             domain,
             # Features are round 0's and their scale round 1's in every round, so that all distances can be compared.
@@ -105,9 +105,9 @@ def _domain_steps(config: Config, tree: dict[str, Any], round_: int, domain: str
                 "scale": f"01/{domain}/label",
                 **({"former": standing} if round_ > 1 else {}),
             },
-            {"images": generator["judge_images"]},
+            {"images": generator["select_images"]},
         ),
-        _step(config, "synthesize", round_, domain, {"generator": f"{here}/judge"}, tree["synthesize"]),
+        _step(config, "synthesize", round_, domain, {"generator": f"{here}/select_generator"}, tree["synthesize"]),
         _step(
             config,
             "select",
@@ -120,15 +120,15 @@ def _domain_steps(config: Config, tree: dict[str, Any], round_: int, domain: str
 
 
 def _alpha_judges(generator: dict[str, Any]) -> dict[str, Any]:
-    """What of generator.second and generator.honest is on; nothing else enters the key."""
-    second, honest = generator["second"], generator["honest"]
-    asked: dict[str, Any] = {"honest": honest} if any(honest.values()) else {}
+    """What of generator.composite_discriminator and generator.alpha_regularizer is on; nothing else enters the key."""
+    second, honest = generator["composite_discriminator"], generator["alpha_regularizer"]
+    asked: dict[str, Any] = {"alpha_regularizer": honest} if any(honest.values()) else {}
     if second["kind"] == "none":
         return asked
     unread = set() if second["kind"] == "projected" else {"backbone", "random_backbone", "input_size"}
-    asked["second"] = {key: value for key, value in second.items() if key not in unread}
+    asked["composite_discriminator"] = {key: value for key, value in second.items() if key not in unread}
     if not unread and second["backbone"]["weights"]:
-        asked["second"]["backbone_digest"] = content_digest(second["backbone"]["weights"])
+        asked["composite_discriminator"]["backbone_digest"] = content_digest(second["backbone"]["weights"])
     return asked
 
 

@@ -36,7 +36,7 @@ def accepted_round(folder: Path) -> int:
 def generators(folder: Path) -> dict[str, Path]:
     """Domain -> folder with generator.json: the one that stands in each domain of a run, or those of an export."""
     found: dict[str, Path] = {}
-    for file in _of_rounds(folder, "*/judge/generator.json"):
+    for file in _of_rounds(folder, "*/select_generator/generator.json"):
         found[file.parent.parent.name] = file.parent
     for file in sorted(folder.glob("generators/*/generator.json")):
         found[file.parent.name] = file.parent

@@ -1,7 +1,7 @@
 """StyleMatte: photo -> alpha. Knows no generator; `stylemattegan` imports only its ground modules.
 
 matter = stylematte.load("matter/")             # a folder with matter.safetensors and matter.json
-alpha = stylematte.predict(photo, matter)       # PIL, numpy (H, W, 3) or tensor (3, H, W) of any size
+alpha = stylematte.inference.predict(photo, matter)       # PIL, numpy (H, W, 3) or tensor (3, H, W) of any size
 """
 
 from __future__ import annotations
@@ -17,5 +17,5 @@ def __getattr__(name: str) -> Any:
     """`load` and `predict` on first use: the import of the package itself stays light."""
     if name not in __all__:
         raise AttributeError(f"module 'stylematte' has no attribute {name!r}")
-    module = importlib.import_module("stylematte.predict")
+    module = importlib.import_module("stylematte.inference.predict")
     return module if name == "predict" else module.load  # the module can be called

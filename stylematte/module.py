@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from stylematte import ranks
+from stylematte import distributed
 from stylematte.losses.collapse import CollapseWatch
 from stylematte.losses.terms import EXCESS, NAMES, named_terms
 from stylematte.networks.variants import DEFAULT, TAKES_TRIMAP, build_matter
@@ -157,7 +157,7 @@ class MatterModule(pl.LightningModule):
             terms = named_terms(prediction, batch, self.loss_weights, self.ddc_options, semantic)
         sums = {name: (batch.weight * term.value).sum() for name, term in terms.items()}
         shares = [(batch.weight * term.applies).sum() for term in terms.values()]
-        shared = ranks.mean_over_ranks(torch.stack([*sums.values(), *shares, batch.weight.sum()]))
+        shared = distributed.mean_over_ranks(torch.stack([*sums.values(), *shares, batch.weight.sum()]))
         divisor = shared[-1].clamp_min(1e-8)
         loss = sum(weight * sums[name] for name, weight in weights.items()) / divisor
         means, parts = shared[: len(sums)], shared[len(sums) : -1]
@@ -176,7 +176,7 @@ class MatterModule(pl.LightningModule):
 
     def training_step(self, batch: MattingBatch, batch_idx: int) -> Tensor:
         # drop-path draws from the global generator: its state must depend on the position, not on the history
-        torch.manual_seed(position_seed(self.seed, "dropout", self.global_step, ranks.rank()))
+        torch.manual_seed(position_seed(self.seed, "dropout", self.global_step, distributed.rank()))
         loss, named = self.weighted_loss(MattingBatch(*batch))
         self._check_collapse(self._check_finite(named))
         self.log_dict({f"loss/{name}": value for name, value in named.items()}, on_step=True, on_epoch=False)
@@ -213,10 +213,10 @@ class MatterModule(pl.LightningModule):
     def on_fit_start(self) -> None:
         # the EMA copy is in eval mode on purpose
         warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
-        ranks.broadcast_module(self)
+        distributed.broadcast_module(self)
 
     def on_after_backward(self) -> None:
-        ranks.reduce_gradients(self.network.parameters())
+        distributed.reduce_gradients(self.network.parameters())
 
     def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
         """Clip the norm of the reduced gradient; Lightning calls this after `on_after_backward`."""
@@ -248,11 +248,11 @@ def update_ema(average: nn.Module, current: nn.Module, decay: float) -> None:
 @torch.no_grad()
 def average_batch_norm(network: nn.Module) -> None:
     """Give all ranks the mean of their running statistics, so that the checkpoint of one rank speaks for all."""
-    if ranks.world() == 1:
+    if distributed.world() == 1:
         return
     layers = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     tensors = [t for m in layers for t in (m.running_mean, m.running_var) if t is not None]
     if tensors:
-        flat = ranks.mean_over_ranks(torch.cat(tensors))
+        flat = distributed.mean_over_ranks(torch.cat(tensors))
         for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
             tensor.copy_(part)

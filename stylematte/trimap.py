@@ -18,7 +18,7 @@ import torch
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor, nn
 
-from stylematte.predict import predict_views
+from stylematte.inference.predict import predict_views
 
 SURELY_BACK, SURELY_FRONT = 0.05, 0.95
 """A view of the matter counts a pixel as background up to the first, as foreground from the second."""

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from stylematte.imagefile import BadPicture, from_bytes, resize_lanczos, to_png
-from stylemattegan.data import frame_cutout
 from stylemattegan.dataset import LABELS, BadDataset, Files, read_labels
+from stylemattegan.training.cutouts import frame_cutout
 
 Crop = Literal["center", "wide", "none", "subject"]
 Channels = Literal["as-is", "rgb", "rgba"]

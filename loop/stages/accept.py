@@ -16,9 +16,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from loop.stage import Context, Metrics
-from loop.stages.pools import Row, write_index
-from loop.statistics import Interval, decide, paired_bootstrap
+from loop.engine.stage import Context, Metrics
+from loop.pools import Row, write_index
+from stylematte.evaluate.statistics import Interval, decide, paired_bootstrap
 
 SCORES = "per_picture.jsonl"
 BEST = "best_per_picture.jsonl"

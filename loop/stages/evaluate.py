@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from loop.stage import Context, Metrics
-from loop.stages.breath import watched
-from loop.stages.device import device_for
-from loop.stages.pools import LABELLED, Row, content, data_rows, on_checkerboard, write_index, write_sheet
+from loop.engine.alive import watched
+from loop.engine.stage import Context, Metrics
+from loop.fitting.device import device_for
+from loop.pools import LABELLED, Row, content, data_rows, on_checkerboard, write_index, write_sheet
 from stylematte.imagefile import read_alpha, read_rgb, write_alpha, write_rgb
+from stylematte.inference.predict import predict
 from stylematte.metrics import score_pair
 from stylematte.networks.weights import load_matter
-from stylematte.predict import predict
 
 MEASURES = ("SAD", "MSE", "MAD", "Grad", "Conn")
 PROBES = 6  # of each domain

@@ -2,8 +2,8 @@
 
 Real cut-outs keep at least 1 - pseudo_share of every batch. The generator never sees its own pictures.
 Out: G, D, G_ema and the second discriminator D2 if there is one (.safetensors), generator.json, and the same in
-snapshots/NNNNN/ as they were at that tick, for `judge` to choose among; when a loss became NaN: stopped.json with the
-reason and the former round's weights, or none in the first round.
+snapshots/NNNNN/ as they were at that tick, for `select_generator` to choose among; when a loss became NaN:
+stopped.json with the reason and the former round's weights, or none in the first round.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 
 from lightning.pytorch.callbacks import Callback
 
-from loop.stage import Context, Metrics
-from loop.stages.fitting import fit
-from loop.stages.pools import LABELLED, read_index
-from loop.stages.second import second_discriminator
-from stylemattegan.data import CutoutData
-from stylemattegan.module import Diverged, GeneratorModule
+from loop.engine.stage import Context, Metrics
+from loop.fitting.composite_discriminator import composite_discriminator
+from loop.fitting.trainer import fit
+from loop.pools import LABELLED, read_index
 from stylemattegan.networks.weights import copy_generator, is_generator, licence_note, network_arguments, save_generator
+from stylemattegan.training.cutouts import CutoutData
+from stylemattegan.training.module import Diverged, GeneratorModule
 
 SNAPSHOTS = "snapshots"
 
@@ -50,8 +50,8 @@ def _reached(module: GeneratorModule, steps: int) -> dict[str, float]:
 
 def _save(folder: Path, module: GeneratorModule, meta: dict[str, Any]) -> None:
     save_generator(folder, module.G, module.D, module.G_ema, meta=meta)
-    if module.second:
-        module.second.save(folder)
+    if module.composite_discriminator:
+        module.composite_discriminator.save(folder)
 
 
 def run(ctx: Context) -> Metrics:
@@ -71,8 +71,8 @@ def run(ctx: Context) -> Metrics:
         resolution=config["size"],
         seed=ctx.seed,
         init_from=None if start is None else str(start),
-        second=second_discriminator(ctx, previous if has_previous else None),
-        honest=config.get("honest"),
+        composite_discriminator=composite_discriminator(ctx, previous if has_previous else None),
+        alpha_regularizer=config.get("alpha_regularizer"),
     )
     share = min(options["pseudo_share"], len(pseudo) / len(kept)) if real else 1.0
     data = CutoutData(

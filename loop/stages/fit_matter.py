@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 
-from loop.stage import Context, Metrics
-from loop.stages.fitting import fit
-from loop.stages.mixture import matter_sources
-from loop.stages.pools import background_files
+from loop.engine.stage import Context, Metrics
+from loop.fitting.mixture import matter_sources
+from loop.fitting.trainer import fit
+from loop.pools import background_files
 from stylematte.data.datamodule import MatterData
 from stylematte.module import Diverged, MatterModule
 from stylematte.networks.variants import OWN_ARGUMENTS

@@ -13,10 +13,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from loop.stage import Context, Metrics
-from loop.stages.breath import watched
-from loop.stages.device import device_for
-from loop.stages.pools import (
+from loop.engine.alive import watched
+from loop.engine.stage import Context, Metrics
+from loop.fitting.device import device_for
+from loop.pools import (
     LABELLED,
     Row,
     content,
@@ -26,11 +26,11 @@ from loop.stages.pools import (
     write_index,
 )
 from stylematte.imagefile import read_alpha, read_rgb, write_rgba, write_trimap
+from stylematte.inference.predict import predict_with_confidence
 from stylematte.networks.weights import load_matter
 from stylematte.ops.foreground import estimate_foreground
-from stylematte.predict import predict_with_confidence
 from stylematte.trimap import from_matter
-from stylemattegan.data import frame_cutout
+from stylemattegan.training.cutouts import frame_cutout
 
 BATCH = 16
 SURE = 0.5

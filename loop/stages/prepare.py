@@ -10,10 +10,10 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from loop.stage import Context, Metrics
-from loop.stages.breath import breathe, watched
-from loop.stages.pools import LABELLED, Row, read_index
-from stylematte.data.drawn import write_drawn
+from loop.engine.alive import heartbeat, watched
+from loop.engine.stage import Context, Metrics
+from loop.pools import LABELLED, Row, read_index
+from stylematte.data.drawn.dataset import write_drawn
 from stylematte.data.folders import DataError, prepare, write_rows
 from stylematte.data.manifest import BACKGROUND, WITH_TRIMAP
 from stylematte.data.trimaps import TrimapOptions, teach, weaken
@@ -32,7 +32,7 @@ def run(ctx: Context) -> Metrics:
             size=config["size"],
             domains=config["domains"],
             seed=drawn["seed"],
-            watch=partial(breathe, ctx),
+            watch=partial(heartbeat, ctx),
             **counts,
         )
         left_out = 0
@@ -46,7 +46,7 @@ def run(ctx: Context) -> Metrics:
             heldout={"alpha": config["heldout"]["alpha"], "pseudo-alpha": config["heldout"]["pseudo_alpha"]},
             max_per_source=config["max_per_source"],
             trimaps=trimaps,
-            watch=partial(breathe, ctx),
+            watch=partial(heartbeat, ctx),
         )
         left_out = metrics["left_out"]
     write_rows(ctx.out / "index.jsonl", _supervised(ctx, trimaps))

@@ -16,14 +16,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from loop.stage import Context, Metrics
-from loop.stages.breath import watched
-from loop.stages.device import device_for
-from loop.stages.pools import Row, background_files, read_index, write_index, write_sheet
+from loop.engine.alive import watched
+from loop.engine.stage import Context, Metrics
+from loop.fitting.device import device_for
+from loop.pools import Row, background_files, read_index, write_index, write_sheet
 from stylematte.imagefile import read_rgb, read_rgba
+from stylematte.inference.predict import predict
 from stylematte.networks.stylematte import StyleMatte
 from stylematte.networks.weights import load_matter
-from stylematte.predict import predict
 from stylematte.rgba import composite, split_rgba
 from stylematte.sampling import position_seed
 

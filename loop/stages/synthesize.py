@@ -6,10 +6,10 @@ at psi 0 every w is equal. Out: rgba/*.png (straight), index.jsonl {id, rgba, ke
 
 from __future__ import annotations
 
-from loop.stage import Context, Metrics
-from loop.stages.breath import watched
-from loop.stages.device import device_for
-from loop.stages.pools import Row, write_index
+from loop.engine.alive import watched
+from loop.engine.stage import Context, Metrics
+from loop.fitting.device import device_for
+from loop.pools import Row, write_index
 from stylematte.imagefile import write_rgba
 from stylemattegan.networks.generator import Generator
 from stylemattegan.networks.weights import is_generator, load_generator

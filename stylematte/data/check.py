@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
-from stylematte.data.copies import Print, copies, fingerprint
+from stylematte.data.near_duplicates import Print, copies, fingerprint
 from stylematte.data.released import Example
 from stylematte.imagefile import BadPicture, read_alpha, read_rgb, read_trimap
 

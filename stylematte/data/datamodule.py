@@ -13,11 +13,11 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
-from stylematte import ranks
+from stylematte import distributed
 from stylematte.data import photometry
 from stylematte.data.augment import Augment, Chance, Layers
-from stylematte.data.guide import exact_trimap, unknown_everywhere, widened_trimap
 from stylematte.data.manifest import DataError
+from stylematte.data.trimap_input import exact_trimap, unknown_everywhere, widened_trimap
 from stylematte.imagefile import read_alpha, read_rgb, read_rgba, read_trimap, to_uint8
 from stylematte.rgba import MattingBatch
 from stylematte.sampling import Draw, LateLoader, MixtureSampler, position_seed, shares_to_places
@@ -176,7 +176,7 @@ class MatterData(LightningDataModule):
         `set_epoch` on `loader.sampler` and on `loader.batch_sampler.sampler`, never on `loader.batch_sampler`.
         """
         sizes = [len(source.rows) for source in self.sources]
-        sampler = MixtureSampler(sizes, self.places, self.steps, self.seed, ranks.rank(), ranks.world())
+        sampler = MixtureSampler(sizes, self.places, self.steps, self.seed, distributed.rank(), distributed.world())
         options = self.new_background, self.cache_bytes, self.trimap_shown, not self.photometry_on_device
         dataset = MatterDataset(self.sources, self.backgrounds, self.size, *options)
         return LateLoader(
@@ -195,7 +195,7 @@ class MatterData(LightningDataModule):
         if not self.photometry_on_device:
             return batch
         drawn = photometry.draw(self.seed, self.trainer.global_step, self.batch)
-        return photometry.apply(batch, photometry.Photometry(*map(ranks.mine, drawn)))
+        return photometry.apply(batch, photometry.Photometry(*map(distributed.rank_slice, drawn)))
 
 
 def _check(source: Source) -> None:

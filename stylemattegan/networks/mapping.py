@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from stylematte.ranks import mean_over_ranks
+from stylematte.distributed import mean_over_ranks
 from stylemattegan.ops import bias_act
 
 

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from stylematte.ranks import mean_over_ranks
+from stylematte.distributed import mean_over_ranks
 from stylemattegan.networks.mapping import FullyConnected
 from stylemattegan.networks.precision import working_dtype
 from stylemattegan.networks.schedule import Band, LayerOptions, LayerPlan, bands, layers

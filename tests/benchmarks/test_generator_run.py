@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks.generator_run import Looks, alpha_statistics, train
-from loop.configfile import load_config, to_dict
+from loop.config.load import load_config, to_dict
 from stylematte.imagefile import read_rgba, write_rgba
 from stylematte.networks.stylematte import StyleMatte
 from stylematte.networks.weights import save_matter

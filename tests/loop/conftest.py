@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from loop.commands.run import run
-from loop.configfile import load_config
+from loop.cli.run import run
+from loop.config.load import load_config
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "configs" / "tiny.yaml"

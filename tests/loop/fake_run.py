@@ -113,8 +113,14 @@ def _domain(folder: Path, number: int, diverged: bool, rng: np.random.Generator)
     _fit(folder / "fit_generator", ("loss/G", "loss/D", "loss/r1", "augment/p"), number, rng)
     if diverged:
         (folder / "fit_generator" / "stopped.json").write_text(json.dumps({"reason": "loss/D is NaN at step 120"}))
-    finish(folder / "judge", {"frechet": 9.1 / number + len(folder.name) / 5, "kid": 0.4 / number, "n": 512}, 3.3)
-    save_sheet(folder / "judge" / "sheet.png", [picture(rng, matte(rng), checkerboard()) for _ in range(16)], 8)
+    finish(
+        folder / "select_generator",
+        {"frechet": 9.1 / number + len(folder.name) / 5, "kid": 0.4 / number, "n": 512},
+        3.3,
+    )
+    save_sheet(
+        folder / "select_generator" / "sheet.png", [picture(rng, matte(rng), checkerboard()) for _ in range(16)], 8
+    )
     finish(folder / "synthesize", {"count": 40}, 5.0)
     rules = ("disagreement", "body", "duplicate")
     pairs = [

@@ -8,10 +8,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from loop.config import Launch, LaunchConfig
-from loop.execute import execute
-from loop.signals import Stopped
-from loop.step import Step
+from loop.config.schema import Launch, LaunchConfig
+from loop.engine.execute import execute
+from loop.engine.signals import Stopped
+from loop.engine.step import Step
 
 TOYS = "tests.loop.toy_stages"
 
@@ -32,7 +32,7 @@ def twelve(calls: Path, sleep: float) -> list[Step]:
             toy(f"{here}/label", {"data": "00/prepare", "matter": before}, **common),
             toy(f"{here}/fit", {"labels": f"{here}/label"}, stage="ticks", calls=str(calls), sleep=sleep / 4, steps=8),
             toy(f"{here}/sample", {"g": f"{here}/fit"}, **common),
-            toy(f"{here}/judge", {"g": f"{here}/fit", "labels": f"{here}/label"}, **common),
+            toy(f"{here}/select_generator", {"g": f"{here}/fit", "labels": f"{here}/label"}, **common),
             toy(f"{here}/select", {"pool": f"{here}/sample", "matter": before}, **common),
         ]
         before = f"{here}/select"
@@ -48,10 +48,10 @@ def two_domains(calls: Path, sleep: float) -> list[Step]:
         of_domain = [
             toy(f"{here}/label", {"data": "00/prepare"}, **common),
             toy(f"{here}/fit", {"labels": f"{here}/label"}, stage="ticks", fit=True, steps=8, **common),
-            toy(f"{here}/judge", {"g": f"{here}/fit"}, **common),
+            toy(f"{here}/select_generator", {"g": f"{here}/fit"}, **common),
         ]
         steps += [replace(step, domain=domain) for step in of_domain]
-    return [*steps, toy("01/accept", {"a": "01/a/judge", "p": "01/p/judge"}, **common)]
+    return [*steps, toy("01/accept", {"a": "01/a/select_generator", "p": "01/p/select_generator"}, **common)]
 
 
 def plan(how: str, calls: Path, sleep: float) -> list[Step]:

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from stylematte import ranks
+from stylematte import distributed
 from stylematte.data import augment, datamodule
 from stylematte.data.augment import Augment, Chance, compose, solve_background
 from stylematte.data.datamodule import MatterData, PictureCache, Source
@@ -81,9 +81,9 @@ def test_same_seed_same_batches_with_any_number_of_workers(pictures):
 
 def test_two_ranks_share_the_batch_of_one(pictures, monkeypatch):
     alone = batches(data(pictures))
-    monkeypatch.setattr(ranks, "world", lambda: 2)
+    monkeypatch.setattr(distributed, "world", lambda: 2)
     for rank in range(2):
-        monkeypatch.setattr(ranks, "rank", lambda rank=rank: rank)
+        monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
         slices = [type(batch)(*(part[rank::2] for part in batch)) for batch in alone]
         assert equal(slices, batches(data(pictures)))
 

@@ -5,13 +5,13 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from stylematte.inference.predict import predict
 from stylematte.losses.alpha import l1
 from stylematte.networks.backbone import BackboneError
 from stylematte.networks.detail import DetailStyleMatte, known_channels
 from stylematte.networks.intermediate import PlainBackbone
 from stylematte.networks.variants import TAKES_TRIMAP, VARIANTS, build_matter
 from stylematte.networks.weights import load_matter, save_matter
-from stylematte.predict import predict
 
 SWIN = ("swin_tiny_patch4_window7_224", {"embed_dim": 24, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 4, 8]})
 CONVNEXT = ("convnext_atto", {"depths": [1] * 4, "dims": [8] * 4})

@@ -11,9 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from stylematte.data.drawn import SUBJECTS, draw, draw_background, picture_seed, write_drawn, write_manifest_folder
-from stylematte.data.drawn_canvas import Canvas, straight_colour
-from stylematte.data.drawn_shapes import ellipse, grow, rim
+from stylematte.data.drawn.canvas import Canvas, straight_colour
+from stylematte.data.drawn.dataset import (
+    SUBJECTS,
+    draw,
+    draw_background,
+    picture_seed,
+    write_drawn,
+    write_manifest_folder,
+)
+from stylematte.data.drawn.shapes import ellipse, grow, rim
 from stylematte.imagefile import read_alpha, read_rgb
 from stylematte.rgba import composite
 

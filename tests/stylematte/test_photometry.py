@@ -248,8 +248,8 @@ def test_on_the_cpu_batches_pass_as_they_are(sources: list[Source], tmp_path: Pa
 
 def test_two_processes_see_what_one_sees(sources: list[Source], monkeypatch: pytest.MonkeyPatch) -> None:
     def seen(rank: int, world: int) -> list[MattingBatch]:
-        monkeypatch.setattr("stylematte.ranks.rank", lambda: rank)
-        monkeypatch.setattr("stylematte.ranks.world", lambda: world)
+        monkeypatch.setattr("stylematte.distributed.rank", lambda: rank)
+        monkeypatch.setattr("stylematte.distributed.world", lambda: world)
         data, found = matter_data(sources), []
         for step, batch in enumerate(batches(data)):
             data.trainer = SimpleNamespace(global_step=step)

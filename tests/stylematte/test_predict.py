@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
+from stylematte.inference.predict import agreement, predict, predict_with_confidence
 from stylematte.networks.stylematte import StyleMatte
-from stylematte.predict import agreement, predict, predict_with_confidence
 
 
 class Threshold(nn.Module):

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from stylematte.tiles import in_tiles, tile_starts
+from stylematte.inference.tiles import in_tiles, tile_starts
 
 SIZES = [(1, 1, 8, 2), (50, 70, 16, 4), (64, 64, 64, 8), (65, 130, 64, 63), (33, 200, 32, 0), (10, 90, 32, 8)]
 

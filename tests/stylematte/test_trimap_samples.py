@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from stylematte import ranks
+from stylematte import distributed
 from stylematte.data.augment import Augment, Chance, compose
 from stylematte.data.datamodule import MatterData, Source
-from stylematte.data.drawn import draw
+from stylematte.data.drawn.dataset import draw
 from stylematte.data.folders import DataError, load_index, prepare, square_trimap
 from stylematte.data.trimaps import TrimapOptions, teach, weaken
 from stylematte.imagefile import read_alpha, read_trimap, write_alpha, write_rgb, write_trimap
@@ -175,9 +175,9 @@ def test_batches_of_both_kinds(folder, tmp_path, monkeypatch) -> None:
         assert (guess - trimap)[trimap != 0.5].abs().max() < 0.01  # the teacher agrees with what is known
         taught += int((~untaught).sum())
     assert taught == 6  # half of the pictures, each seen as often
-    monkeypatch.setattr(ranks, "world", lambda: 2)
+    monkeypatch.setattr(distributed, "world", lambda: 2)
     for rank in range(2):
-        monkeypatch.setattr(ranks, "rank", lambda rank=rank: rank)
+        monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
         for whole, part in zip(alone, module.train_dataloader(), strict=True):
             assert all(torch.equal(a[rank::2], b) for a, b in zip(whole, part, strict=True))
 

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 
 from stylematte.rgba import premultiply_about_grey
 from stylematte.sampling import generator_at
-from stylemattegan import augment
-from stylemattegan.recolour import apply_bands, band_filters
-from stylemattegan.warp import SYM6, warp
+from stylemattegan.augment import pipe as augment
+from stylemattegan.augment.color import apply_bands, band_filters
+from stylemattegan.augment.geometry import SYM6, warp
 
 FIXTURES = Path(__file__).parents[2].parent / "shared" / "fixtures" / "stylegan3"
 NEUTRAL = dict(flip=0, quarter=0, scale=1, turn_before=0, stretch=1, turn_after=0)

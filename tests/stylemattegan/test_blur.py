@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from stylematte.sampling import generator_at
-from stylemattegan.blur import blur, blur_encoded, blur_sigma
+from stylemattegan.training.blur import blur, blur_encoded, blur_sigma
 
 
 def test_sigma_falls_in_a_line():

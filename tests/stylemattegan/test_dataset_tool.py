@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from loop.cli import main
+from loop.cli.main import main
 from stylematte.imagefile import to_png, to_uint8, write_rgb, write_rgba
 from stylemattegan.dataset import BadDataset, LabelledPictures
 from stylemattegan.dataset_tool import crop_and_resize, make_dataset

@@ -11,8 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from loop.config_generator import GeneratorFitConfig, GeneratorNetworkConfig
-from stylemattegan.losses import (
+from stylemattegan.config import GeneratorFitConfig, GeneratorNetworkConfig
+from stylemattegan.networks import Discriminator, Generator
+from stylemattegan.training.losses import (
     logistic_d_fake,
     logistic_d_real,
     logistic_g,
@@ -21,8 +22,7 @@ from stylemattegan.losses import (
     relativistic_d,
     relativistic_g,
 )
-from stylemattegan.module import GeneratorModule
-from stylemattegan.networks import Discriminator, Generator
+from stylemattegan.training.module import GeneratorModule
 
 FIXTURES = Path(__file__).parents[2].parent / "shared" / "fixtures" / "stylegan3"
 needs_fixtures = pytest.mark.skipif(not FIXTURES.is_dir(), reason=f"no recorded values at {FIXTURES}")

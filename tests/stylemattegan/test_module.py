@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import nn
 
-from loop.config_generator import GeneratorFitConfig, GeneratorNetworkConfig
 from stylematte.imagefile import write_rgba
 from stylematte.sampling import generator_at
-from stylemattegan.data import CutoutData
-from stylemattegan.module import Diverged, GeneratorModule
+from stylemattegan.config import GeneratorFitConfig, GeneratorNetworkConfig
 from stylemattegan.networks.weights import save_generator
-from stylemattegan.rates import learning_rate_factor
+from stylemattegan.training.cutouts import CutoutData
+from stylemattegan.training.lr_schedule import learning_rate_factor
+from stylemattegan.training.module import Diverged, GeneratorModule
 
 SIZE, BATCH = 16, 8
 NETWORK = dict(z_dim=8, w_dim=8, channel_base=64, channel_max=6, d_channel_base=64, d_channel_max=6)

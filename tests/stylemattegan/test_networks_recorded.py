@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from stylemattegan.importing.official import discriminator_arguments, generator_arguments
 from stylemattegan.networks import Discriminator, Generator
-from stylemattegan.networks.official import discriminator_arguments, generator_arguments
 from tests.stylemattegan.recorded import FIXTURES, IMPLS, about, implementation, relative, state_of
 
 GENERATORS = about("generators").get("generators", [])

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from stylemattegan.networks.official import read_snapshot
-from stylemattegan.networks.pickles import BadPickle, Record, read_pickle
+from stylemattegan.importing.official import read_snapshot
+from stylemattegan.importing.pickles import BadPickle, Record, read_pickle
 from tests.stylemattegan.recorded import FIXTURES, about, needs_fixtures, state_of
 from tests.stylemattegan.snapshots import EasyDict, networks, official, tree_of, write_snapshot
 

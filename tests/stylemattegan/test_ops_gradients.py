@@ -9,9 +9,9 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 
 from stylemattegan import ops
-from stylemattegan.losses import r1_penalty
 from stylemattegan.networks import Discriminator, Generator
 from stylemattegan.ops import cpu, filtered_lrelu_torch
+from stylemattegan.training.losses import r1_penalty
 from tests.stylemattegan.implementations import OPS_IMPLS, need, run
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from stylematte.rgba import unpremultiply_about_grey
+from stylemattegan.importing.surgery import discriminator_to_rgba, generator_to_rgba
 from stylemattegan.networks import Discriminator
-from stylemattegan.networks.surgery import discriminator_to_rgba, generator_to_rgba
 from tests.stylemattegan.snapshots import networks
 
 

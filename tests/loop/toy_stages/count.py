@@ -4,8 +4,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from loop.signals import stop_point
-from loop.stage import Context
+from loop.engine.signals import stop_point
+from loop.engine.stage import Context
 
 
 def run(ctx: Context) -> dict[str, Any]:

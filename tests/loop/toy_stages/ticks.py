@@ -5,9 +5,9 @@ import os
 import time
 from typing import Any
 
-from loop.heartbeat import beat
-from loop.signals import stop_requested
-from loop.stage import Context, Stopped
+from loop.engine.heartbeat import beat
+from loop.engine.signals import stop_requested
+from loop.engine.stage import Context, Stopped
 
 
 def run(ctx: Context) -> dict[str, Any]:

@@ -4,8 +4,8 @@ import os
 import time
 from typing import Any
 
-from loop.heartbeat import beat
-from loop.stage import Context
+from loop.engine.heartbeat import beat
+from loop.engine.stage import Context
 
 
 class BadData(ValueError):

@@ -1,0 +1,90 @@
+"""The door: `stylematte VERB ...`. Parses, dispatches, and turns every error a user can cause into one line.
+
+Exit codes: 0 done, 1 failed, 2 configuration or usage, 3 data, 4 stopped by the gate, 75 stopped and resumable.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+VERBS = {
+    "run": "co-train a matter and its generators; the same command resumes",
+    "plan": "the steps of a configuration or a run: fresh, stale or missing, and the disk they need",
+    "status": "where a run stands",
+    "report": "one self-contained HTML page about a run",
+    "matte": "photos -> alpha and cut-out PNG",
+    "sample": "RGBA pictures from a generator: by seeds, moved, turned, as a walk",
+    "measure": "FID, KID, precision and recall, path length, equivariance of a generator",
+    "dataset": "a folder or ZIP of pictures -> a data set of squares for a generator",
+    "score": "SAD, MSE, MAD, Grad, Conn of mattes against the truth",
+    "evaluate": "inference and scoring of a matter on a data set; the same command resumes",
+    "data": "check a data set: counts, sizes, broken or mismatched files, one photo in two splits",
+    "loss": "value, floor and excess of a loss on one picture, and where it hurts",
+    "export": "the final matter and generators as safetensors, JSON and a model card",
+    "import-weights": "the authors' checkpoint -> a matter folder (safetensors + JSON)",
+    "import-generator": "an official StyleGAN3 snapshot (.pkl) -> a generator folder (safetensors + JSON)",
+    "trimap": "masks, alphas or photos -> what is surely foreground, surely background, unknown",
+    "label": "photos + trimaps -> pseudo-alpha without learning, as a data root",
+    "doctor": "what this machine has: torch, compiler, GPU, disk, W&B, data, licences of weights",
+}
+EXIT_CODES = "exit codes: 0 done, 1 failed, 2 configuration or usage, 3 data, 4 gate stop, 75 stopped and resumable"
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="stylematte", description="A self-training loop for image matting.", epilog=EXIT_CODES
+    )
+    top.add_argument("--traceback", action="store_true", help="show where an error came from")
+    verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for verb, text in VERBS.items():
+        module = importlib.import_module(f"loop.cli.{verb.replace('-', '_')}")
+        sub = verbs.add_parser(verb, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=EXIT_CODES)
+        module.add_arguments(sub)
+        sub.set_defaults(main=module.main)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; the exit code. `sys.exit(main())` is the console script."""
+    args = parser().parse_args(argv)
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network for its version at import
+    try:
+        return int(args.main(args))
+    except KeyboardInterrupt:
+        print("stylematte: interrupted", file=sys.stderr)
+        return 75
+    except BrokenPipeError:
+        return 0
+    except Exception as error:
+        if args.traceback:
+            raise
+        code = exit_code(error)
+        if code is None:
+            raise
+        for line in told(error).splitlines() or [type(error).__name__]:
+            print(f"stylematte: {line}", file=sys.stderr)
+        return code
+
+
+def exit_code(error: Exception) -> int | None:
+    """The documented code of an error a user can cause or cure; None for a fault of ours (shown with traceback)."""
+    code = getattr(error, "exit_code", None)
+    if isinstance(code, int):
+        return code
+    return 1 if isinstance(error, (OSError, ValueError)) else None
+
+
+def told(error: Exception) -> str:
+    """What the error says to a user."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"the disk is full ({error.filename or 'while writing'}): free some space, then type the same command"
+    return str(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

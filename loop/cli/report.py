@@ -1,0 +1,36 @@
+"""stylematte report RUN"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from loop.report.build import build_report, print_round_table, round_table
+from loop.report.strip import build_strip
+from loop.runfolder import NoSuchArtefact, is_run
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, help="a run folder")
+    parser.add_argument("--strip", type=Path, metavar="FILE.png", help="also write one picture that tells the run")
+    parser.add_argument("--json", action="store_true", help="the table of rounds, machine-readable")
+
+
+def main(args: argparse.Namespace) -> int:
+    if not is_run(args.run):
+        raise NoSuchArtefact(f"{args.run}: not a run folder (no config.yaml and rounds/ in it)")
+    page = build_report(args.run)
+    if args.strip:
+        build_strip(args.run, args.strip)
+    if args.json:
+        headers, rows = round_table(args.run)
+        print(
+            json.dumps(
+                {"report": str(page), "rounds": [dict(zip(headers, row, strict=True)) for row in rows]}, indent=2
+            )
+        )
+        return 0
+    print_round_table(args.run)
+    print(f"report: {page}")
+    return 0

@@ -1,0 +1,179 @@
+"""From a YAML file and key=value words to a checked `Config`.
+
+Order: schema defaults, what the file `extends`, the file, the words of the command line. Every problem found is
+reported, one line each, before any work starts.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from loop.config.checks import impossible_values
+from loop.config.schema import Config
+
+
+class ConfigError(ValueError):
+    """One line per problem: where, what was wrong, what was expected."""
+
+    exit_code = 2
+
+
+SHIPPED = Path(__file__).parents[1] / "_configs"
+"""Where a wheel carries configs/*.yaml."""
+WHOLE = (
+    "data.domains",
+    "data.learn_from",
+    "generator.init_from",
+    "matter.backbone.kwargs",
+    "generator.composite_discriminator.backbone.kwargs",
+)
+"""Mappings with keys of the user's own: given, they replace what was there; their single keys can be set, too."""
+
+
+def load_config(path: Path, overrides: Sequence[str] = (), check: bool = True) -> Config:
+    """The configuration in `path` with `key=value` overrides applied, paths of data and weights made absolute.
+
+    check=False accepts values that cannot work here any more (a data folder that was moved away), for verbs that only
+    read a finished run. Raises ConfigError.
+    """
+    problems: list[str] = []
+    asked: set[str] = set()  # keys that a file gives as ???, for the user to fill in
+    merged: DictConfig = OmegaConf.structured(Config)
+    for source, tree in _layers(path):
+        for key, value in _leaves(tree):
+            problem = _merge_one(merged, key, value)
+            if problem:
+                problems.append(f"{source}: {problem}")
+            (asked.add if value == "???" else asked.discard)(key)
+    for word in overrides:
+        key, equals, _ = word.partition("=")
+        if not equals:
+            problems.append(f"'{word}': expected key=value, for example run.rounds=3")
+            continue
+        try:
+            given = OmegaConf.to_container(OmegaConf.from_dotlist([word]))
+        except (OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
+            problems.append(f"'{word}': {str(error).splitlines()[0]}")
+            continue
+        # data.domains.x=y sets one key of a mapping that data.domains={x: y} replaces.
+        for leaf, value in _leaves(given, whole=WHOLE if key in WHOLE else ()):
+            problem = _merge_one(merged, leaf, value)
+            if problem:
+                problems.append(problem)
+            asked.discard(leaf)
+    problems += [f"{key}: {path} leaves it to you; add {key}=... to the command" for key in sorted(asked)]
+    if not problems:
+        config = OmegaConf.to_object(merged)
+        assert isinstance(config, Config)
+        problems = impossible_values(config) if check else []
+        if not problems:
+            return _absolute(config)
+    raise ConfigError("\n".join(problems))
+
+
+def _absolute(config: Config) -> Config:
+    """So that a run can be gone on with from any folder."""
+    backbones = (
+        (backbone, "weights")
+        for backbone in (config.matter.backbone, config.generator.composite_discriminator.backbone)
+    )
+    for section, key in ((config.data, "root"), *backbones):
+        value = getattr(section, key)
+        if value is not None:
+            setattr(section, key, str(Path(value).expanduser().resolve()))
+    given = config.generator.init_from
+    config.generator.init_from = {domain: str(Path(path).expanduser().resolve()) for domain, path in given.items()}
+    return config
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Plain types all through (enums become their names): what keys are made of and what stages receive."""
+    plain = OmegaConf.to_container(OmegaConf.structured(config), resolve=True, enum_to_str=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def to_yaml(config: Config) -> str:
+    """As resolved: every default written out; `load_config` reads it back to an equal Config."""
+    return yaml.safe_dump(_listed(to_dict(config)), sort_keys=False)
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _listed(item) for key, item in value.items()}
+    return [_listed(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _layers(path: Path, seen: tuple[Path, ...] = ()) -> Iterator[tuple[str, dict[str, Any]]]:
+    if not path.exists() and (SHIPPED / path.name).is_file():
+        path = SHIPPED / path.name  # an installed copy without the repository around it
+    if path.is_dir():
+        raise ConfigError(f"{path}: is a folder, expected a YAML file such as configs/quickstart.yaml")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.yaml")], n=1)
+        hint = f"; did you mean {path.parent / near[0]}?" if near else ""
+        raise ConfigError(f"{path}: no such file{hint}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as text ({error})") from None
+    try:
+        tree = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)))
+    except (yaml.YAMLError, OmegaConfBaseException, OSError) as error:
+        where = getattr(error, "problem_mark", None)
+        place = f" at line {where.line + 1}" if where else ""
+        raise ConfigError(f"{path}: not valid YAML{place} ({str(error).splitlines()[0]})") from None
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: expected a mapping of sections (run:, data:, matter: ...)")
+    extended = tree.pop("extends", None)
+    if extended is not None:
+        parent = (path.parent / str(extended)).resolve()
+        if parent in seen:
+            raise ConfigError(f"{path}: extends itself through {parent}")
+        yield from _layers(parent, (*seen, path.resolve()))
+    yield str(path), {str(key): value for key, value in tree.items()}
+
+
+def _leaves(tree: Any, prefix: str = "", whole: Sequence[str] = WHOLE) -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict) and value and name not in whole:
+            yield from _leaves(value, f"{name}.", whole)
+        else:
+            yield name, value
+
+
+def _merge_one(config: DictConfig, key: str, value: Any) -> str | None:
+    """Set one leaf; the problem as a line, or None."""
+    section = OmegaConf.select(config, key, default=None)
+    if key in WHOLE and isinstance(value, dict):
+        section.clear()
+    elif isinstance(section, DictConfig) and not value and not isinstance(value, bool):
+        return None  # `section: {}` or an empty `section:` in YAML changes nothing
+    node: Any = value
+    for part in reversed(key.split(".")):
+        node = {part: node}
+    try:
+        config.merge_with(node)
+    except OmegaConfBaseException as error:
+        return f"{key}={value}: {_one_line(str(error), key)}"
+    return None
+
+
+def _one_line(message: str, key: str) -> str:
+    first = message.splitlines()[0].rstrip(".")
+    if "Did you mean" in first or not first.startswith("Key "):
+        return first
+    names = [name for name, _ in _leaves(to_dict(Config()))]
+    last = key.rsplit(".", 1)[-1]
+    same = [name for name in names if name.rsplit(".", 1)[-1] == last]
+    near = same or difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+    return f"{first}. Did you mean: '{near[0]}'?" if near else first

@@ -1,0 +1,1 @@
+"""The engine: steps, keys, processes, records. It knows no matting and imports neither package."""

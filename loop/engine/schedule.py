@@ -1,0 +1,59 @@
+"""In which order steps run, and which of them at the same time: after their inputs, and else as the plan lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
+from typing import TypeVar
+
+from loop.engine.step import Step
+
+T = TypeVar("T")
+LOOK = 0.2  # seconds between looks while steps run apart: a signal handler runs in the main thread alone
+
+
+def walk(
+    steps: Sequence[Step],
+    at_once: int,
+    apart: Callable[[Step], bool],
+    work: Callable[[Step, int | None], T],
+    finished: Callable[[Step, T], None],
+) -> None:
+    """Do `work` for every step, those `apart` in threads, at most `at_once` of them, the others in this thread.
+
+    work: is told its slot in 0 ... at_once - 1 if it runs apart, else None. finished: is called in this thread.
+    After the first exception nothing new starts; what runs apart is waited for, then the exception is raised.
+    """
+    waiting, done = list(steps), set[str]()
+    running: dict[Future[T], tuple[Step, int]] = {}
+    failure: BaseException | None = None
+
+    def end(step: Step, result: Callable[[], T]) -> None:
+        nonlocal failure
+        try:
+            finished(step, result())
+            done.add(step.id)
+        except BaseException as error:
+            failure = failure or error
+
+    with ThreadPoolExecutor(at_once) as pool:
+        while running or (waiting and failure is None):
+            for future in [future for future in running if future.done()]:
+                end(running.pop(future)[0], future.result)
+            ready = [step for step in waiting if failure is None and done.issuperset(step.inputs.values())]
+            free = sorted(set(range(at_once)) - {slot for _, slot in running.values()})
+            aside = [step for step in ready if apart(step)]
+            here = [step for step in ready if step not in aside]
+            if aside and free:
+                waiting.remove(aside[0])
+                running[pool.submit(work, aside[0], free[0])] = aside[0], free[0]
+            elif here:
+                waiting.remove(here[0])
+                end(here[0], partial(work, here[0], None))
+            elif running:
+                wait(running, LOOK, FIRST_COMPLETED)
+            else:
+                assert failure is not None or not waiting, f"{waiting[0].id} waits for a step that is not in the plan"
+    if failure is not None:
+        raise failure

@@ -1,0 +1,114 @@
+"""How a fit runs: one Lightning Trainer, checkpoints at every tick, a clean stop, a sign of life, a progress bar.
+
+The gradients are reduced by the modules themselves (`stylematte.distributed`), so the strategy here opens the process
+group and wraps nothing: plain DDP dies at the second backward of two networks in one module (Lightning issue #20328).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.strategies import DDPStrategy
+
+from loop.engine import signals
+from loop.engine.heartbeat import beat
+from loop.engine.stage import Context, Stopped
+from loop.fitting.progress import FitProgress
+from loop.tracking.curves import METRICS
+from loop.tracking.mirror import stage_logger
+from stylematte.distributed import any_over_ranks, broadcast_module
+
+
+class ReducingStrategy(DDPStrategy):
+    """DDP's process group, barriers and checkpoints without its wrapper."""
+
+    def configure_ddp(self) -> None:
+        assert self.model is not None
+        broadcast_module(self.model)
+
+
+class Ticks(Checkpoint):
+    """At the end of every epoch (= tick of some steps): checkpoint to scratch, then stop if anyone was asked to.
+
+    A Checkpoint, because Lightning calls those after the module's own hook: it refuses broken weights first.
+    """
+
+    def __init__(self, scratch: Path, tick: int) -> None:
+        self.scratch, self.tick = scratch, tick
+        self.stopped = False
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        signals.install()  # Lightning put its own handler in at fit start; it broadcasts, and hangs if one rank is hit
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        done = trainer.current_epoch * self.tick + batch_idx + 1
+        beat(self.scratch, f"{done} of {trainer.max_epochs * self.tick}")
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        partial = self.scratch / "last.ckpt.partial"
+        trainer.save_checkpoint(partial)
+        if trainer.is_global_zero:
+            with open(partial, "rb") as file:
+                os.fsync(file.fileno())  # a checkpoint that a power cut leaves empty would stop every resume
+            os.replace(partial, self.scratch / "last.ckpt")
+        if any_over_ranks(signals.stop_requested()):
+            self.stopped = trainer.current_epoch + 1 < trainer.max_epochs
+            trainer.should_stop = True
+
+
+def fit(module: Any, data: Any, ctx: Context, callbacks: Sequence[Callback] = ()) -> None:
+    """Fit `module` on `data`, resuming from scratch's checkpoint. Raises Stopped when a signal cut it short.
+
+    callbacks: more of them; what they do at the end of a tick comes before its checkpoint.
+    """
+    config = ctx.config["fit"]
+    ticks = Ticks(ctx.scratch, config["tick"])
+    checkpoint = ctx.scratch / "last.ckpt"
+    _quiet()
+    trainer = lightning.Trainer(
+        max_epochs=config["steps"] // config["tick"],
+        limit_train_batches=config["tick"],
+        accelerator=_accelerator(ctx),
+        devices=ctx.world,
+        strategy=ReducingStrategy() if ctx.world > 1 else "auto",
+        precision=ctx.config["precision"],
+        logger=stage_logger(ctx),
+        callbacks=[ticks, FitProgress(ctx.step_id, config["steps"]), *callbacks],
+        enable_checkpointing=True,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=max(1, config["steps"] // 200),
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        benchmark=False,
+    )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            trainer.fit(module, datamodule=data, ckpt_path=str(checkpoint) if checkpoint.is_file() else None)
+    finally:  # also of a fit that diverged: its curve is what one wants to see
+        if ctx.is_first_rank and (ctx.scratch / METRICS).is_file():
+            shutil.copyfile(ctx.scratch / METRICS, ctx.out / METRICS)
+    if ticks.stopped:
+        raise Stopped(f"{ctx.step_id} stopped at step {(trainer.current_epoch) * config['tick']} of {config['steps']}")
+
+
+def _accelerator(ctx: Context) -> str:
+    wanted = ctx.runtime.get("accelerator", "auto")
+    if wanted == "gpu" and not torch.cuda.is_available():
+        raise ValueError("launch.accelerator=gpu: torch sees no GPU here; use cpu or auto")
+    return "cpu" if wanted == "auto" and not torch.cuda.is_available() else wanted
+
+
+def _quiet() -> None:
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.ERROR)

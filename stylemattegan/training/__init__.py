@@ -1,0 +1,1 @@
+"""Fitting a generator: the Lightning module, its losses and regularisers, EMA, and its batches."""

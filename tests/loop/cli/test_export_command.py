@@ -1,0 +1,89 @@
+"""`stylematte export --format hub|onnx|pt2` of a matter folder: what it writes, and what it refuses in one line."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+import stylematte
+from loop.cli.main import main
+from stylematte.networks.variants import build_matter
+from stylematte.networks.weights import save_matter
+
+
+@pytest.fixture(scope="module")
+def matter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("matter")
+    network = build_matter({"backbone": "mobilenetv3_small_050", "channels": 8})
+    save_matter(folder, network, {"size": 64, "licence": "somebody's: ask"})
+    return folder
+
+
+def export(folder: Path, out: Path, *words: str) -> int:
+    return main(["export", str(folder), "-o", str(out), *words])
+
+
+def test_the_hub_layout_loads_back(matter: Path, tmp_path: Path) -> None:
+    """And its card says the licence and the bytes; exported once more, from the hub's names, it is the same."""
+    out, again = tmp_path / "hub", tmp_path / "again"
+    assert export(matter, out, "--format", "hub") == 0
+    assert sorted(f.name for f in out.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+    image = torch.rand(3, 40, 50)
+    assert stylematte.inference.predict(image, stylematte.load(out)).equal(
+        stylematte.inference.predict(image, stylematte.load(matter))
+    )
+    _, front, card = (out / "README.md").read_text().split("---\n", 2)
+    told = yaml.safe_load(front)
+    assert (told["license"], told["pipeline_tag"]) == ("other", "image-segmentation")
+    assert "somebody's: ask" in card
+    for name in ("config.json", "model.safetensors"):
+        assert f"`{hashlib.sha256((out / name).read_bytes()).hexdigest()}` {name}" in card
+    assert json.loads((out / "config.json").read_text())["model_type"] == "stylematte"
+    assert export(out, again, "--format", "hub") == 0
+    for name in ("config.json", "model.safetensors", "README.md"):
+        assert (again / name).read_bytes() == (out / name).read_bytes()
+
+
+def test_onnx_and_pt2_are_one_file_in_a_new_folder(matter: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    pytest.importorskip("onnxruntime")
+    for kind, says in (("onnx", "any H, W >= 32"), ("pt2", "multiples of 32")):
+        assert export(matter, tmp_path / kind, "--format", kind) == 0
+        assert [f.name for f in (tmp_path / kind).iterdir()] == [f"matter.{kind}"]
+        assert says in capsys.readouterr().out
+
+
+REFUSED = [
+    (["--format", "onnx", "--size", "64"], 2, "an ONNX file takes any size"),
+    (["--format", "pt2", "--half"], 2, "--half is for --format onnx"),
+    (["--half"], 2, "--half and --size are for"),
+    ([], 3, "not a run folder"),
+]
+
+
+@pytest.mark.parametrize(("words", "code", "says"), REFUSED)
+def test_refusals(words, code, says, matter, tmp_path, capsys) -> None:
+    assert export(matter, tmp_path / "new", *words) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert says in line
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["hub", "onnx", "pt2"])
+def test_a_broken_matter_leaves_nothing_and_a_full_folder_is_left_alone(kind, matter, tmp_path, capsys) -> None:
+    broken, out = tmp_path / "broken", tmp_path / "out"
+    broken.mkdir()
+    (broken / "matter.json").write_bytes((matter / "matter.json").read_bytes())
+    (broken / "matter.safetensors").write_bytes((matter / "matter.safetensors").read_bytes()[:-9])
+    assert export(broken, out, "--format", kind) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken"]
+    out.mkdir()
+    (out / "mine.txt").write_text("mine")
+    assert export(matter, out, "--format", kind) == 3
+    first, second = capsys.readouterr().err.splitlines()
+    assert "not a safetensors file" in first
+    assert "nothing is overwritten" in second
+    assert [path.name for path in out.iterdir()] == ["mine.txt"]

@@ -1,0 +1,196 @@
+"""The mirror: complete, the same after a resume, and harmless when W&B is not there."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from loop.config.schema import Config, TrackingConfig, WandbMode
+from loop.engine.stage import StageRecord
+from loop.tracking import mirror as tracking
+from loop.tracking.curves import MetricsFile, read_curves, read_rows
+
+OFF = TrackingConfig(wandb=WandbMode.disabled)
+
+
+def test_importing_it_imports_neither_torch_nor_wandb_nor_lightning():
+    code = "import loop.tracking.mirror, sys; assert not {'torch', 'wandb', 'lightning'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
+
+
+def test_a_resumed_file_equals_the_unbroken_one(tmp_path):
+    whole, broken = tmp_path / "whole.jsonl", tmp_path / "broken.jsonl"
+    one = MetricsFile(whole)
+    for step in range(9, 100, 10):
+        one.write(step, {"loss": step / 10})
+    first = MetricsFile(broken)
+    for step in range(9, 80, 10):  # dies at step 80; the last checkpoint is at step 50
+        first.write(step, {"loss": step / 10})
+    with broken.open("a") as file:
+        file.write('{"step": 79, "lo')  # the crash cut a line
+    second = MetricsFile(broken)
+    for step in range(59, 100, 10):
+        second.write(step, {"loss": step / 10})
+    assert broken.read_text() == whole.read_text()
+
+
+def test_from_step_drops_more_than_the_first_write_would(tmp_path):
+    path = tmp_path / "m.jsonl"
+    MetricsFile(path).write(1, {"a": 1.0})
+    MetricsFile(path).write(5, {"a": 5.0})
+    MetricsFile(path, from_step=3).write(8, {"a": 8.0})
+    assert [row["step"] for row in read_rows(path)] == [1, 8]
+
+
+def test_nan_becomes_null_and_every_line_stays_json(tmp_path):
+    path = tmp_path / "m.jsonl"
+    MetricsFile(path).write(0, {"a": float("nan"), "b": 2})
+    assert json.loads(path.read_text()) == {"step": 0, "a": None, "b": 2.0}
+    assert read_curves(path) == {"b": [(0, 2.0)]}
+
+
+def test_disabled_gives_the_file_alone_and_writes_through_lightning(tmp_path):
+    loggers = tracking.fit_loggers(OFF, tmp_path, "01/portraits/fit_generator", "fit_generator", tmp_path / "s")
+    assert [logger.name for logger in loggers] == ["jsonl"]
+    loggers[0].log_metrics({"loss/l1": 0.5, "epoch": 0}, step=3)
+    loggers[0].finalize("success")
+    assert read_rows(tmp_path / "s" / "metrics.jsonl") == [{"step": 3, "loss/l1": 0.5, "epoch": 0.0}]
+    assert not (tmp_path / "wandb").exists()
+
+
+def test_a_real_fit_writes_its_curve(tmp_path):
+    lightning = pytest.importorskip("lightning")
+    import torch
+
+    class Line(lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.w = torch.nn.Parameter(torch.ones(1))
+
+        def training_step(self, batch, _):
+            loss = (self.w * batch).square().mean()
+            self.log("loss/l1", loss)
+            return loss
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), 0.1)
+
+    loggers = tracking.fit_loggers(OFF, tmp_path, "00/fit_matter", "fit_matter", tmp_path)
+    options = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
+    trainer = lightning.Trainer(max_steps=4, log_every_n_steps=2, logger=loggers, accelerator="cpu", **options)
+    trainer.fit(Line(), torch.utils.data.DataLoader(torch.ones(8, 1), batch_size=2))
+    points = read_curves(tmp_path / "metrics.jsonl")["loss/l1"]
+    assert [step for step, _ in points] == [1, 3]
+    assert points[1][1] < points[0][1]
+
+
+def test_a_context_is_enough(tmp_path):
+    runtime = {"run_dir": str(tmp_path), "tracking": {"wandb": "offline", "project": "p"}}
+    ctx = SimpleNamespace(runtime=runtime, step_id="00/fit_matter", scratch=tmp_path / "scratch")
+    assert [logger.name for logger in tracking.stage_logger(ctx)] == ["jsonl", "wandb"]
+    ctx.runtime = {}
+    (file,) = tracking.stage_logger(ctx)
+    file.log_metrics({"loss": 1.0}, 0)
+    assert read_rows(tmp_path / "scratch" / "metrics.jsonl") == [{"step": 0, "loss": 1.0}]
+
+
+def test_loop_id_is_made_once(tmp_path):
+    assert tracking.loop_id(tmp_path / "run") == tracking.loop_id(tmp_path / "run")
+    assert tracking.loop_id(tmp_path / "run") != tracking.loop_id(tmp_path / "other")
+
+
+class Exploding:
+    def __getattr__(self, name):
+        raise RuntimeError("no W&B\ntoday")
+
+
+def test_a_broken_wandb_is_one_warning_and_the_file_goes_on(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(tracking, "_wandb", lambda: Exploding())
+    file, mirror = tracking.fit_loggers(TrackingConfig(), tmp_path, "00/fit_matter", "fit_matter", tmp_path)
+    with caplog.at_level(logging.WARNING):
+        for step in range(3):
+            for logger in (mirror, file):
+                logger.log_metrics({"loss": 1.0}, step)
+        mirror.log_hyperparams({"lr": 1})
+        mirror.finalize("failed")
+    assert [record.message for record in caplog.records] == [
+        "W&B mirror stopped: RuntimeError: no W&B today; the fit goes on and metrics.jsonl has every number"
+    ]
+    assert len(read_rows(tmp_path / "metrics.jsonl")) == 3
+
+
+def test_online_without_a_way_out_falls_back_to_offline(tmp_path, monkeypatch, caplog):
+    opened = []
+
+    def open_(self, mode):
+        opened.append(mode)
+        if mode == "online":
+            raise OSError("no route")
+        return type("Run", (), {"log": lambda self, row: None, "finish": lambda self: None})()
+
+    monkeypatch.setattr(tracking.WandbMirror, "_open", open_)
+    mirror = tracking.WandbMirror("online", dir=str(tmp_path), axis="round")
+    mirror.log({"a": 1})
+    mirror.finish()
+    assert opened == ["online", "offline"]
+    assert "mirrored offline instead" in caplog.text
+
+
+def test_offline_round_and_stage_need_no_key_and_no_network(tmp_path, monkeypatch):
+    pytest.importorskip("wandb")
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = Config()
+    config.run.dir = str(tmp_path)
+    picture = tmp_path / "a.png"
+    from PIL import Image
+
+    Image.new("RGB", (4, 4)).save(picture)
+    verdict = {"accepted": True, "reason": "Accepted: first."}
+    stages = [record_of("00/fit_matter", "fit_matter"), record_of("01/animals/label", "label")]
+    assert tracking.log_round(config, tmp_path, 0, {"portraits/SAD": 0.5}, verdict, {"probes": picture}, stages)
+    stage = tracking.fit_loggers(config.tracking, tmp_path, "00/fit_matter", "fit_matter", tmp_path)[1]
+    stage.log_metrics({"loss": 1.0}, 3)
+    stage.finalize("success")
+    name = tracking.loop_id(tmp_path)
+    found = sorted(path.name for path in (tmp_path / "wandb").rglob("run-*.wandb"))
+    runs = [f"{name}-00-fit_matter", f"{name}-01-animals-label", name]
+    assert found == [f"run-{run}.wandb" for run in runs]
+
+
+def record_of(step: str, stage: str) -> StageRecord:
+    metrics = {"kept": 3, "per": {"mask": {"n": 2}}, "whole": True, "missing": None, "names": ["a"]}
+    return StageRecord("k", stage, step, 1, {"a": 1}, 0, {}, "o", metrics, 1.5, "2026-01-01T00:00:00+00:00")
+
+
+def test_a_stage_tells_its_numbers_flat_and_its_pictures(tmp_path):
+    folder = tmp_path / "rounds/01/animals/label"
+    folder.mkdir(parents=True)
+    (folder / "sheet.png").write_bytes(b"")
+    told = tracking._told(tmp_path, record_of("01/animals/label", "label"))
+    assert told["metrics"] == {"seconds": 1.5, "kept": 3, "per/mask/n": 2, "whole": 1}
+    assert told["images"] == {"sheet": str(folder / "sheet.png")}
+
+
+def test_a_child_that_hangs_is_ended(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(tracking.sys, "executable", "/bin/cat")  # `cat -m loop.tracking.mirror` fails at once
+    assert not tracking.log_round(Config(), tmp_path, 0, {}, {})
+    sleeper = tmp_path / "sleeper"
+    sleeper.write_text("#!/bin/sh\nsleep 60\n")
+    sleeper.chmod(0o755)
+    monkeypatch.setattr(tracking.sys, "executable", str(sleeper))
+    assert not tracking.log_round(Config(), tmp_path, 0, {}, {}, timeout=0.3)
+    assert "no answer in 0.3 s" in caplog.text
+
+
+def test_disabled_rounds_are_not_mirrored(tmp_path):
+    config = Config()
+    config.tracking.wandb = WandbMode.disabled
+    assert not tracking.log_round(config, tmp_path, 0, {}, {})
+    assert not (tmp_path / "loop_id").exists()
