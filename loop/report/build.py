@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from loop.report.build import gallery, page
+from loop.report import gallery, page
 from loop.report.data import FIGURES, Run, read_run
 
 SECTIONS: dict[str, tuple[str, Callable[[Run], str]]] = {

@@ -69,7 +69,8 @@ def test_logs_and_learns(folder, kind):
     ):
         assert not torch.equal(old, new), name
     # a frozen backbone stays out of checkpoints
-    names = {name.removeprefix("second.network.") for name in module.state_dict() if name.startswith("second.")}
+    prefix = "composite_discriminator.network."
+    names = {name.removeprefix(prefix) for name in module.state_dict() if name.startswith(prefix)}
     assert names == set(start.state_dict())
 
 

@@ -89,7 +89,7 @@ def imagine(seed: int) -> Beast:
         turn=float(np.clip(0.3 * rng.standard_normal(), -0.7, 0.7)),
         wide=rng.uniform(*kind.wide),
         coat=np.clip(coat + 0.02 * rng.standard_normal(3), 0.04, 0.97),
-        composite_discriminator=np.clip(second, 0.03, 0.97),
+        second=np.clip(second, 0.03, 0.97),
         light=np.clip(coat * 0.35 + 0.6, 0, 0.97) if rng.random() < 0.75 else np.clip(coat * 1.12, 0, 1),
         mark=mark,
         ears=ears,
