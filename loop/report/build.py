@@ -27,7 +27,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Run], str]]] = {
 
 HEADERS = [
     *("round", "domain", "kind", *FIGURES, "n", "zero_SAD", "constant_SAD", "frechet", "kid", "fitted_frechet"),
-    *("labels_kept", "labels_refused", "pairs_kept", "pairs_refused", "accepted", "accepted"),
+    *("labels_kept", "labels_refused", "pairs_kept", "pairs_refused", "accepted", "current"),
 ]
 
 
@@ -102,4 +102,4 @@ def _verdict(row: dict[str, Any]) -> str:
     if row["accepted"] is None:
         return "[dim]not judged yet[/]"
     word = "[green]accepted[/]" if row["accepted"] else "[red]refused[/]"
-    return f"{word}, in force" if row["accepted"] else word
+    return f"{word}, current" if row["current"] else word

@@ -37,7 +37,7 @@ def kept_section(run: Run) -> str:
 
 
 def worst_section(run: Run) -> str:
-    """The worst mattes of the round in force, and of the newest one when that is another."""
+    """The worst mattes of the accepted round, and of the newest one when that is another."""
     scored = [round_ for round_ in run.rounds if (round_.folder / "evaluate" / "per_picture.jsonl").is_file()]
     shown = list(dict.fromkeys(r.number for r in (run.accepted, scored[-1] if scored else None) if r in scored and r))
     parts = []
@@ -45,7 +45,7 @@ def worst_section(run: Run) -> str:
         round_ = next(r for r in scored if r.number == number)
         body = _worst(run, round_)
         mark = " open" if place == 0 else ""
-        force = " (in force)" if run.accepted is round_ else " (newest)"
+        force = " (current)" if run.accepted is round_ else " (newest)"
         parts.append(f"<details{mark}><summary>round {number}{force}</summary>{body}</details>" if body else "")
     note = f"The {WORST} held-out pictures of each domain with the highest SAD. Means are ruled by a few of these."
     return section("worst", "Worst held-out mattes", note, "".join(parts)) if any(parts) else ""

@@ -19,11 +19,11 @@ def lead(run: Run) -> str:
         return f"The run is {state}. No matter has been accepted yet."
     refused = [str(r.number) for r in run.judged_rounds if not (r.verdict or {}).get("accepted")]
     tail = f" Refused: round {', '.join(refused)}." if refused else ""
-    return f"The run is {state}. The matter in force is that of <b>round {force.number}</b>.{tail}"
+    return f"The run is {state}. The accepted matter is that of <b>round {force.number}</b>.{tail}"
 
 
 def tiles(run: Run) -> str:
-    """One headline number per domain: held-out SAD of the matter in force, against round 0 and the floors."""
+    """One headline number per domain: held-out SAD of the accepted matter, against round 0 and the floors."""
     force = run.accepted
     if force is None:
         return ""
@@ -203,7 +203,7 @@ def _round_body(run: Run, round_: Round) -> str:
         cells += [f'<td class="n">{num(judged.get(name))}</td>' for name in ("frechet", "kid")]
         cells += [f'<td class="n">{_kept(sieve.get(domain))}</td>' for sieve in (round_.labels, round_.pairs)]
         if place == 0:
-            mark = "<small>in force</small>" if force else ""
+            mark = "<small>current</small>" if force else ""
             cells.insert(0, f'<td rowspan="{span}" class="r"><b>{round_.number}</b>{mark}</td>')
             cells.append(f'<td rowspan="{span}" class="why">{tag(round_.verdict)}<br>{why}</td>')
         lines.append(f"<tr>{''.join(cells)}</tr>")

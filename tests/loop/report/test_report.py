@@ -77,7 +77,7 @@ def test_a_whole_run_shows_every_section_in_one_file(whole):
 def test_the_page_says_what_happened(whole):
     text = build_report(whole).read_text()
     for words in (
-        "matter in force is that of <b>round 1</b>. Refused: round 2.",
+        "accepted matter is that of <b>round 1</b>. Refused: round 2.",
         "all-zero matte",
         "best constant matte",
         "disagreement 5, body 5, duplicate 4",
@@ -100,7 +100,7 @@ def test_round_table_is_plain_data(whole):
     assert (first["round"], first["domain"], first["frechet"], first["pairs_kept"]) == (0, "portraits", None, None)
     assert (last["pairs_kept"], last["pairs_refused"], last["labels_kept"], last["labels_refused"]) == (26, 14, 30, 10)
     assert [row[headers.index("accepted")] for row in table] == [True] * 4 + [False] * 2
-    assert [row[headers.index("accepted")] for row in table] == [False] * 2 + [True] * 2 + [False] * 2
+    assert [row[headers.index("current")] for row in table] == [False] * 2 + [True] * 2 + [False] * 2
     scores = json.loads((whole / "rounds/02/evaluate/stage.json").read_text())["metrics"]["animals"]
     assert last["SAD"] == scores["SAD"]
     assert json.loads(json.dumps(table)) == table
@@ -109,7 +109,7 @@ def test_round_table_is_plain_data(whole):
 def test_the_terminal_table_is_whole(whole, capsys):
     print_round_table(whole)
     printed = capsys.readouterr().out
-    assert "accepted, in force" in printed
+    assert "accepted, current" in printed
     assert "26/40" in printed
     assert "…" not in printed
 
