@@ -7,11 +7,7 @@ from pathlib import Path
 
 import yaml
 
-
-class NoSuchArtefact(ValueError):
-    """The folder named holds no such thing; says what was expected there."""
-
-    exit_code = 3
+from stylematte.errors import DataError
 
 
 def is_run(folder: Path) -> bool:
@@ -24,7 +20,7 @@ def accepted_matter(folder: Path) -> Path:
         return folder
     found = _of_rounds(folder, "accept/matter.json") or sorted(folder.glob("matter/matter.json"))
     if not found:
-        raise NoSuchArtefact(f"{folder}: no accepted matter; expected a run folder after round 0, or an exported one")
+        raise DataError(f"{folder}: no accepted matter; expected a run folder after round 0, or an exported one")
     return found[-1].parent
 
 
@@ -60,5 +56,5 @@ def newest_run(parent: Path = Path("runs")) -> Path:
     """The run folder below `parent` that has an accepted matter and was worked on last."""
     runs = {file.parents[3] for file in parent.glob("*/rounds/[0-9][0-9]/accept/verdict.json")}
     if not runs:
-        raise NoSuchArtefact(f"no run with an accepted matter below {parent}/: name one, or do `stylematte run` first")
+        raise DataError(f"no run with an accepted matter below {parent}/: name one, or do `stylematte run` first")
     return max(runs, key=lambda run: (run / "manifest.json").stat().st_mtime if (run / "manifest.json").exists() else 0)

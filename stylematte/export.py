@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from stylematte.errors import ConfigError, UserError
+
 OPSET = 17
 MIN_SIDE = 32
 EXAMPLE = (75, 101)
@@ -34,21 +36,11 @@ NEEDS = ("onnx", "onnxscript", "onnxruntime")
 INPUT = "RGB, straight sRGB, float32 in [0, 1], NCHW, N = 1"
 
 
-class ExportError(ValueError):
-    """A matter that cannot be exported; one line that says why. Nothing is left on disk."""
-
-    exit_code = 1
-
-
-class MissingPackage(ExportError):
-    exit_code = 2
-
-
 def check_packages() -> None:
-    """Raise MissingPackage with the command that installs what ONNX needs."""
+    """Raise ConfigError with the command that installs what ONNX needs."""
     missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
     if missing:
-        raise MissingPackage(f"--format onnx needs {', '.join(missing)}: pip install 'stylematte[export]'")
+        raise ConfigError(f"--format onnx needs {', '.join(missing)}: pip install 'stylematte[export]'")
 
 
 class AnySize(nn.Module):
@@ -107,7 +99,7 @@ def metadata(network: nn.Module, name: str, licence: str, half: bool, sizes: str
 def export_onnx(network: nn.Module, path: str | Path, name: str, licence: str = "", half: bool = False) -> float:
     """Write `network` (eval, CPU) to path as ONNX; returns the largest difference found in onnxruntime.
 
-    half: weights stored as float16, computed with in float32. Checked at the sizes CHECKED; raises ExportError, and
+    half: weights stored as float16, computed with in float32. Checked at the sizes CHECKED; raises UserError, and
     leaves no file, if alpha differs by more than TOLERANCE (half: HALF_TOLERANCE).
     """
     check_packages()
@@ -144,7 +136,7 @@ def export_pt2(
     """Write `network` (eval, CPU) to path for `torch.export.load`, for pictures of `size` (height, width) only.
 
     size None: for all multiples of UNIT (see `fixed_size` for which networks). Returns the largest difference of two
-    inputs; raises ExportError as `export_onnx` does. Half precision is had after loading, by `module().half()`.
+    inputs; raises UserError as `export_onnx` does. Half precision is had after loading, by `module().half()`.
     """
     example, checked = (PT2_EXAMPLE, PT2_CHECKED) if size is None else (size, (size, size))
     free = {axis: UNIT * torch.export.Dim(side, min=2, max=PT2_MOST // UNIT) for axis, side in ((2, "h"), (3, "w"))}
@@ -216,7 +208,7 @@ def _kept(
         write(partial)
         worst = largest_difference(network, runner(partial), sizes)
         if not worst <= tolerance:
-            raise ExportError(
+            raise UserError(
                 f"{path.name}: alpha differs by {worst:.2g} from PyTorch's, allowed {tolerance:g}: not kept"
             )
         partial.replace(path)
@@ -237,7 +229,7 @@ def largest_difference(network: nn.Module, run: Runner, sizes: tuple[tuple[int, 
         try:
             found = run(image)
         except Exception as error:  # the runtimes raise their own
-            raise ExportError(f"the exported file fails at {height} x {width}: {str(error).splitlines()[0]}") from error
+            raise UserError(f"the exported file fails at {height} x {width}: {str(error).splitlines()[0]}") from error
         if found.shape != expected.shape:
             return float("inf")
         worst = max(worst, float(np.abs(found - expected).max()))

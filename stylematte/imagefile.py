@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylematte.imagecode import BadPicture as BadPicture
+from stylematte.errors import BadPicture
 from stylematte.imagecode import Decoded, animate, decode, encode, header, lanczos, text_of
 from stylematte.rgba import checkerboard, composite, split_rgba
 

@@ -14,8 +14,9 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from stylematte.imagefile import BadPicture, from_bytes, resize_lanczos, to_png
-from stylemattegan.dataset import LABELS, BadDataset, Files, read_labels
+from stylematte.errors import BadPicture, DataError
+from stylematte.imagefile import from_bytes, resize_lanczos, to_png
+from stylemattegan.dataset import LABELS, Files, read_labels
 from stylemattegan.training.cutouts import frame_cutout
 
 Crop = Literal["center", "wide", "none", "subject"]
@@ -76,7 +77,7 @@ def make_dataset(
 
     Labels of the source's dataset.json are kept; folders_are_classes makes them of the folder names instead, in
     alphabetical order. Pictures that cannot be used are left out. watch: hands the names through, for a progress bar.
-    Raises BadDataset if fewer than two are left, if sizes or channels differ, or if they are no square with a power
+    Raises DataError if fewer than two are left, if sizes or channels differ, or if they are no square with a power
     of two.
     """
     files = Files(source)
@@ -103,7 +104,7 @@ def make_dataset(
             labels.append([target, table.get(name)])
         if len(labels) < 2:
             why = f"; left out {left_out[0][0]}: {left_out[0][1]}" if left_out else ""
-            raise BadDataset(f"{source}: {len(labels)} pictures can be used, a data set needs at least 2{why}")
+            raise DataError(f"{source}: {len(labels)} pictures can be used, a data set needs at least 2{why}")
         known = all(label is not None for _, label in labels)
         put(LABELS, json.dumps({"labels": labels if known else None}).encode())
     return Made(len(labels), left_out)
@@ -133,16 +134,16 @@ def _check(source: Path, name: str, picture: Tensor, before: tuple[int, ...] | N
     told = f"{source}/{name}: {width} x {height} with {channels} channels"
     if before is not None and tuple(picture.shape) != before:
         cure = "give --resolution and --crop" if before[1:] != (height, width) else "give --channels rgb or rgba"
-        raise BadDataset(f"{told}, the ones before {before[2]} x {before[1]} with {before[0]}: {cure}")
+        raise DataError(f"{told}, the ones before {before[2]} x {before[1]} with {before[0]}: {cure}")
     if height != width or width & (width - 1):
-        raise BadDataset(f"{told}, expected a square with a power of two: give --resolution 256 --crop center")
+        raise DataError(f"{told}, expected a square with a power of two: give --resolution 256 --crop center")
 
 
 @contextmanager
 def _new(dest: Path) -> Iterator[Put]:
     """Write files into a .zip or a folder that appears, whole, when all went well. Nothing is overwritten."""
     if dest.exists() and (dest.is_file() or any(dest.iterdir())):
-        raise BadDataset(f"{dest}: exists; name a new one, nothing is overwritten")
+        raise DataError(f"{dest}: exists; name a new one, nothing is overwritten")
     dest.parent.mkdir(parents=True, exist_ok=True)
     partial = dest.with_name(f".{dest.name}.{os.getpid()}.partial")
     try:

@@ -25,8 +25,6 @@ LINE_EVERY = 30.0  # seconds between lines of progress when the output is no ter
 class GateStop(ValueError):
     """The gate refused several rounds in a row; nothing is broken, but going on would waste time."""
 
-    exit_code = 4
-
 
 class Bars:
     """How far the steps are that run in processes of their own: bars on a terminal, else a line now and then."""

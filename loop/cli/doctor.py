@@ -196,11 +196,11 @@ def _data(root: str | None) -> Check:
 def _second(backbone: dict[str, Any]) -> list[Check]:
     """Builds the second discriminator's backbone: a run would find out only after its first matter."""
     from loop.fitting.composite_discriminator import frozen_backbone
-    from stylematte.networks.backbone import BackboneError
+    from stylematte.errors import ConfigError
 
     try:
         frozen_backbone(backbone)
-    except BackboneError as error:
+    except ConfigError as error:
         return [("composite_discriminator", "problem", f"generator.composite_discriminator: {error}")]
     if backbone["weights"] is None:
         return [("composite_discriminator", "note", f"{backbone['name']} is frozen at random weights")]

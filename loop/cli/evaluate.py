@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loop.cli import score_table
-from loop.cli.inference_options import BadOption, add_inference_options, check_inference_options, inference_options
+from loop.cli.inference_options import add_inference_options, check_inference_options, inference_options
+from stylematte.errors import ConfigError
 
 if TYPE_CHECKING:
     from stylematte.data.released import Example
@@ -83,14 +84,14 @@ def _question(args: argparse.Namespace, folder: Path) -> Question:
     network = read_description(folder)["network"]
     trimap = args.trimap
     if trimap is not None and network.get("variant") not in TAKES_TRIMAP:
-        raise BadOption(f"--trimap: {folder} is of variant {network.get('variant', 'fpn')}, which sees none")
+        raise ConfigError(f"--trimap: {folder} is of variant {network.get('variant', 'fpn')}, which sees none")
     if trimap not in (None, "data"):
         try:
             trimap = float(trimap)
         except ValueError:
             trimap = -1.0
         if not 1 <= trimap <= 1000:
-            raise BadOption(f"--trimap {args.trimap}: expected 'data', or a radius from 1 to 1000 pixels")
+            raise ConfigError(f"--trimap {args.trimap}: expected 'data', or a radius from 1 to 1000 pixels")
     return Question(folder, inference_options(args, network, trained_at(folder)), trimap)
 
 
@@ -103,7 +104,7 @@ def _finish(
     rows: score_table.Rows,
     problems: list[str],
 ) -> int:
-    from stylematte.data.manifest import DataError
+    from stylematte.errors import DataError
     from stylematte.metrics import PROTOCOL
 
     if not rows and len(problems) == 1:
@@ -135,11 +136,11 @@ def _finish(
 
 
 def _examples(args: argparse.Namespace) -> list[Example]:
-    from stylematte.data.manifest import DataError
     from stylematte.data.released import read_released
+    from stylematte.errors import DataError
 
     if args.workers < 1:
-        raise BadOption(f"--workers {args.workers}: must be at least 1")
+        raise ConfigError(f"--workers {args.workers}: must be at least 1")
     released = read_released(args.data, args.layout)
     kinds = args.kind or ["alpha"]
     splits = {example.split for example in released.examples}

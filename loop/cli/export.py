@@ -8,10 +8,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from loop.cli.inference_options import BadOption
 from loop.cli.model_card import card, licence_of
 from loop.cli.new_folder import demand_new, new_folder
-from loop.runfolder import NoSuchArtefact, accepted_matter, accepted_round, generators, is_run
+from loop.runfolder import accepted_matter, accepted_round, generators, is_run
+from stylematte.errors import ConfigError, DataError
 
 FILES = ("onnx", "pt2")
 """Formats of one file."""
@@ -36,7 +36,7 @@ def main(args: argparse.Namespace) -> int:
     if args.format in FILES:
         return _one_file(args)
     if args.half or args.size:
-        raise BadOption("--half and --size are for --format onnx and pt2")
+        raise ConfigError("--half and --size are for --format onnx and pt2")
     return _folder(args)
 
 
@@ -44,7 +44,7 @@ def _folder(args: argparse.Namespace) -> int:
     """The matter, the generators of a run, and the card."""
     hub, run = args.format == "hub", args.run if is_run(args.run) else None
     if run is None and not hub:
-        raise NoSuchArtefact(f"{args.run}: not a run folder (no config.yaml and rounds/ in it)")
+        raise DataError(f"{args.run}: not a run folder (no config.yaml and rounds/ in it)")
     matter, found = accepted_matter(args.run), generators(run) if run else {}
     with new_folder(args.out) as out:
         description = _hub_matter(matter, out) if hub else _own_matter(matter, out / "matter")
@@ -79,9 +79,9 @@ def _hub_matter(source: Path, target: Path) -> dict[str, Any]:
 def _one_file(args: argparse.Namespace) -> int:
     """matter.onnx or matter.pt2 in a new folder, checked against PyTorch."""
     if args.half and args.format == "pt2":
-        raise BadOption("--half is for --format onnx")
+        raise ConfigError("--half is for --format onnx")
     if args.size and (args.format == "onnx" or args.size < 32):
-        raise BadOption(f"--size {args.size}: for --format pt2, at least 32; an ONNX file takes any size")
+        raise ConfigError(f"--size {args.size}: for --format pt2, at least 32; an ONNX file takes any size")
     folder = accepted_matter(args.run)
     from loop.cli.photos import matter_at
     from stylematte import export

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from loop.runfolder import NoSuchArtefact, accepted_matter, is_run
+from loop.runfolder import accepted_matter, is_run
+from stylematte.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import torch
@@ -16,10 +17,6 @@ PIXELS, INCEPTION = "pixels", "inception"
 THUMBNAIL = 8
 COARSEST = 32
 """Backbones take sides that are multiples of it."""
-
-
-class BadFeatures(ValueError):
-    exit_code = 2
 
 
 class Features(NamedTuple):
@@ -33,7 +30,7 @@ class Features(NamedTuple):
 
 def features_for(asked: str | None, network: str | None, generator: Path, device: torch.device) -> Features:
     """asked: "pixels", a run or matter folder, or a file with the weights of `network`; None: the run's own matter if
-    `generator` is a run, else pixels. Raises BadFeatures, NoSuchArtefact, BackboneError."""
+    `generator` is a run, else pixels. Raises ConfigError, DataError, ConfigError."""
     if asked is None and is_run(generator):
         asked = str(generator)
     if asked in (None, PIXELS):
@@ -45,9 +42,9 @@ def features_for(asked: str | None, network: str | None, generator: Path, device
         folder = accepted_matter(path)
         return Features(f"matter {folder}", _pooled(load_matter(folder).to(device).encode, device), True)
     if not path.is_file():
-        raise NoSuchArtefact(f"--features {asked}: no such file or folder; give {PIXELS}, a run, a matter or weights")
+        raise DataError(f"--features {asked}: no such file or folder; give {PIXELS}, a run, a matter or weights")
     if network is None:
-        raise BadFeatures(f"--features {asked}: whose weights? give --network NAME, timm's or {INCEPTION}")
+        raise ConfigError(f"--features {asked}: whose weights? give --network NAME, timm's or {INCEPTION}")
     if network == INCEPTION:
         return Features(f"{INCEPTION} {path}", _inception(path, device))
     from stylematte.networks.backbone import Backbone
@@ -88,7 +85,7 @@ def _inception(path: Path, device: torch.device) -> Callable[[Tensor], list[Tens
     try:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     except ImportError:
-        raise BadFeatures(f"--network {INCEPTION} needs torch-fidelity: pip install torch-fidelity") from None
+        raise ConfigError(f"--network {INCEPTION} needs torch-fidelity: pip install torch-fidelity") from None
     network = FeatureExtractorInceptionV3(INCEPTION, ["2048"], feature_extractor_weights_path=str(path))
     network = network.eval().to(device)
 

@@ -9,16 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from loop.cli.new_folder import demand_new, new_folder
+from stylematte.errors import ConfigError
 
 LICENCE = (
     "Imported weights keep the licence of whoever published them; this software's licence covers neither them nor what "
     "is trained from them. NVIDIA's are for research and evaluation, not for commercial use "
     "(https://github.com/NVlabs/stylegan3, LICENSE.txt): keeping to it is your duty."
 )
-
-
-class AlreadyRGBA(ValueError):
-    exit_code = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +43,7 @@ def main(args: argparse.Namespace) -> int:
 
     G, D, G_ema, found = read_snapshot(file, fp16=args.fp16)
     if args.rgba and found["channels"] == 4:
-        raise AlreadyRGBA(f"{file}: has an alpha already; leave out --rgba")
+        raise ConfigError(f"{file}: has an alpha already; leave out --rgba")
     if args.rgba:
         G, G_ema, D = generator_to_rgba(G), generator_to_rgba(G_ema), discriminator_to_rgba(D)
     with open(file, "rb") as content:

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stylematte.errors import ConfigError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -15,10 +17,6 @@ PIECE = 4096 * 4096
 """The most pixels a network sees in one piece: more would take tens of GiB."""
 LEAST = 32
 """Pixels of a side that a network can be asked for."""
-
-
-class BadOption(ValueError):
-    exit_code = 2
 
 
 def add_inference_options(parser: argparse.ArgumentParser) -> None:
@@ -33,15 +31,15 @@ def add_inference_options(parser: argparse.ArgumentParser) -> None:
 
 
 def check_inference_options(args: argparse.Namespace) -> None:
-    """Raise BadOption unless the options of `add_inference_options` make sense."""
+    """Raise ConfigError unless the options of `add_inference_options` make sense."""
     for name in ("size", "max_side", "tile"):
         value = getattr(args, name)
         if value is not None and value < LEAST and not (name == "size" and value == 0):
-            raise BadOption(f"--{name.replace('_', '-')} {value}: must be at least {LEAST} pixels")
+            raise ConfigError(f"--{name.replace('_', '-')} {value}: must be at least {LEAST} pixels")
     if args.overlap is not None and args.tile is None:
-        raise BadOption("--overlap is of tiles: give --tile, too")
+        raise ConfigError("--overlap is of tiles: give --tile, too")
     if args.tile is not None and not 0 <= _overlap(args) < args.tile:
-        raise BadOption(f"--overlap {_overlap(args)}: must be at least 0 and less than --tile {args.tile}")
+        raise ConfigError(f"--overlap {_overlap(args)}: must be at least 0 and less than --tile {args.tile}")
 
 
 def _overlap(args: argparse.Namespace) -> int:
@@ -61,7 +59,7 @@ def inference_options(args: argparse.Namespace, network: dict[str, Any], trained
 
 def check_piece(path: Path, image: Tensor, options: InferenceOptions) -> None:
     """Raise BadPicture if the network would see more than PIECE pixels of image (3, H, W) at once."""
-    from stylematte.imagefile import BadPicture
+    from stylematte.errors import BadPicture
 
     height, width = image.shape[-2:]
     scale = 1.0 if options.size is None else options.size / max(height, width)
@@ -73,7 +71,8 @@ def check_piece(path: Path, image: Tensor, options: InferenceOptions) -> None:
 
 def read_trimap_of(path: Path, photo: Path, image: Tensor) -> Tensor:
     """The trimap (1, H, W) in `path`, of image's size. Raises BadPicture."""
-    from stylematte.imagefile import BadPicture, read_trimap
+    from stylematte.errors import BadPicture
+    from stylematte.imagefile import read_trimap
 
     trimap = read_trimap(path)
     if trimap.shape[-2:] != image.shape[-2:]:

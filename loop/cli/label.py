@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from loop.cli.photos import left_out_line, photos_in, shown, thumbnail
 from loop.cli.score import PICTURES
 from loop.cli.spread import spread
-from loop.runfolder import NoSuchArtefact
+from stylematte.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from stylematte.data.labelling import Job
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 METHODS = ("closed-form",)
 SHEET = "sheet.png"
 SHEET_MOST = 12
-
-
-class LabelError(ValueError):
-    exit_code = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,10 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     workers = os.cpu_count() or 1 if args.workers is None else args.workers
     if workers < 1:
-        raise LabelError(f"--workers {workers}: expected at least 1")
+        raise ConfigError(f"--workers {workers}: expected at least 1")
     subject = args.subject or (args.photos if args.photos.is_dir() else args.photos.parent).resolve().name
     if Path(subject).name != subject or subject.startswith("."):
-        raise LabelError(f"--subject {subject}: expected a word like portrait, it names a folder below {args.out}")
+        raise ConfigError(f"--subject {subject}: expected a word like portrait, it names a folder below {args.out}")
     pairs, left_out = _pairs(photos_in(args.photos), args.trimaps)
     from stylematte.data.labelling import Job, attempt, check_manifest, write_manifest
 
@@ -60,7 +56,7 @@ def main(args: argparse.Namespace) -> int:
             print(f"stylematte: left out {reason}", file=sys.stderr)
     finished = [job for job in jobs if job in done]
     if not finished:
-        raise NoSuchArtefact(f"{args.photos}: none of {len(jobs)} mattes could be solved")
+        raise DataError(f"{args.photos}: none of {len(jobs)} mattes could be solved")
     write_manifest(args.out, finished)
     _write_sheet(args.out / SHEET, finished[:SHEET_MOST])
     rows = [{"photo": str(job.photo), "alpha": str(job.target("alpha")), "state": done[job]} for job in finished]
@@ -77,12 +73,12 @@ def main(args: argparse.Namespace) -> int:
 
 def _pairs(photos: Sequence[Path], trimaps: Path) -> tuple[list[tuple[Path, Path]], list[dict[str, str]]]:
     if not trimaps.is_dir():
-        raise NoSuchArtefact(f"{trimaps}: no such folder; `stylematte trimap` makes one")
+        raise DataError(f"{trimaps}: no such folder; `stylematte trimap` makes one")
     found = {file.stem: file for file in sorted(trimaps.iterdir()) if file.suffix.lower() in PICTURES}
     pairs = [(photo, found[photo.stem]) for photo in photos if photo.stem in found]
     missing = [photo for photo in photos if photo.stem not in found]
     if not pairs:
-        raise NoSuchArtefact(f"{trimaps}: no trimap called {photos[0].stem}.png, or like any other of the photos")
+        raise DataError(f"{trimaps}: no trimap called {photos[0].stem}.png, or like any other of the photos")
     if missing:
         print(f"stylematte: {len(missing)} photos have no trimap, for example {missing[0].name}", file=sys.stderr)
     return pairs, [{"photo": str(photo), "reason": f"no {photo.stem}.png in {trimaps}"} for photo in missing]

@@ -7,19 +7,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stylematte.errors import ConfigError, DataError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 VARIANTS = ("ddc", "scaled", "hinge")
 BORDERS = ("zero", "replicate", "exclude")
-
-
-class BadInput(ValueError):
-    exit_code = 3
-
-
-class BadUsage(ValueError):
-    exit_code = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +67,7 @@ def _measure(args: argparse.Namespace, image: Tensor, alpha: Tensor, trimap: Ten
         with Console(stderr=True).status("comparing colours"):  # two to three seconds for a million pixels
             value_map, floor_map = ddc_maps(image, alpha, trimap, **options)
     except ValueError as error:
-        raise BadUsage(str(error)) from None
+        raise ConfigError(str(error)) from None
     unknown = torch.zeros_like(alpha, dtype=torch.bool) if trimap is None else trimap == 0.5
     region = unknown if args.region == "unknown" else torch.ones_like(unknown)
     value, floor = (float(part[region].double().mean()) for part in (value_map, floor_map))
@@ -108,19 +102,19 @@ def _print(numbers: dict[str, Any], out: Path) -> None:
 def _out(args: argparse.Namespace) -> Path:
     out: Path = args.out or Path(f"{args.image.stem}_ddc.png")
     if out.suffix.lower() != ".png":
-        raise BadUsage(f"-o {out}: the heat map is written as .png")
+        raise ConfigError(f"-o {out}: the heat map is written as .png")
     if out.is_dir():
-        raise BadUsage(f"-o {out}: is a folder; name a file in it")
+        raise ConfigError(f"-o {out}: is a folder; name a file in it")
     for given in (args.image, args.alpha, args.trimap):
         if given is not None and given.exists() and out.exists() and out.samefile(given):
-            raise BadUsage(f"-o {out}: would overwrite what is read; choose another name")
+            raise ConfigError(f"-o {out}: would overwrite what is read; choose another name")
     return out
 
 
 def _same_size(path: Path, picture: Tensor, image_path: Path, image: Tensor) -> None:
     if picture.shape[-2:] != image.shape[-2:]:
         (height, width), (h, w) = picture.shape[-2:], image.shape[-2:]
-        raise BadInput(f"{path}: {width} x {height} pixels, {image_path.name} has {w} x {h}; bring both to one size")
+        raise DataError(f"{path}: {width} x {height} pixels, {image_path.name} has {w} x {h}; bring both to one size")
 
 
 def _trimap(args: argparse.Namespace, image: Tensor) -> Tensor:
@@ -132,5 +126,5 @@ def _trimap(args: argparse.Namespace, image: Tensor) -> Tensor:
     _same_size(args.trimap, trimap, args.image, image)
     reason = problem(trimap)
     if reason:
-        raise BadInput(f"{args.trimap}: {reason}")
+        raise DataError(f"{args.trimap}: {reason}")
     return trimap[None]

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from loop.cli.inference_options import (
-    BadOption,
     add_inference_options,
     check_inference_options,
     check_piece,
@@ -18,7 +17,7 @@ from loop.cli.inference_options import (
     read_trimap_of,
 )
 from loop.cli.photos import left_out_line, matter_at, matter_folder, photos_of, shown
-from loop.runfolder import NoSuchArtefact
+from stylematte.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -52,11 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     check_inference_options(args)
     if args.batch < 1:
-        raise BadOption(f"--batch {args.batch}: must be at least 1")
+        raise ConfigError(f"--batch {args.batch}: must be at least 1")
     photos = photos_of(args.photo)
     folder = matter_folder(args.matter)
     background = _background(args.background)
-    from stylematte.imagefile import BadPicture
+    from stylematte.errors import BadPicture
 
     network, trained_at = matter_at(folder)
     config: Any = network.config
@@ -76,7 +75,7 @@ def main(args: argparse.Namespace) -> int:
     for photo, alpha in _matted(readable(), network, options, args.batch):
         written.append(_write(photo, alpha, args.out, args.bits, background))
     if not written:
-        raise NoSuchArtefact(f"{' '.join(args.photo)}: none of {len(photos)} pictures could be read")
+        raise DataError(f"{' '.join(args.photo)}: none of {len(photos)} pictures could be read")
     if args.json:
         print(json.dumps({"matter": str(folder), "written": written, "left_out": left_out}, indent=2))
     else:
@@ -156,7 +155,7 @@ def _background(asked: str | None) -> Tensor | None:
     try:
         colour = ImageColor.getrgb(asked)[:3]
     except ValueError:
-        raise BadOption(f"--background {asked}: neither a picture nor a colour such as white or #ff8800") from None
+        raise ConfigError(f"--background {asked}: neither a picture nor a colour such as white or #ff8800") from None
     return torch.tensor(colour, dtype=torch.float32)[:, None, None] / 255
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from loop.cli.features import Features, features_for
 from loop.cli.photos import shown
 from loop.cli.sample import is_straight
-from loop.runfolder import NoSuchArtefact, generators
+from loop.runfolder import generators
+from stylematte.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,10 +33,6 @@ ROWS = {
     "eqt_frac": ("EQ-T frac", "dB, translation by any amount"),
     "eqr": ("EQ-R", "dB, rotation by any angle (StyleGAN3-T is not made for it)"),
 }
-
-
-class BadOption(ValueError):
-    exit_code = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +61,7 @@ def main(args: argparse.Namespace) -> int:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     G = load_generator(folder).to(device)
     if G.c_dim:
-        raise NoSuchArtefact(f"{folder}: a conditional generator ({G.c_dim} classes), which is not measured yet")
+        raise DataError(f"{folder}: a conditional generator ({G.c_dim} classes), which is not measured yet")
     pool = _pool(args.against, G.img_resolution) if set(wanted) & set(AGAINST) else []
     features = features_for(args.features, args.network, args.generator, device)
     told = _told(G, folder, pool, features, wanted, args)
@@ -180,7 +177,7 @@ def _folder(source: Path, domain: str | None) -> Path:
         found = {name: folder for name, folder in found.items() if name == domain}
     if len(found) != 1:
         has = f"generators for {', '.join(found)}: name one with --domain" if found else "no generator there"
-        raise NoSuchArtefact(f"{source}: {has}; expected a generator folder, or a run or an export and its domain")
+        raise DataError(f"{source}: {has}; expected a generator folder, or a run or an export and its domain")
     return next(iter(found.values()))
 
 
@@ -189,11 +186,11 @@ def _wanted(args: argparse.Namespace) -> list[str]:
     wanted = args.metrics.split(",") if args.metrics else list(known if args.against else ALONE)
     for name in wanted:
         if name not in known:
-            raise BadOption(f"--metrics {args.metrics}: no metric {name!r}; there are {', '.join(known)}")
+            raise ConfigError(f"--metrics {args.metrics}: no metric {name!r}; there are {', '.join(known)}")
         if name in AGAINST and args.against is None:
-            raise BadOption(f"--metrics {name}: is measured against real pictures, give --against DATASET")
+            raise ConfigError(f"--metrics {name}: is measured against real pictures, give --against DATASET")
     if args.count <= NEIGHBOURS:
-        raise BadOption(f"--count {args.count}: must be at least {NEIGHBOURS + 1}")
+        raise ConfigError(f"--count {args.count}: must be at least {NEIGHBOURS + 1}")
     return wanted
 
 

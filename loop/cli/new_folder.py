@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from loop.runfolder import NoSuchArtefact
+from stylematte.errors import DataError
 
 
 def demand_new(out: Path) -> None:
-    """Raises NoSuchArtefact if something is there that would be overwritten."""
+    """Raises DataError if something is there that would be overwritten."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise NoSuchArtefact(f"{out}: not an empty folder; name a new one, nothing is overwritten")
+        raise DataError(f"{out}: not an empty folder; name a new one, nothing is overwritten")
 
 
 @contextmanager

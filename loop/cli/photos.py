@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from loop.cli.score import PICTURES
-from loop.runfolder import NoSuchArtefact, accepted_matter, newest_run
+from loop.runfolder import accepted_matter, newest_run
+from stylematte.errors import DataError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -20,24 +21,24 @@ FEW = 4
 
 
 def photos_in(path: Path) -> list[Path]:
-    """The picture itself, or the pictures of a folder by name. Raises NoSuchArtefact if there is none, or if two differ
+    """The picture itself, or the pictures of a folder by name. Raises DataError if there is none, or if two differ
     in their ending only: their results would overwrite each other."""
     if not path.exists():
-        raise NoSuchArtefact(f"{path}: no such file or folder")
+        raise DataError(f"{path}: no such file or folder")
     if path.is_file():
         return [path]
     photos = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
     stems = Counter(photo.stem for photo in photos)
     twice = [name for name, count in stems.items() if count > 1]
     if twice:
-        raise NoSuchArtefact(f"{path}: two pictures are called {twice[0]}; their results would overwrite each other")
+        raise DataError(f"{path}: two pictures are called {twice[0]}; their results would overwrite each other")
     if not photos:
-        raise NoSuchArtefact(f"{path}: holds no pictures ({', '.join(sorted(PICTURES))})")
+        raise DataError(f"{path}: holds no pictures ({', '.join(sorted(PICTURES))})")
     return photos
 
 
 def photos_of(words: Sequence[str]) -> list[Path]:
-    """The pictures that files, folders, globs and - (a list on stdin, one a line) name. Raises NoSuchArtefact."""
+    """The pictures that files, folders, globs and - (a list on stdin, one a line) name. Raises DataError."""
     photos: list[Path] = []
     for word in words:
         if word == "-":
@@ -49,10 +50,10 @@ def photos_of(words: Sequence[str]) -> list[Path]:
             photos += photos_in(Path(word))
     photos = list(dict.fromkeys(photos))
     if not photos:
-        raise NoSuchArtefact(f"{' '.join(words)}: names no pictures ({', '.join(sorted(PICTURES))})")
+        raise DataError(f"{' '.join(words)}: names no pictures ({', '.join(sorted(PICTURES))})")
     twice = [name for name, count in Counter(photo.stem for photo in photos).items() if count > 1]
     if twice:
-        raise NoSuchArtefact(f"two pictures are called {twice[0]}; their results would overwrite each other")
+        raise DataError(f"two pictures are called {twice[0]}; their results would overwrite each other")
     return photos
 
 
@@ -63,7 +64,7 @@ def matter_folder(given: Path | None) -> Path:
 
 def matter_at(folder: Path) -> tuple[nn.Module, int]:
     """The network in a folder of `matter_folder`, and the longest side it was trained at. Raises WeightsError, and
-    NoSuchArtefact if a weight is NaN."""
+    DataError if a weight is NaN."""
     from stylematte.inference.predict import trained_at
     from stylematte.networks.weights import load_matter
 
@@ -71,7 +72,7 @@ def matter_at(folder: Path) -> tuple[nn.Module, int]:
     network = load_matter(folder)
     for name, tensor in network.state_dict().items():
         if not tensor.isfinite().all():
-            raise NoSuchArtefact(f"{folder}: {name} holds NaN or infinity; take the weights of another round or step")
+            raise DataError(f"{folder}: {name} holds NaN or infinity; take the weights of another round or step")
     return network, side
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from loop.report.build import build_report, print_round_table, round_table
 from loop.report.strip import build_strip
-from loop.runfolder import NoSuchArtefact, is_run
+from loop.runfolder import is_run
+from stylematte.errors import DataError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     if not is_run(args.run):
-        raise NoSuchArtefact(f"{args.run}: not a run folder (no config.yaml and rounds/ in it)")
+        raise DataError(f"{args.run}: not a run folder (no config.yaml and rounds/ in it)")
     page = build_report(args.run)
     if args.strip:
         build_strip(args.run, args.strip)

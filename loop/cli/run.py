@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from loop.cli.announce import Announcer
-from loop.config.load import ConfigError, load_config, to_yaml
+from loop.config.load import load_config, to_yaml
 from loop.config.schema import Config
 from loop.engine.execute import execute
 from loop.engine.lock import one_writer
@@ -17,6 +17,7 @@ from loop.engine.step import step_folder
 from loop.plan import plan
 from loop.report.build import build_report, print_round_table, round_table
 from loop.runfolder import is_run
+from stylematte.errors import ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,11 +65,12 @@ def _check_backbone(config: Config, run_dir: Path) -> None:
     """A name that timm does not know is refused before pictures are prepared; asked only while that matters."""
     if (step_folder(run_dir, "00/fit_matter") / "stage.json").is_file():
         return
-    from stylematte.networks.backbone import BackboneError, check_name
+    from stylematte.errors import ConfigError
+    from stylematte.networks.backbone import check_name
 
     try:
         check_name(config.matter.backbone.name)
-    except BackboneError as error:
+    except ConfigError as error:
         raise ConfigError(f"matter.backbone.name={config.matter.backbone.name}: {error}") from None
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loop.cli.photos import shown
-from loop.runfolder import NoSuchArtefact, generators, newest_run
+from loop.runfolder import generators, newest_run
+from stylematte.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from stylemattegan.networks.generator import Generator
@@ -22,10 +23,6 @@ TEXT = "stylematte"
 
 Recipe = dict[str, Any]
 """seed, psi and all else that a picture is a function of."""
-
-
-class SampleError(ValueError):
-    exit_code = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +58,7 @@ def main(args: argparse.Namespace) -> int:
         found = {name: folder for name, folder in found.items() if name == args.domain}
     if not found:
         wanted = f"generator for '{args.domain}'" if args.domain else "generator"
-        raise NoSuchArtefact(f"{source}: no {wanted}; expected a run after round 1, an export, or a generator folder")
+        raise DataError(f"{source}: no {wanted}; expected a run after round 1, an export, or a generator folder")
     from stylemattegan.networks.weights import load_generator
     from stylemattegan.sample import psi_for_seed, transform_matrix, transformed
 
@@ -105,7 +102,8 @@ def _parts(recipes: Sequence[Recipe]) -> Iterable[Sequence[Recipe]]:
 
 def _is_there(file: Path, recipe: Recipe) -> bool:
     """Whether this very picture was written and can be read to its end."""
-    from stylematte.imagefile import BadPicture, read_text
+    from stylematte.errors import BadPicture
+    from stylematte.imagefile import read_text
 
     try:
         return json.loads(read_text(file).get(TEXT, "{}")) == recipe
@@ -170,34 +168,34 @@ def _meta(folder: Path) -> dict[str, Any]:
 
 def _check_network(G: Generator, args: argparse.Namespace) -> None:
     if G.c_dim and args.label is None:
-        raise SampleError(f"the generator is conditional: give --class 0 to {G.c_dim - 1}")
+        raise ConfigError(f"the generator is conditional: give --class 0 to {G.c_dim - 1}")
     if args.label is not None and not 0 <= args.label < G.c_dim:
         has = f"classes 0 to {G.c_dim - 1}" if G.c_dim else "no classes"
-        raise SampleError(f"--class {args.label}: the generator has {has}")
+        raise ConfigError(f"--class {args.label}: the generator has {has}")
     if args.cutoff is not None and not 0 <= args.cutoff <= G.num_ws:
-        raise SampleError(f"--cutoff {args.cutoff}: the generator has {G.num_ws} layers, give 0 to {G.num_ws}")
+        raise ConfigError(f"--cutoff {args.cutoff}: the generator has {G.num_ws} layers, give 0 to {G.num_ws}")
 
 
 def _checked(
     args: argparse.Namespace,
 ) -> tuple[list[int], tuple[float, float], tuple[int, int], tuple[float, float]]:
-    """Seeds, psi interval, grid, translation. Raises SampleError."""
+    """Seeds, psi interval, grid, translation. Raises ConfigError."""
     seeds = _seeds(args.seeds)
     if args.walk and Path(args.walk).suffix.lower() not in (".webp", ".png"):
-        raise SampleError(f"--walk {args.walk}: expected a name that ends in .webp or .png")
+        raise ConfigError(f"--walk {args.walk}: expected a name that ends in .webp or .png")
     grid = re.fullmatch(r"(\d+)x(\d+)", args.grid or ("1x1" if args.walk else "8x8"))
     columns, rows = (int(grid[1]), int(grid[2])) if grid else (0, 0)
     if not 1 <= columns * rows <= 4096:
-        raise SampleError(f"--grid {args.grid}: expected columns x rows, for example 8x8")
+        raise ConfigError(f"--grid {args.grid}: expected columns x rows, for example 8x8")
     if args.walk and (len(seeds) % (columns * rows) or len(seeds) < 2 * columns * rows):
-        raise SampleError(f"--walk through {len(seeds)} seeds: give 2 or more for each of {columns * rows} cells")
+        raise ConfigError(f"--walk through {len(seeds)} seeds: give 2 or more for each of {columns * rows} cells")
     if args.frames < 1:
-        raise SampleError(f"--frames {args.frames}: give at least 1")
+        raise ConfigError(f"--frames {args.frames}: give at least 1")
     try:
         x, y = (float(part) for part in args.translate.split(","))
     except ValueError:
         expected = "expected x,y in picture widths, for example 0.1,-0.2"
-        raise SampleError(f"--translate {args.translate}: {expected}") from None
+        raise ConfigError(f"--translate {args.translate}: {expected}") from None
     return seeds, _interval(args.psi), (columns, rows), (x, y)
 
 
@@ -208,15 +206,15 @@ def _seeds(text: str) -> list[int]:
             first, dash, last = part.partition("-")
             seeds += range(int(first), int(last) + 1) if dash else [int(first)]
     except ValueError:
-        raise SampleError(f"--seeds {text}: expected for example 1-16 or 3,5,8") from None
+        raise ConfigError(f"--seeds {text}: expected for example 1-16 or 3,5,8") from None
     if not seeds:
-        raise SampleError(f"--seeds {text}: names no seed; expected for example 1-16 or 3,5,8")
+        raise ConfigError(f"--seeds {text}: names no seed; expected for example 1-16 or 3,5,8")
     if len(set(seeds)) < len(seeds):
-        raise SampleError(f"--seeds {text}: names a seed twice; each makes one picture")
+        raise ConfigError(f"--seeds {text}: names a seed twice; each makes one picture")
     return seeds
 
 
 def _interval(values: list[float]) -> tuple[float, float]:
     if len(values) > 2 or not 0 < values[0] <= values[-1]:
-        raise SampleError(f"--psi {values}: expected one number or 'low high', above 0 (psi 0 gives one picture)")
+        raise ConfigError(f"--psi {values}: expected one number or 'low high', above 0 (psi 0 gives one picture)")
     return values[0], values[-1]

@@ -9,13 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from loop.cli import score_table
+from stylematte.errors import DataError
 
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 _ENDINGS = ("_alpha", "_matte", "_mask", "_trimap")
-
-
-class ScoreError(ValueError):
-    exit_code = 3
 
 
 class Match(NamedTuple):
@@ -56,14 +53,14 @@ def _scored(match: Match) -> dict[str, float]:
     trimap = None if match.trimap is None else read_trimap(match.trimap)[0].numpy()
     for path, array in ((match.pred, pred), (match.trimap, trimap)):
         if path and array is not None and array.shape != truth.shape:
-            raise ScoreError(
+            raise DataError(
                 f"{path}: {array.shape[1]} x {array.shape[0]} pixels, its truth {truth.shape[1]} x {truth.shape[0]}; "
                 "resize the prediction to the truth's size (never the truth, never a trimap)"
             )
     try:
         return score_pair(pred, truth, trimap)
     except ValueError as error:
-        raise ScoreError(f"{match.trimap or match.pred}: {error}") from None
+        raise DataError(f"{match.trimap or match.pred}: {error}") from None
 
 
 def _alphas(folder: Path) -> dict[str, Path]:
@@ -74,7 +71,7 @@ def _alphas(folder: Path) -> dict[str, Path]:
             continue
         name = next((file.stem.removesuffix(end) for end in _ENDINGS if file.stem.endswith(end)), file.stem)
         if name in named:
-            raise ScoreError(f"{folder}: {named[name].name} and {file.name} are both of the picture {name}; keep one")
+            raise DataError(f"{folder}: {named[name].name} and {file.name} are both of the picture {name}; keep one")
         named[name] = file
     return named
 
@@ -83,11 +80,11 @@ def _matches(pred: Path, truth: Path, trimap: Path | None) -> list[Match]:
     given = [path for path in (pred, truth, trimap) if path]
     for path in given:
         if not path.exists():
-            raise ScoreError(f"{path}: no such file or folder")
+            raise DataError(f"{path}: no such file or folder")
     if all(path.is_file() for path in given):
         return [Match(pred.stem, pred, truth, trimap)]
     if any(path.is_file() for path in given):
-        raise ScoreError("PRED, TRUTH and --trimap must all be files or all be folders")
+        raise DataError("PRED, TRUTH and --trimap must all be files or all be folders")
     truths, predictions = _alphas(truth), _alphas(pred)
     trimaps = _alphas(trimap) if trimap else {}
     _demand(predictions, truths, "truth", pred, truth)
@@ -103,4 +100,4 @@ def _demand(predictions: dict[str, Path], others: dict[str, Path], what: str, pr
     missing = [file.name for name, file in predictions.items() if name not in others]
     if missing or not predictions:
         named = ", ".join(missing[:3]) or f"no pictures in {pred}"
-        raise ScoreError(f"no {what} for {len(missing)} of {len(predictions)} predictions ({named}) in {folder}")
+        raise DataError(f"no {what} for {len(missing)} of {len(predictions)} predictions ({named}) in {folder}")

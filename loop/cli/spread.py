@@ -8,13 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from loop.engine.orphans import watch
+from stylematte.errors import UserError
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-class WorkerDied(RuntimeError):
-    exit_code = 1
 
 
 def spread(
@@ -39,7 +36,7 @@ def spread(
         for done in as_completed(waiting):
             yield waiting[done], done.result()
     except BrokenProcessPool:
-        raise WorkerDied(
+        raise UserError(
             "a worker process ended by itself (out of memory?): type the same command with fewer --workers"
         ) from None
     finally:

@@ -10,7 +10,8 @@ from loop.config.load import load_config
 from loop.engine.execute import freshness
 from loop.engine.lock import holder
 from loop.plan import plan
-from loop.runfolder import NoSuchArtefact, is_run
+from loop.runfolder import is_run
+from stylematte.errors import DataError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     if not is_run(args.run):
-        raise NoSuchArtefact(f"{args.run}: not a run folder (no config.yaml and rounds/ in it)")
+        raise DataError(f"{args.run}: not a run folder (no config.yaml and rounds/ in it)")
     steps = plan(load_config(args.run / "config.yaml", check=False))
     states = [(step, state) for step, state, _ in freshness(args.run, steps)]
     rows = []

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loop.cli.photos import left_out_line, matter_at, matter_folder, photos_in, shown, thumbnail, to_longest_side
-from loop.runfolder import NoSuchArtefact
+from stylematte.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 SHEET = "sheet.png"
 SHEET_MOST, SHEET_COLUMNS = 24, 8
 SHARES = ("background", "unknown", "foreground")
-
-
-class TrimapError(ValueError):
-    exit_code = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,13 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     if args.radius is not None and not 0 <= args.radius <= 1:
-        raise TrimapError(f"--radius {args.radius}: expected a share of the subject's size from 0 to 1, like 0.05")
+        raise ConfigError(f"--radius {args.radius}: expected a share of the subject's size from 0 to 1, like 0.05")
     if args.matter and args.source != "matter":
-        raise TrimapError(f"--matter goes with --from matter, not with --from {args.source}")
+        raise ConfigError(f"--matter goes with --from matter, not with --from {args.source}")
     files = _named(args.pictures, args.source)
     _check_out(args.out, files)
     make = _maker(args)
-    from stylematte.imagefile import BadPicture, write_trimap
+    from stylematte.errors import BadPicture
+    from stylematte.imagefile import write_trimap
     from stylematte.trimap import problem, shares
 
     written: list[Any] = []
@@ -71,7 +68,7 @@ def main(args: argparse.Namespace) -> int:
         if len(strip) < 2 * SHEET_MOST:
             strip += [thumbnail(seen), thumbnail(trimap)]
     if not written:
-        raise NoSuchArtefact(f"{args.pictures}: no trimap could be made of {len(files)} pictures")
+        raise DataError(f"{args.pictures}: no trimap could be made of {len(files)} pictures")
     _tell(args, strip, written, left_out)
     return 0
 
@@ -96,26 +93,27 @@ def _named(path: Path, source: str) -> dict[str, Path]:
         if name.endswith("_cutout") and file.with_name(name.removesuffix("_cutout") + "_alpha.png") in files:
             continue
         if name in named or name == Path(SHEET).stem:
-            raise TrimapError(f"{file}: its trimap {name}.png would overwrite another file; rename the picture")
+            raise ConfigError(f"{file}: its trimap {name}.png would overwrite another file; rename the picture")
         named[name] = file
     return named
 
 
 def _check_out(out: Path, files: dict[str, Path]) -> None:
     """Refuse to write over anything but trimaps, before any work."""
-    from stylematte.imagefile import BadPicture, read_trimap
+    from stylematte.errors import BadPicture
+    from stylematte.imagefile import read_trimap
 
     sources = {file.resolve() for file in files.values()}
     for name in files:
         target = out / f"{name}.png"
         if target.resolve() in sources:
-            raise TrimapError(f"{target} is one of the pictures: choose another folder for -o")
+            raise ConfigError(f"{target} is one of the pictures: choose another folder for -o")
         if not target.exists():
             continue
         try:
             read_trimap(target)
         except BadPicture:
-            raise TrimapError(f"{target} exists and is no trimap: choose another folder for -o") from None
+            raise ConfigError(f"{target} exists and is no trimap: choose another folder for -o") from None
 
 
 def _maker(args: argparse.Namespace) -> Callable[[Path], Made]:

@@ -18,13 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from loop.config.checks import impossible_values
 from loop.config.schema import Config
-
-
-class ConfigError(ValueError):
-    """One line per problem: where, what was wrong, what was expected."""
-
-    exit_code = 2
-
+from stylematte.errors import ConfigError
 
 SHIPPED = Path(__file__).parents[1] / "_configs"
 """Where a wheel carries configs/*.yaml."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ __all__ = [
     "StageRecord",
     "Stopped",
     "digest_folder",
+    "kinds",
     "run_stage",
     "stage_key",
 ]
@@ -39,15 +40,18 @@ Metrics = dict[str, Any]
 class StageError(ValueError):
     """A stage or its record is not as it must be; one line with the cure."""
 
-    exit_code = 1
-
 
 class StageFailed(StageError):
-    """A stage ended without a result. `exit_code` is the cause's own, or 1."""
+    """A stage ended without a result. `kinds` are those of its cause: what the error was, told across processes."""
 
-    def __init__(self, message: str, exit_code: int = 1) -> None:
+    def __init__(self, message: str, kinds: Sequence[str] = ()) -> None:
         super().__init__(message)
-        self.exit_code = exit_code
+        self.kinds = tuple(kinds)
+
+
+def kinds(error: BaseException) -> list[str]:
+    """The full names of its class and of those it derives from, nearest first: text that survives a process."""
+    return [f"{each.__module__}.{each.__qualname__}" for each in type(error).__mro__]
 
 
 @dataclass(frozen=True)

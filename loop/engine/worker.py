@@ -2,7 +2,7 @@
 
 It says how it ended with a file in scratch/launch, never with its exit code alone (torchrun maps all codes to 1):
 result.RANK.json {metrics} (only rank 0), stopped.RANK.json {reason}, or error.RANK.json {type, message, retry,
-exit_code}.
+kinds}.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from loop.engine import orphans, signals
 from loop.engine.commit import write_json
 from loop.engine.digest import plain
 from loop.engine.lock import FileLock
-from loop.engine.stage import Context, Metrics, Stopped
+from loop.engine.stage import Context, Metrics, Stopped, kinds
 from loop.engine.step import launch_folder
 
 PREDECESSOR = 30.0  # seconds a killed predecessor may take to let go of scratch
@@ -60,7 +60,7 @@ def describe(error: BaseException) -> dict[str, Any]:
         "type": type(error).__name__,
         "message": lines[0],
         "retry": bool(getattr(error, "retry", not hopeless)),
-        "exit_code": int(getattr(error, "exit_code", 1)),
+        "kinds": kinds(error),
     }
 
 

@@ -14,9 +14,10 @@ from loop.engine.alive import heartbeat, watched
 from loop.engine.stage import Context, Metrics
 from loop.pools import LABELLED, Row, read_index
 from stylematte.data.drawn.dataset import write_drawn
-from stylematte.data.folders import DataError, prepare, write_rows
+from stylematte.data.folders import prepare, write_rows
 from stylematte.data.manifest import BACKGROUND, WITH_TRIMAP
 from stylematte.data.trimaps import TrimapOptions, teach, weaken
+from stylematte.errors import DataError
 
 ASIDE = "aside"
 

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from stylematte.data.near_duplicates import Print, copies, fingerprint
 from stylematte.data.released import Example
-from stylematte.imagefile import BadPicture, read_alpha, read_rgb, read_trimap
+from stylematte.errors import BadPicture
+from stylematte.imagefile import read_alpha, read_rgb, read_trimap
 
 NEEDS_ALPHA = ("alpha", "pseudo-alpha", "mask", "foreground")
 NO_SUBJECT = 0.05

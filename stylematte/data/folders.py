@@ -26,7 +26,6 @@ from stylematte.data.manifest import (
     LABELLED,
     PICTURES,
     WITH_TRIMAP,
-    DataError,
     ManifestRow,
     Record,
     assign_splits,
@@ -35,7 +34,8 @@ from stylematte.data.manifest import (
     wanted_rows,
 )
 from stylematte.data.trimaps import TrimapOptions, record_trimap
-from stylematte.imagefile import BadPicture, read_alpha, read_rgb, read_trimap, resize, write_alpha, write_rgb
+from stylematte.errors import BadPicture, DataError
+from stylematte.imagefile import read_alpha, read_rgb, read_trimap, resize, write_alpha, write_rgb
 from stylematte.ops.foreground import estimate_foreground
 from stylematte.rgba import trimap_of_shares
 from stylematte.trimap import from_mask, problem

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stylematte.data.manifest import COLUMNS, read_manifest
-from stylematte.imagefile import BadPicture, read_rgb, read_trimap, write_alpha, write_trimap
-from stylematte.ops.closed_form import NotSolved, closed_form_alpha
+from stylematte.errors import BadPicture, DataError
+from stylematte.imagefile import read_rgb, read_trimap, write_alpha, write_trimap
+from stylematte.ops.closed_form import closed_form_alpha
 from stylematte.trimap import problem
 
 MANIFEST = "manifest.csv"
@@ -72,7 +73,7 @@ def label(job: Job) -> str:
         raise BadPicture(job.photo, f"{copy} is another picture already: choose another folder for the result")
     try:
         solved = closed_form_alpha(image, trimap)
-    except NotSolved as error:
+    except DataError as error:
         raise BadPicture(job.trimap, str(error)) from None
     except MemoryError:
         raise BadPicture(job.photo, f"{width} x {height} needs more memory than there is: make it smaller") from None

@@ -19,6 +19,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from stylematte.errors import DataError
+
 COLUMNS = ("file", "alpha", "subject", "kind")
 LABELLED = ("alpha", "pseudo-alpha", "mask")
 WITH_TRIMAP = ("trimap", "mask")
@@ -32,12 +34,6 @@ PICTURES = ("image", "alpha", "foreground", "trimap", "closed_form", "rgba")
 """Keys of a record that name files."""
 
 Record = dict[str, Any]
-
-
-class DataError(ValueError):
-    """The data cannot be used as asked. One line: what, expected, cure."""
-
-    exit_code = 3  # what the command line ends with
 
 
 class ManifestRow(NamedTuple):

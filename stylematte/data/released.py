@@ -22,7 +22,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from stylematte.data.manifest import DataError, read_manifest
+from stylematte.data.manifest import read_manifest
+from stylematte.errors import DataError
 
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 ALL = "all"

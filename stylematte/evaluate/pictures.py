@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 from loop.cli.inference_options import check_piece, read_trimap_of
 from stylematte.data.released import Example
-from stylematte.imagefile import BadPicture, read_alpha, read_rgb
+from stylematte.errors import BadPicture, ConfigError, WeightsError
+from stylematte.imagefile import read_alpha, read_rgb
 from stylematte.inference.predict import InferenceOptions, predict_in
 from stylematte.metrics import PROTOCOL, score_pair
-from stylematte.networks.weights import WeightsError, matter_files
+from stylematte.networks.weights import matter_files
 from stylematte.trimap import from_alpha
 
 CLEAR = 0.002
@@ -56,10 +57,6 @@ class Measured(NamedTuple):
     problem: str = ""
 
 
-class NoSuchDevice(ValueError):
-    exit_code = 2
-
-
 _loaded: tuple[Question, str, nn.Module] | None = None
 
 
@@ -79,7 +76,7 @@ def _device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError):
-        raise NoSuchDevice(f"--device {name}: this machine has no such device; expected auto, cpu or cuda") from None
+        raise ConfigError(f"--device {name}: this machine has no such device; expected auto, cpu or cuda") from None
     return device
 
 

@@ -209,7 +209,8 @@ def options_for(network: Mapping[str, Any], trained_at: int, size: int | None = 
 
 def trained_at(folder: str | Path) -> int:
     """The longest side that a matter folder says its network was trained at; 512 if it says none. WeightsError."""
-    from stylematte.networks.weights import WeightsError, matter_files, read_description
+    from stylematte.errors import WeightsError
+    from stylematte.networks.weights import matter_files, read_description
 
     meta = read_description(folder).get("meta")
     size = meta.get("size", 512) if isinstance(meta, dict) else 512

@@ -16,6 +16,7 @@ from typing import Any
 
 from torch import nn
 
+from stylematte.errors import ConfigError
 from stylematte.networks.detail import DetailStyleMatte
 from stylematte.networks.released.network import ReleasedStyleMatte
 from stylematte.networks.stylematte import StyleMatte
@@ -35,19 +36,15 @@ OWN_ARGUMENTS = {
 """What a configuration says of each beside its backbone."""
 
 
-class UnknownVariant(ValueError):
-    """A configuration names no network of ours; the message lists them."""
-
-
 def build_matter(config: dict[str, Any]) -> nn.Module:
     """The network that `config` describes: its "variant" (absent: fpn), and the arguments of that class.
 
-    Raises UnknownVariant, TypeError for arguments that the variant does not have, and what the class raises.
+    Raises ConfigError, TypeError for arguments that the variant does not have, and what the class raises.
     """
     arguments = dict(config)
     name = arguments.pop("variant", None) or DEFAULT
     if name not in VARIANTS:
         near = difflib.get_close_matches(str(name), VARIANTS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(VARIANTS)}"
-        raise UnknownVariant(f"variant {name!r}: no such network; {hint}")
+        raise ConfigError(f"variant {name!r}: no such network; {hint}")
     return VARIANTS[name](**arguments)

@@ -13,15 +13,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from stylematte.networks.variants import UnknownVariant, build_matter
+from stylematte.errors import ConfigError, WeightsError
+from stylematte.networks.variants import build_matter
 
 TENSORS, DESCRIPTION = "matter.safetensors", "matter.json"
 HUB_TENSORS, HUB_DESCRIPTION = "model.safetensors", "config.json"
 FORMAT = 1
-
-
-class WeightsError(ValueError):
-    """A matter folder that cannot be read; one line that says which file and what is wrong with it."""
 
 
 def save_matter(folder: str | Path, network: nn.Module, meta: dict[str, Any]) -> None:
@@ -67,7 +64,7 @@ def load_matter(folder: str | Path, device: str = "cpu") -> Any:
     try:
         # the backbone's weights are in our file: the one they first came from need not exist any more
         network = build_matter({**config, "backbone_weights": None})
-    except (TypeError, UnknownVariant) as error:
+    except (TypeError, ConfigError) as error:
         raise WeightsError(f"{description}: 'network' does not describe a StyleMatte: {error}") from error
     try:
         tensors = load_file(path)

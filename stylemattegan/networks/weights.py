@@ -11,15 +11,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from stylematte.errors import WeightsError
 from stylemattegan.networks.discriminator import Discriminator
 from stylemattegan.networks.generator import Generator
 
 DESCRIPTION = "generator.json"
 Network = TypeVar("Network", bound=nn.Module)
-
-
-class BadWeights(ValueError):
-    """A folder that does not hold what it should; the message is one line."""
 
 
 def save_generator(folder: Path, G: Generator, D: Discriminator, G_ema: Generator, meta: dict[str, Any]) -> None:
@@ -80,11 +77,11 @@ def _describe(folder: Path) -> dict[str, Any]:
     try:
         about = json.loads(path.read_text())
     except FileNotFoundError:
-        raise BadWeights(f"{path} is missing: {folder} is not a generator folder") from None
+        raise WeightsError(f"{path} is missing: {folder} is not a generator folder") from None
     except (OSError, ValueError) as error:
-        raise BadWeights(f"{path} cannot be read as JSON: {str(error).splitlines()[0]}") from None
+        raise WeightsError(f"{path} cannot be read as JSON: {str(error).splitlines()[0]}") from None
     if not isinstance(about, dict) or any(not isinstance(about.get(k), dict) for k in ("generator", "discriminator")):
-        raise BadWeights(f"{path} lacks the entries generator and discriminator: it was not written by save_generator")
+        raise WeightsError(f"{path} lacks the entries generator and discriminator: save_generator did not write it")
     about.setdefault("meta", {})
     return about
 
@@ -94,14 +91,14 @@ def _load(folder: Path, name: str, kind: type[Network], config: dict[str, Any]) 
     try:
         network = kind(**config)
     except (TypeError, ValueError) as error:
-        raise BadWeights(f"{folder}/{DESCRIPTION}: cannot build {kind.__name__}: {error}") from None
+        raise WeightsError(f"{folder}/{DESCRIPTION}: cannot build {kind.__name__}: {error}") from None
     try:
         network.load_state_dict(load_file(path))
     except FileNotFoundError:
-        raise BadWeights(f"{path} is missing") from None
+        raise WeightsError(f"{path} is missing") from None
     except (OSError, SafetensorError) as error:
-        raise BadWeights(f"{path} is not a safetensors file or is truncated: {str(error).splitlines()[0]}") from None
+        raise WeightsError(f"{path} is not a safetensors file or is truncated: {str(error).splitlines()[0]}") from None
     except RuntimeError as error:
         what = " ".join(str(error).split())
-        raise BadWeights(f"{path} does not fit {DESCRIPTION}: {what[:200]}") from None
+        raise WeightsError(f"{path} does not fit {DESCRIPTION}: {what[:200]}") from None
     return network

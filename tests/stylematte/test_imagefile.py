@@ -12,7 +12,8 @@ import torch
 from PIL import Image, ImageOps
 
 from stylematte import imagefile
-from stylematte.imagefile import BadPicture, read_alpha, read_rgb, read_rgba, resize, write_alpha, write_rgb, write_rgba
+from stylematte.errors import BadPicture
+from stylematte.imagefile import read_alpha, read_rgb, read_rgba, resize, write_alpha, write_rgb, write_rgba
 
 QUADRANTS = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 0]]], np.uint8)
 RAMP = np.arange(24, dtype=np.uint8).reshape(4, 6) * 10

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from stylematte.data.check import examine, find_copies, summary
-from stylematte.data.manifest import DataError
 from stylematte.data.released import LAYOUTS, NAMES, read_released
+from stylematte.errors import DataError
 from stylematte.imagefile import write_alpha, write_rgb
 
 TREES = {

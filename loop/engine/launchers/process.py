@@ -106,7 +106,7 @@ def _inline(step: Step, ctx: Context, log: Path) -> Metrics:
 def _failed(step: Step, log: Path, error: dict[str, Any]) -> StageFailed:
     what = f"{error['type']}: {error['message']}" if error.get("type") else error["message"]
     text = f"{step.id} failed ({what}); log: {log}; to go on: {this_command()}"
-    return StageFailed(text, error.get("exit_code", 1))
+    return StageFailed(text, error.get("kinds", ()))
 
 
 def _headline(text: str) -> str:

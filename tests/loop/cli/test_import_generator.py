@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from loop.cli.main import main
-from loop.config.load import ConfigError, load_config
+from loop.config.load import load_config
 from loop.engine.stage import Context
 from loop.plan import plan
 from loop.runfolder import generators
+from stylematte.errors import ConfigError
 from stylematte.imagefile import read_rgba
 from stylemattegan.networks.weights import load_all, load_generator
 from tests.stylemattegan.snapshots import networks, tree_of, write_snapshot

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from loop.cli.main import main
-from loop.config.load import ConfigError, load_config
+from loop.config.load import load_config
 from loop.fitting.mixture import domain_shares
 from loop.plan import plan
 from stylematte.data.drawn.dataset import write_manifest_folder
+from stylematte.errors import ConfigError
 from stylematte.imagefile import read_alpha, read_trimap
 from stylematte.losses.collapse import CollapseWatch
 
