@@ -1,7 +1,7 @@
 """A data set as StyleGAN's tools keep it: a folder or ZIP of square pictures, and dataset.json with their labels.
 
 {"labels": [["00000/img00000000.png", 6], ...]}: whole numbers are classes (one-hot as read), lists of floats are
-taken as they are. Pictures are ordered by name. What a data set cannot be is told before any pixel is decoded.
+taken as they are. Pictures are ordered by name. What makes a data set unusable is found before any pixel is decoded.
 """
 
 from __future__ import annotations
@@ -134,8 +134,8 @@ class LabelledPictures:
             raise DataError(f"{source}: pictures of {width} x {width}, expected {resolution} x {resolution}")
         for name, shape in zip(names[1:], shapes, strict=True):
             if shape != first:
-                told = [f"{w} x {h} with {c} channels" for w, h, c in (first, shape)]
-                raise DataError(f"{source}: {names[0]} is {told[0]}, {name} {told[1]}; all must be alike")
+                sizes = [f"{w} x {h} with {c} channels" for w, h, c in (first, shape)]
+                raise DataError(f"{source}: {names[0]} is {sizes[0]}, {name} {sizes[1]}; all must be alike")
         return channels, height, width
 
     def _labels(self) -> np.ndarray:
@@ -198,7 +198,7 @@ def read_labels(files: Files) -> dict[str, Any]:
         return {}
     where = f"{files.source}/{LABELS}"
     try:
-        told = json.loads(files.read(LABELS))["labels"]
-        return {str(name).replace("\\", "/"): label for name, label in told or []}
+        labels = json.loads(files.read(LABELS))["labels"]
+        return {str(name).replace("\\", "/"): label for name, label in labels or []}
     except (ValueError, KeyError, TypeError):
         raise DataError(f'{where}: expected {{"labels": [["00000/img00000000.png", 6], ...]}} or null') from None

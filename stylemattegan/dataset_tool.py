@@ -71,12 +71,12 @@ def make_dataset(
     channels: Channels = "as-is",
     folders_are_classes: bool = False,
     most: int | None = None,
-    watch: Callable[[list[str]], Iterable[str]] = iter,
+    track: Callable[[Iterable[str]], Iterable[str]] = iter,
 ) -> Made:
     """Write `dest`, a .zip or a new folder, of the pictures of `source` in the order of their names. Atomic.
 
     Labels of the source's dataset.json are kept; folders_are_classes makes them of the folder names instead, in
-    alphabetical order. Pictures that cannot be used are left out. watch: hands the names through, for a progress bar.
+    alphabetical order. Pictures that cannot be used are left out. track: hands the names through, for a progress bar.
     Raises DataError if fewer than two are left, if sizes or channels differ, or if they are no square with a power
     of two.
     """
@@ -86,7 +86,7 @@ def make_dataset(
     labels: list[list[Any]] = []
     shape: tuple[int, ...] | None = None
     with _new(dest) as put:
-        for name in watch(files.pictures[:most]):
+        for name in track(files.pictures[:most]):
             try:
                 picture = _with_channels(from_bytes(f"{source}/{name}", files.read(name)), channels)
                 picture = crop_and_resize(picture, size, crop)
@@ -131,12 +131,12 @@ def _classes(names: list[str]) -> dict[str, int]:
 
 def _check(source: Path, name: str, picture: Tensor, before: tuple[int, ...] | None) -> None:
     channels, height, width = picture.shape
-    told = f"{source}/{name}: {width} x {height} with {channels} channels"
+    found = f"{source}/{name}: {width} x {height} with {channels} channels"
     if before is not None and tuple(picture.shape) != before:
         cure = "give --resolution and --crop" if before[1:] != (height, width) else "give --channels rgb or rgba"
-        raise DataError(f"{told}, the ones before {before[2]} x {before[1]} with {before[0]}: {cure}")
+        raise DataError(f"{found}, the ones before {before[2]} x {before[1]} with {before[0]}: {cure}")
     if height != width or width & (width - 1):
-        raise DataError(f"{told}, expected a square with a power of two: give --resolution 256 --crop center")
+        raise DataError(f"{found}, expected a square with a power of two: give --resolution 256 --crop center")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""stylematte dataset SOURCE -o NEW.zip|NEW"""
+"""`stylematte dataset SOURCE -o NEW.zip|NEW`: a folder or ZIP of pictures -> a data set of squares for a generator."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import json
 import re
 from pathlib import Path
 
-from loop.cli.photos import shown
+from loop.cli.bars import bar
 from stylematte.errors import ConfigError
 
-TOLD = 5
+NAMED = 5
 """So many pictures that were left out are named."""
 
 
@@ -45,13 +45,13 @@ def main(args: argparse.Namespace) -> int:
         channels=args.channels,
         folders_are_classes=args.classes,
         most=args.most,
-        watch=lambda names: shown(names, "cropping and resizing", len(names)),
+        track=bar("cropping and resizing"),
     )
     if args.json:
         left_out = [{"picture": name, "reason": reason} for name, reason in made.left_out]
         print(json.dumps({"out": str(args.out), "written": made.written, "left_out": left_out}, indent=2))
         return 0
-    for name, reason in made.left_out[:TOLD]:
+    for name, reason in made.left_out[:NAMED]:
         print(f"left out {name}: {reason}")
     more = f", {len(made.left_out)} left out" if made.left_out else ""
     print(f"{made.written} pictures in {args.out}{more}")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from loop.runfolder import accepted_matter, is_run
+from loop.runfolder import is_run
 from stylematte.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -37,9 +37,10 @@ def features_for(asked: str | None, network: str | None, generator: Path, device
         return Features(PIXELS, lambda rgba: [pixels(rgba)])
     path = Path(str(asked)).expanduser()
     if path.is_dir():
+        from stylematte.inference.matter import matter_folder
         from stylematte.networks.weights import load_matter
 
-        folder = accepted_matter(path)
+        folder = matter_folder(path)
         return Features(f"matter {folder}", _pooled(load_matter(folder).to(device).encode, device), True)
     if not path.is_file():
         raise DataError(f"--features {asked}: no such file or folder; give {PIXELS}, a run, a matter or weights")

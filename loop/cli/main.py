@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from loop.cli.console import warnings_as_lines
 from loop.cli.exit_codes import EXIT_CODES, exit_code
 
 VERBS = {
@@ -55,7 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network for its version at import
     try:
-        return int(args.main(args))
+        with warnings_as_lines():
+            return int(args.main(args))
     except KeyboardInterrupt as error:
         print("stylematte: interrupted", file=sys.stderr)
         return exit_code(error) or 1

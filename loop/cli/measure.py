@@ -10,10 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loop.cli.bars import shown
 from loop.cli.features import Features, features_for
-from loop.cli.photos import shown
-from loop.cli.sample import is_straight
-from loop.runfolder import generators
 from stylematte.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -89,6 +87,7 @@ def _told(
     wanted: Sequence[str],
     args: argparse.Namespace,
 ) -> dict[str, float]:
+    from stylemattegan.generator_folder import is_straight
     from stylemattegan.metrics import generator_equivariance, path_length
     from stylemattegan.sample import shown as picture_of
 
@@ -172,7 +171,9 @@ def _pool(path: Path, resolution: int) -> list[Callable[[], Tensor]]:
 
 
 def _folder(source: Path, domain: str | None) -> Path:
-    found = generators(source)
+    from stylemattegan.generator_folder import generator_folders
+
+    found = generator_folders(source)
     if domain is not None:
         found = {name: folder for name, folder in found.items() if name == domain}
     if len(found) != 1:

@@ -1,4 +1,4 @@
-"""stylematte report RUN"""
+"""`stylematte report RUN`: one self-contained HTML page about a run."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from pathlib import Path
 
 from loop.report.build import build_report, print_round_table, round_table
 from loop.report.strip import build_strip
-from loop.runfolder import is_run
-from stylematte.errors import DataError
+from loop.runfolder import check_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,8 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    if not is_run(args.run):
-        raise DataError(f"{args.run}: not a run folder (no config.yaml and rounds/ in it)")
+    check_run(args.run)
     page = build_report(args.run)
     if args.strip:
         build_strip(args.run, args.strip)

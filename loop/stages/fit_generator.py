@@ -18,7 +18,8 @@ from lightning.pytorch.callbacks import Callback
 from loop.engine.stage import Context, Metrics
 from loop.fitting.composite_discriminator import composite_discriminator
 from loop.fitting.trainer import fit
-from loop.pools import LABELLED, read_index
+from loop.pools import read_index
+from stylematte.data.manifest import MEASURED
 from stylemattegan.networks.weights import copy_generator, is_generator, licence_note, network_arguments, save_generator
 from stylemattegan.training.cutouts import CutoutData
 from stylemattegan.training.module import Diverged, GeneratorModule
@@ -58,8 +59,8 @@ def run(ctx: Context) -> Metrics:
     config, options = ctx.config, ctx.config["fit"]
     labels = ctx.inputs["labels"]
     kept = [row for row in read_index(labels) if row["kept"]]
-    real = [labels / row["rgba"] for row in kept if row["kind"] in LABELLED]
-    pseudo = [labels / row["rgba"] for row in kept if row["kind"] not in LABELLED]
+    real = [labels / row["rgba"] for row in kept if row["kind"] in MEASURED]
+    pseudo = [labels / row["rgba"] for row in kept if row["kind"] not in MEASURED]
     if not kept:
         return _fall_back(ctx, "no cut-out to learn from: the matter's labels were all refused")
     previous = ctx.inputs.get("previous")

@@ -28,12 +28,13 @@ from torch import Tensor
 from loop.engine.alive import heartbeat, watched
 from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
-from loop.pools import kept_files, on_checkerboard, write_cutout_sheet, write_sheet
+from loop.pools import kept_files
 from stylematte.imagefile import read_rgba
 from stylematte.networks.stylematte import StyleMatte
 from stylematte.networks.weights import load_matter
 from stylematte.rgba import composite, split_rgba
 from stylematte.sampling import generator_at
+from stylematte.sheets import on_checkerboard, write_cutout_sheet, write_sheet
 from stylemattegan.metrics import frechet_distance, kernel_distance
 from stylemattegan.networks.weights import DESCRIPTION, copy_generator, is_generator, load_generator
 from stylemattegan.sample import sample

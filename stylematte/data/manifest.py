@@ -22,13 +22,14 @@ from typing import Any, NamedTuple
 from stylematte.errors import DataError
 
 COLUMNS = ("file", "alpha", "subject", "kind")
-LABELLED = ("alpha", "pseudo-alpha", "mask")
+WITH_ALPHA = ("alpha", "pseudo-alpha", "mask")
+"""Kinds with a file in the column alpha."""
 WITH_TRIMAP = ("trimap", "mask")
 """Kinds that train with a trimap."""
 MEASURED = ("alpha", "pseudo-alpha")
 """Kinds true enough to measure against."""
 PASSED_OVER = ("generated-rgba",)
-KINDS = (*LABELLED, "trimap", "none", "background", *PASSED_OVER)
+KINDS = (*WITH_ALPHA, "trimap", "none", "background", *PASSED_OVER)
 BACKGROUND = "background"
 PICTURES = ("image", "alpha", "foreground", "trimap", "closed_form", "rgba")
 """Keys of a record that name files."""
@@ -74,7 +75,7 @@ def _row(path: Path, number: int, values: Mapping[str, str | None]) -> ManifestR
     if not file or not subject:
         raise DataError(f"{path} line {number}: file and subject must not be empty")
     trimap = (values.get("trimap") or "").strip() if kind in WITH_TRIMAP else ""
-    return ManifestRow(file, alpha if alpha and kind in LABELLED else None, subject, kind, trimap or None)
+    return ManifestRow(file, alpha if alpha and kind in WITH_ALPHA else None, subject, kind, trimap or None)
 
 
 def name_hash(file_name: str) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 
 FEW = 10
 UNKNOWN = 10.0
-"""+1000 %: the largest change told, and the upper end where nothing is known."""
+"""+1000 %: the largest change given, and the upper end where nothing is known."""
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,15 @@ import torch
 from PIL import Image
 
 from loop.cli.main import main
-from loop.cli.spread import spread
+from stylematte.evaluate import dataset
 from stylematte.evaluate import pictures as evaluation
 from stylematte.imagefile import read_alpha, read_rgb, write_alpha, write_rgb, write_trimap
-from stylematte.inference.predict import InferenceOptions, predict_in
+from stylematte.inference.options import InferenceOptions, predict_in
 from stylematte.metrics import FIGURES, TRIMAP_FIGURES, reference, score_pair
 from stylematte.networks.stylematte import StyleMatte
 from stylematte.networks.variants import build_matter
 from stylematte.networks.weights import load_matter, save_matter
+from stylematte.workers import spread
 
 SHARED = Path(__file__).parents[3].parent / "shared" / "data"
 TINY = {"embed_dim": 8, "depths": [1, 1, 1, 1], "num_heads": [1, 1, 2, 2], "window_size": 4, "drop_path_rate": 0.0}
@@ -75,13 +76,13 @@ def test_the_alpha_pairs_give_the_reference_evaluators_figures(matters, tmp_path
 
 def test_kept_rows_are_used_for_the_same_question_only(matters, data, tmp_path, monkeypatch, capsys):
     done: list[str] = []
-    measure = evaluation.measure
+    measure = dataset.measure
 
     def counting(example):
         done.append(example.id[-1])
         return measure(example)
 
-    monkeypatch.setattr(evaluation, "measure", counting)
+    monkeypatch.setattr(dataset, "measure", counting)
 
     def run(which: int, *more: str) -> str:
         done.clear()
@@ -177,7 +178,7 @@ def test_a_bad_picture_alone_is_one_line_and_writes_nothing(kind, matters, tmp_p
 
 
 def test_work_is_spread_over_processes():
-    assert dict(spread(abs, [-1, 2, -3], 2, print)) == dict(spread(abs, [-1, 2, -3], 1, print)) == {-1: 1, 2: 2, -3: 3}
+    assert dict(spread(abs, [-1, 2, -3], 2)) == dict(spread(abs, [-1, 2, -3], 1)) == {-1: 1, 2: 2, -3: 3}
 
 
 def test_broken_weights_are_one_line_whatever_the_workers(matters, data, tmp_path, capsys):

@@ -12,9 +12,9 @@ from loop.cli.main import main
 from loop.config.load import load_config
 from loop.engine.stage import Context
 from loop.plan import plan
-from loop.runfolder import generators
 from stylematte.errors import ConfigError
 from stylematte.imagefile import read_rgba
+from stylemattegan.generator_folder import generator_folders
 from stylemattegan.networks.weights import load_all, load_generator
 from tests.stylemattegan.snapshots import networks, tree_of, write_snapshot
 
@@ -53,7 +53,7 @@ def test_a_snapshot_becomes_a_folder_that_samples(imported: Path, tmp_path: Path
     assert meta["source"] == "network.pkl"
     assert meta["rgba_added"]
     assert "commercial" in meta["licence"]
-    assert generators(imported) == {"start": imported}
+    assert generator_folders(imported) == {"start": imported}
     assert main(["sample", str(imported), "-o", str(tmp_path / "out"), "--seeds", "1-2"]) == 0
     assert float(read_rgba(tmp_path / "out/start/000001.png")[3].min()) == 1
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from loop.cli.main import main
-from loop.cli.score_table import mean_interval
+from stylematte.evaluate.table import mean_interval
 from stylematte.imagefile import write_alpha, write_trimap
 
 

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from loop.cli.main import main
 from stylematte.data.folders import prepare
 from stylematte.imagefile import read_alpha, read_rgb, read_trimap, write_alpha, write_rgb, write_rgba, write_trimap
+from stylematte.inference.matter import Matter
+from stylematte.inference.options import InferenceOptions
 from stylematte.rgba import composite
 from stylematte.trimap import from_alpha, from_mask
 
@@ -91,8 +93,8 @@ def test_a_matter_says_what_it_is_sure_of(
 ) -> None:
     write_rgb(folder / "photos/dark.png", torch.zeros(3, SIZE, SIZE))
     write_rgb(folder / "photos/one.png", read_alpha(folder / "alphas/one.png").expand(3, -1, -1))
-    monkeypatch.setattr("loop.cli.trimap.matter_folder", lambda given: given)
-    monkeypatch.setattr("loop.cli.trimap.matter_at", lambda folder: (Brightness(), 24))
+    matter = Matter(Brightness(), InferenceOptions(), folder, trained_at=24)
+    monkeypatch.setattr("stylematte.inference.matter.load", lambda path: matter)
     words = ["trimap", str(folder / "photos"), "--from", "matter", "--matter", "x", "-o", str(folder / "out"), "--json"]
     assert main(words) == 0
     captured = capsys.readouterr()
