@@ -114,7 +114,7 @@ def network_from_plain(plain: Mapping[str, Any]) -> NetworkConfig:
 
 @dataclass
 class MatterLossConfig:
-    """Weights. `known` and what follows judge pictures with a trimap alone, the others pictures with an alpha."""
+    """Weights. `known` and what follows apply to pictures with a trimap alone, the others to pictures with an alpha."""
 
     l1: float = ranged(1.0, 0)
     laplacian: float = ranged(0.5, 0)
@@ -216,7 +216,7 @@ class MatterFitConfig(FitConfig):
     real_weight: float = ranged(0.5, 0.5, 1)
     """Share of the loss that real pictures keep once generated pairs join; 0.5 to 1. At 1 no pair joins (control)."""
     mask_share: float = ranged(0.0, 0, 1)
-    """Share of a domain's real places given to pictures of kind `mask` if it has labelled ones, too."""
+    """Share of a domain's real pictures in a batch that are of kind `mask`, if it has labelled ones, too."""
     trimap_share: float = ranged(0.25, 0, 1)
     """The same for pictures of kind `trimap`."""
     unlabelled_share: float = ranged(0.0, 0, 1)

@@ -103,11 +103,11 @@ class GeneratorFitConfig(FitConfig):
     """bgc: blitting, geometry, colour. More letters: octave filter, noise, cutout. bg: no change of colour at all."""
     ada: bool = True
     snapshots: int = ranged(4, 1)
-    """Judged of each fit, at equal distances, its end among them; the nearest to the training set stands. 1 = the end
-    alone. Each takes the disk of a generator."""
+    """Measured of each fit, at equal distances, its end among them; the nearest to the training set is selected. 1 =
+    the end alone. Each takes the disk of a generator."""
     mirror: bool = True
     pseudo_share: float = ranged(0.5, 0, 1)
-    """At most this share of the places goes to pseudo-labelled photos when real cut-outs exist."""
+    """At most this share of a batch are pseudo-labelled photos when real cut-outs exist."""
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()
@@ -126,13 +126,13 @@ class CompositeDiscriminatorKind(str, Enum):
 
 @dataclass
 class CompositeDiscriminatorConfig:
-    """A second discriminator that sees cut-outs over real backgrounds (docs/generator-composite-discriminator.md)."""
+    """Another discriminator, which sees cut-outs over real backgrounds (docs/generator-composite-discriminator.md)."""
 
     kind: CompositeDiscriminatorKind = CompositeDiscriminatorKind.none
     """none: as if it did not exist. composite: a residual discriminator as wide as the first. projected: small heads on
     a frozen backbone."""
     weight: float = ranged(1.0, 0)
-    """Of what it tells the generator, against the first one's 1."""
+    """Of its loss for the generator, against the first one's 1."""
     warmup_kimg: float = ranged(0.0, 0)
     """Thousands of pictures over which the weight rises from 0, in the first round."""
     r1_gamma: float = ranged(0.2, 0)
@@ -140,7 +140,7 @@ class CompositeDiscriminatorConfig:
     plain: float = ranged(0.0, 0)
     """Share of its pictures over one plain colour instead of a photo."""
     foreground: float = ranged(0.0, 0)
-    """Share over the cut-out's own mean colour: there the foreground is judged and the outline hardly shows."""
+    """Share over the cut-out's own mean colour: there the foreground counts and the outline hardly shows."""
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     """Of kind projected: any timm model that the matter could use, plain ViTs too; weights is a local file."""
     random_backbone: bool = False

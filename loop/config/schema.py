@@ -82,7 +82,7 @@ class DataConfig:
     """Subjects that train the matter but belong to no domain (never measured, never seen by a generator)."""
     learn_from: dict[str, list[str]] = field(default_factory=dict)
     """Domain -> the kinds that may train, e.g. {animals: [mask, trimap, none]}; a domain not named here uses all.
-    Other training pictures are set aside, from the generators too; held-out ones stay."""
+    Other training pictures are excluded, from the generators too; held-out ones stay."""
     weaken: list[str] = field(default_factory=list)
     """Domains whose training alphas are cut down to hard masks first: what is lost without alphas? Held-out stay."""
     mask_as: MaskAs = MaskAs.trimap

@@ -1,4 +1,4 @@
-"""What one batch of the matter's fit is made of: which sources, how many places, how much weight.
+"""The sources of a matter's training batches, and the share of the loss that each has.
 
 Real pictures keep at least `real_weight` of the loss; kept pairs of all rounds so far share the rest (accumulating
 pools bound the error of self-training, replacing them does not: Gerstgrasser et al., 2404.01413). A handful of pairs
@@ -57,7 +57,7 @@ def generated_shares(most: float, pairs: dict[str, int], real: dict[str, int]) -
 
 
 def domain_shares(pictures: dict[str, int], asked: dict[str, float]) -> dict[str, float]:
-    """Share of a domain's real places for each kind of supervision that has pictures; they add up to 1.
+    """Share of a domain's real pictures in a batch for each kind of supervision that has pictures; they add up to 1.
 
     pictures: how many of each, the truest first: it takes what the others leave. asked: the shares of the others.
     """
