@@ -28,7 +28,6 @@ from loop.tracking.mirror import stage_logger
 from stylematte.config import FitConfig
 from stylematte.distributed import any_over_ranks, broadcast_module
 
-
 EXPECTED_WARNINGS = (
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning 2.6 under the torch that is pinned here
     r"Found \d+ module\(s\) in eval mode at the start of training",  # the averaged copies are, on purpose
