@@ -29,7 +29,10 @@ def diagnose(config: Config | None = None, ops: bool = False) -> list[Check]:
     and CUDA operations, compare them with the reference and measure them."""
     checks = [_python(), *_torch(), _compiler(), _disk(), _memory(), _wandb(), _albumentations()]
     if config is not None:
-        checks += [_data(config.data.root), *_weights(config.matter.backbone.name, config.matter.backbone.weights)]
+        checks += [
+            _data(config.data.root),
+            *_weights(config.matter.network.backbone.name, config.matter.network.backbone.weights),
+        ]
         if config.generator.composite_discriminator.kind.value == "projected":
             checks += _composite_discriminator(asdict(config.generator.composite_discriminator.backbone))
     return checks + (_ops() if ops else [])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loop.config.fingerprints import fingerprints
 from loop.config.load import load_config
 from loop.config.schema import Config
 from loop.engine.execute import freshness
@@ -48,7 +49,7 @@ def outlook(path: Path, overrides: Sequence[str] = ()) -> Outlook:
     run = is_run(path)
     config = load_config(path / "config.yaml" if run else path, overrides, check=not run or bool(overrides))
     folder = path if run else Path(config.run.dir)
-    steps = [_state(config, folder, *found) for found in freshness(folder, plan(config))]
+    steps = [_state(config, folder, *found) for found in freshness(folder, plan(config, fingerprints(config, folder)))]
     return Outlook(folder, steps, _size(folder), shutil.disk_usage(_existing(folder)).free, holder(folder))
 
 

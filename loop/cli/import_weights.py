@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    from stylematte.networks.released.to_folder import import_released
+    from stylematte.networks.import_released import import_released
 
     made = import_released(args.file.expanduser(), args.out.expanduser())
     if args.json:

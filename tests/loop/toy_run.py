@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from loop.cli.exit_codes import exit_code
-from loop.config.schema import Launch, LaunchConfig
+from loop.engine.config import Launch, LaunchConfig
 from loop.engine.execute import execute
 from loop.engine.signals import Stopped
 from loop.engine.step import Step
