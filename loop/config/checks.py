@@ -277,6 +277,7 @@ def _launch(config: Config) -> Iterator[str]:
     yield from _at_least("launch.retries", launch.retries, 0)
     yield from _at_least("launch.heartbeat_timeout", launch.heartbeat_timeout, 1)
     yield from _at_least("launch.stop_grace", launch.stop_grace, 0)
+    yield from _at_least("launch.ask_above", launch.ask_above, 0)
     if launch.accelerator not in {"auto", "cpu", "gpu"}:
         yield f"launch.accelerator={launch.accelerator}: expected auto, cpu or gpu"
     if launch.precision not in {"32-true", "bf16-mixed"}:

@@ -159,6 +159,8 @@ class LaunchConfig:
     stop_grace: float = 120.0
     """Seconds a fit may take to reach its next checkpoint after a stop signal."""
     retries: int = 2
+    ask_above: float = 180.0
+    """`run` asks before it makes results again that took more seconds than this together; --redo is a yes."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""How a fit runs: one Lightning Trainer, checkpoints at every tick, a clean stop, a sign of life, a progress bar.
+"""How a fit runs: one Lightning Trainer, checkpoints at every tick, a clean stop, a heartbeat with the progress.
 
 The gradients are reduced by the modules themselves (`stylematte.distributed`), so the strategy here opens the process
 group and wraps nothing: plain DDP dies at the second backward of two networks in one module (Lightning issue #20328).
@@ -20,9 +20,8 @@ from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.strategies import DDPStrategy
 
 from loop.engine import signals
-from loop.engine.heartbeat import beat
+from loop.engine.heartbeat import Progress, beat
 from loop.engine.stage import Context, Stopped
-from loop.fitting.progress import FitProgress
 from loop.tracking.curves import METRICS
 from loop.tracking.mirror import stage_logger
 from stylematte.distributed import any_over_ranks, broadcast_module
@@ -51,7 +50,7 @@ class Ticks(Checkpoint):
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         done = trainer.current_epoch * self.tick + batch_idx + 1
-        beat(self.scratch, f"{done} of {trainer.max_epochs * self.tick}")
+        beat(self.scratch, Progress(done, trainer.max_epochs * self.tick))
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         partial = self.scratch / "last.ckpt.partial"
@@ -82,7 +81,7 @@ def fit(module: Any, data: Any, ctx: Context, callbacks: Sequence[Callback] = ()
         strategy=ReducingStrategy() if ctx.world > 1 else "auto",
         precision=ctx.config["precision"],
         logger=stage_logger(ctx),
-        callbacks=[ticks, FitProgress(ctx.step_id, config["steps"]), *callbacks],
+        callbacks=[ticks, *callbacks],
         enable_checkpointing=True,
         enable_progress_bar=False,
         enable_model_summary=False,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from loop.engine.alive import heartbeat, watched
+from loop.engine.heartbeat import beat_or_stop, tracked
 from loop.engine.stage import Context, Metrics
 from loop.pools import LABELLED, Row, read_index
 from stylematte.data.drawn.dataset import write_drawn
@@ -32,7 +32,7 @@ def run(ctx: Context) -> Metrics:
             size=config["size"],
             domains=config["domains"],
             seed=drawn["seed"],
-            watch=partial(heartbeat, ctx),
+            watch=partial(beat_or_stop, ctx),
             **counts,
         )
         left_out = 0
@@ -46,7 +46,7 @@ def run(ctx: Context) -> Metrics:
             heldout={"alpha": config["heldout"]["alpha"], "pseudo-alpha": config["heldout"]["pseudo_alpha"]},
             max_per_source=config["max_per_source"],
             trimaps=trimaps,
-            watch=partial(heartbeat, ctx),
+            watch=partial(beat_or_stop, ctx),
         )
         left_out = metrics["left_out"]
     write_rows(ctx.out / "index.jsonl", _supervised(ctx, trimaps))
@@ -64,7 +64,7 @@ def _supervised(ctx: Context, trimaps: TrimapOptions) -> list[Row]:
         if row["split"] == "train" and kinds is not None and row["kind"] not in kinds:
             row["split"] = ASIDE
     if config["closed_form"]:
-        for row in watched(ctx, [row for row in rows if row["split"] == "train" and row.get("trimap")]):
+        for row in tracked(ctx, [row for row in rows if row["split"] == "train" and row.get("trimap")]):
             teach(ctx.out, row)
     return rows
 
