@@ -11,9 +11,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from loop.config.fingerprints import fingerprints
 from loop.config.load import load_config
 from loop.engine.kept import Kept, kept, remove
 from loop.engine.lock import one_writer
+from loop.engine.step import Step
 from loop.plan import plan
 from loop.runfolder import NoSuchArtefact, is_run
 
@@ -42,10 +44,15 @@ def main(args: argparse.Namespace) -> int:
 def collect(run_dir: Path, dry_run: bool = False) -> list[Kept]:
     """What the run in `run_dir` keeps; removed unless `dry_run`. Raises RunLocked while a run writes there."""
     with one_writer(run_dir):
-        found = kept(run_dir, plan(load_config(run_dir / "config.yaml", check=False)))
+        found = kept(run_dir, _plan(run_dir))
         if not dry_run:
             remove(run_dir, found)
     return found
+
+
+def _plan(run_dir: Path) -> list[Step]:
+    config = load_config(run_dir / "config.yaml", check=False)
+    return plan(config, fingerprints(config, run_dir))
 
 
 def summary(found: Sequence[Kept], dry_run: bool) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from loop.cli.announce import Announcer
 from loop.cli.redo import obtain_consent
+from loop.config.fingerprints import fingerprints
 from loop.config.load import ConfigError, load_config, to_yaml
 from loop.config.schema import Config
 from loop.engine import consent
@@ -26,9 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path, help="a YAML file, or a run folder to go on with")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="for example run.rounds=3")
     parser.add_argument(
-        "--redo",
-        action="store_true",
-        help="yes, make results again that took long (the present ones are kept)",
+        "--redo", action="store_true", help="yes, make results again that took long (the present ones are kept)"
     )
     parser.add_argument("--json", action="store_true", help="the table of rounds, machine-readable")
 
@@ -48,11 +47,12 @@ def run(config: Config, run_dir: Path, as_json: bool = False, redo: bool = False
     redo: results that took more than launch.ask_above seconds may be made again. Without it the user is asked on a
     terminal; NeedsConsent is raised, and nothing on disk has changed, where there is none or the answer is no.
     """
-    steps = plan(config)
     started = time.monotonic()
     with one_writer(run_dir):
+        steps = plan(config, fingerprints(config, run_dir))
         _check_backbone(config, run_dir)
         obtain_consent(config, run_dir, steps, redo, may_ask=not as_json)
+        fingerprints(config, run_dir, keep=True)
         _write_config(config, run_dir)
         tracking = {"wandb": config.tracking.wandb.value, "project": config.tracking.project}
         try:
@@ -81,9 +81,9 @@ def _check_backbone(config: Config, run_dir: Path) -> None:
     from stylematte.networks.backbone import BackboneError, check_name
 
     try:
-        check_name(config.matter.backbone.name)
+        check_name(config.matter.network.backbone.name)
     except BackboneError as error:
-        raise ConfigError(f"matter.backbone.name={config.matter.backbone.name}: {error}") from None
+        raise ConfigError(f"matter.network.backbone.name={config.matter.network.backbone.name}: {error}") from None
 
 
 def _write_config(config: Config, run_dir: Path) -> None:

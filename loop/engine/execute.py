@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from loop.config.schema import LaunchConfig
 from loop.engine import signals
 from loop.engine.commit import StepFolders
+from loop.engine.config import LaunchConfig
 from loop.engine.freshness import Freshness, freshness
 from loop.engine.heartbeat import Progress
 from loop.engine.launchers.choice import runs_apart, stage_runner

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from loop.config.schema import Launch, LaunchConfig
+from loop.engine.config import Launch, LaunchConfig
 from loop.engine.launchers.environment import child_environment
 from loop.engine.launchers.inline import InlineLauncher
 from loop.engine.launchers.launcher import Job, Launcher

@@ -11,7 +11,7 @@ from glob import glob
 from pathlib import Path
 
 import loop
-from loop.config.schema import LaunchConfig
+from loop.engine.config import LaunchConfig
 
 
 def child_environment(launch: LaunchConfig, fit: bool, slot: int | None) -> dict[str, str]:

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal, Protocol
 
-from loop.config.schema import LaunchConfig
 from loop.engine import signals
+from loop.engine.config import LaunchConfig
 from loop.engine.heartbeat import Progress, listening
 from loop.engine.launchers.launcher import Job, Launcher
 from loop.engine.lock import this_command

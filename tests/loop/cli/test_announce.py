@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from loop.cli.announce import Announcer
-from loop.config.schema import Config, Launch, LaunchConfig
+from loop.config.schema import Config
+from loop.engine.config import Launch, LaunchConfig
 from loop.engine.execute import execute
 from loop.engine.launchers import watch
 from loop.engine.stage import StageFailed

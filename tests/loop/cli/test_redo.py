@@ -14,6 +14,7 @@ import pytest
 
 from loop.cli.main import main
 from loop.cli.redo import duration
+from loop.config.fingerprints import fingerprints
 from loop.config.load import load_config
 from loop.engine import consent
 from loop.engine.lock import one_writer
@@ -97,7 +98,8 @@ def test_what_costs_nothing_asks_nothing(run: Path) -> None:
 
 
 def test_a_stopped_redo_goes_on_without_being_asked_again(run: Path) -> None:
-    consent.give(run, plan(load_config(run / "config.yaml", [CHANGED])))  # as the run did that was stopped
+    config = load_config(run / "config.yaml", [CHANGED])
+    consent.give(run, plan(config, fingerprints(config, run)))  # as the run did that was stopped
     assert main(["run", str(run), "matter.later.losses.l1=0.25"]) == 2, "another plan is another question"
     assert main(["run", str(run), CHANGED]) == 0
     assert main(["run", str(run), "matter.later.losses.l1=0.25"]) == 2, "the plan is carried out"

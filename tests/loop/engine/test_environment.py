@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from loop.config.schema import Launch, LaunchConfig
+from loop.engine.config import Launch, LaunchConfig
 from loop.engine.execute import execute
 from loop.engine.launchers.environment import child_environment
 from tests.loop.toy_run import toy

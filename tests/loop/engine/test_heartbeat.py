@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from loop.config.schema import Launch, LaunchConfig
 from loop.engine import heartbeat, signals
+from loop.engine.config import Launch, LaunchConfig
 from loop.engine.execute import Event, execute
 from loop.engine.heartbeat import Progress, beat, heartbeat_file, read_beat, tracked
 from loop.engine.stage import Context, Stopped

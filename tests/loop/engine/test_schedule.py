@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from loop.config.schema import Launch, LaunchConfig
+from loop.engine.config import Launch, LaunchConfig
 from loop.engine.launchers.choice import runs_apart
 from loop.engine.launchers.environment import machine_share
 from loop.engine.schedule import walk
