@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from loop.engine.outcome import kinds
 from loop.engine.signals import EX_TEMPFAIL, Stopped
-from loop.engine.stage import StageFailed, kinds
+from loop.engine.stage import StageFailed
 from stylematte.errors import ConfigError, DataError, WeightsError
 
 EXIT_CODES = "exit codes: 0 done, 1 failed, 2 configuration or usage, 3 data, 4 gate stop, 75 stopped and resumable"
@@ -33,5 +34,5 @@ def exit_code(error: BaseException) -> int | None:
     return _nearest(kinds(error))
 
 
-def _nearest(names: list[str] | tuple[str, ...]) -> int | None:
+def _nearest(names: tuple[str, ...]) -> int | None:
     return next((BY_NAME[name] for name in names if name in BY_NAME), None)

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from loop.config.steps import PrepareStep, read
-from loop.engine.alive import watched
+from loop.engine.heartbeat import tracked
 from loop.engine.stage import Context, Metrics
 from loop.pools import Row, read_index
 from stylematte.data.drawn.dataset import write_drawn
@@ -37,7 +37,7 @@ def run(ctx: Context) -> Metrics:
             none=drawn.none,
             backgrounds=drawn.backgrounds,
             seed=drawn.seed,
-            track=partial(watched, ctx),
+            track=partial(tracked, ctx),
         )
         left_out = 0
     else:
@@ -50,7 +50,7 @@ def run(ctx: Context) -> Metrics:
             heldout={"alpha": config.heldout.alpha, "pseudo-alpha": config.heldout.pseudo_alpha},
             max_per_source=config.max_per_source,
             trimaps=trimaps,
-            track=partial(watched, ctx),
+            track=partial(tracked, ctx),
         )
         left_out = metrics["left_out"]
     write_rows(ctx.out / "index.jsonl", _supervised(ctx, config, trimaps))
@@ -68,7 +68,7 @@ def _supervised(ctx: Context, config: PrepareStep, trimaps: TrimapOptions) -> li
         if row["split"] == "train" and kinds is not None and row["kind"] not in kinds:
             row["split"] = EXCLUDED
     if config.closed_form:
-        for row in watched(ctx, [row for row in rows if row["split"] == "train" and row.get("trimap")]):
+        for row in tracked(ctx, [row for row in rows if row["split"] == "train" and row.get("trimap")]):
             teach(ctx.out, row)
     return rows
 

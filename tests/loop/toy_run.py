@@ -14,6 +14,7 @@ from loop.engine.execute import execute
 from loop.engine.signals import Stopped
 from loop.engine.step import Step
 
+INLINE = LaunchConfig()
 TOYS = "tests.loop.toy_stages"
 
 

@@ -5,8 +5,9 @@ import pytest
 from loop.cli.announce import GateStop
 from loop.cli.exit_codes import exit_code
 from loop.engine.lock import RunLocked
+from loop.engine.outcome import kinds
 from loop.engine.signals import Stopped
-from loop.engine.stage import StageError, StageFailed, kinds
+from loop.engine.stage import StageError, StageFailed
 from stylematte.errors import BadPicture, ConfigError, DataError, UserError, WeightsError
 
 TABLE = [
