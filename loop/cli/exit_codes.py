@@ -5,23 +5,23 @@ from __future__ import annotations
 from loop.engine.outcome import kinds
 from loop.engine.signals import EX_TEMPFAIL, Stopped
 from loop.engine.stage import StageFailed
+from loop.gate import GateStop
 from stylematte.errors import ConfigError, DataError, WeightsError
 
 EXIT_CODES = "exit codes: 0 done, 1 failed, 2 configuration or usage, 3 data, 4 gate stop, 75 stopped and resumable"
 FAILED = 1
-GATE_STOP = "loop.cli.announce.GateStop"
-"""By name, for `--help` to start without what `run` imports."""
 
 CODES: dict[type[BaseException], int] = {
     ConfigError: 2,
     DataError: 3,
     WeightsError: 3,
+    GateStop: 4,
     Stopped: EX_TEMPFAIL,
     KeyboardInterrupt: EX_TEMPFAIL,
     ValueError: FAILED,
     OSError: FAILED,
 }
-BY_NAME = {f"{error.__module__}.{error.__qualname__}": code for error, code in CODES.items()} | {GATE_STOP: 4}
+BY_NAME = {f"{error.__module__}.{error.__qualname__}": code for error, code in CODES.items()}
 
 
 def exit_code(error: BaseException) -> int | None:

@@ -2,12 +2,12 @@
 
 import pytest
 
-from loop.cli.announce import GateStop
 from loop.cli.exit_codes import exit_code
 from loop.engine.lock import RunLocked
 from loop.engine.outcome import kinds
 from loop.engine.signals import Stopped
 from loop.engine.stage import StageError, StageFailed
+from loop.gate import GateStop
 from stylematte.errors import BadPicture, ConfigError, DataError, UserError, WeightsError
 
 TABLE = [

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from loop.cli.main import main
-from loop.cli.redo import duration
 from loop.config.fingerprints import fingerprints
 from loop.config.load import load_config
 from loop.engine import consent
 from loop.engine.lock import one_writer
 from loop.plan import plan
+from loop.redo import duration
 
 CHANGED = "matter.later.losses.l1=0.5"
 

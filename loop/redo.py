@@ -1,9 +1,8 @@
-"""Asks before `run` makes results again that took long: lists the steps, the hours at stake and what changed."""
+"""Consent before a run makes results again that took long: the steps, the hours at stake and what changed."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import yaml
@@ -21,8 +20,15 @@ class NeedsConsent(ConfigError):
     """Results that took long would be made again, and nobody has agreed to that."""
 
 
-def obtain_consent(config: Config, run_dir: Path, steps: Sequence[Step], redo: bool, may_ask: bool) -> None:
-    """Returns when the run may go on. Raises NeedsConsent, with nothing changed on disk, when it may not."""
+Agree = Callable[[str, float], bool]
+"""(what would be made again, a line each; the seconds that took) -> whether to go on."""
+
+
+def obtain_consent(config: Config, run_dir: Path, steps: Sequence[Step], agree: Agree) -> None:
+    """Returns when the run may go on. Raises NeedsConsent, with nothing changed on disk, when it may not.
+
+    agree: is asked if results of more than launch.ask_above seconds would be made again.
+    """
     if consent.is_given(run_dir, steps):
         return
     stake = consent.at_stake(run_dir, steps)
@@ -30,8 +36,7 @@ def obtain_consent(config: Config, run_dir: Path, steps: Sequence[Step], redo: b
     if seconds <= config.launch.ask_above:
         consent.withdraw(run_dir)  # it was for another plan
         return
-    print(listing(stake, _changed_options(config, run_dir)), file=sys.stderr, flush=True)
-    if not redo and not (may_ask and _says_yes(seconds)):
+    if not agree(listing(stake, _changed_options(config, run_dir)), seconds):
         raise NeedsConsent(
             f"nothing was changed: {len(stake)} results of {duration(seconds)} would be made again; --redo does it "
             f"(the present ones are kept until `stylematte gc`)"
@@ -52,14 +57,6 @@ def duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
-
-def _says_yes(seconds: float) -> bool:
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return False
-    print(f"make them again ({duration(seconds)})? The present ones are kept. [y/N] ", end="", file=sys.stderr)
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def _changed_options(config: Config, run_dir: Path) -> str:
