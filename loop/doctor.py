@@ -77,7 +77,7 @@ def _compiler() -> Check:
 
 
 def _ops() -> list[Check]:
-    """Build what the cache lacks (also what failed before), compare with the reference, tell how much faster it is."""
+    """Build what the cache lacks (also what failed before), compare with the reference, measure the speed."""
     from stylemattegan.ops import cpu
     from stylemattegan.ops.build import CannotBuild, library_file
 

@@ -143,7 +143,7 @@ def configured(source: Source, overrides: Sequence[str] = ()) -> tuple[Config, P
 def bring_up_to_date(
     config: Config, folder: Path, agree: Agree, on_event: Listener, on_round: Callable[[str], None]
 ) -> Run:
-    """`run` with all that a door wants to say in it. on_round: gets one line on each round that is made."""
+    """`run` with the callbacks of the command line. on_round: gets one line on each round that is made."""
     watch = RoundWatch(config, folder, on_round)
 
     def listen(event: Event) -> None:

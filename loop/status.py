@@ -1,4 +1,4 @@
-"""Where a run stands, and what a configuration would do: the state, work and metrics of every step, and the disk."""
+"""What of a run is done, and what a configuration would do: the state, work and metrics of every step, and the disk."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Pictures as bytes <-> integers: what PNG, JPEG and the other formats hold. The lower half of `imagefile`.
+"""Picture formats: the bytes of PNG, JPEG and others <-> arrays of integers. `imagefile` builds on it.
 
-Together with `imagefile` (files <-> tensors) the only place that knows picture formats. Decoding gives uint8 or uint16
+Decoding gives uint8 or uint16
 arrays, upright, colour and alpha apart; encoding takes them. What cannot be decoded raises `BadPicture`.
 """
 

@@ -4,7 +4,7 @@ The bytes of formats are decoded and encoded in `imagecode`.
 
 In memory: float32 in [0, 1], straight sRGB, (C, H, W). On disk: 8-bit PNG (or JPEG for `write_rgb`). Reading accepts
 what people have: EXIF-rotated JPEG, CMYK, palettes with transparency, 1-bit, grey, LA, 16-bit PNG. What cannot be
-read raises `BadPicture` with one line that names the file and the reason. Writing is atomic: readers see the former
+read raises `BadPicture` with one line that names the file and the reason. Writing is atomic: readers see the previous
 file or the whole new one.
 """
 
@@ -28,7 +28,7 @@ _PathLike = str | os.PathLike[str]
 
 
 def read_rgb(path: _PathLike) -> Tensor:
-    """(3, H, W) in [0, 1]. Transparent places are shown on white, as picture viewers do. Raises BadPicture."""
+    """(3, H, W) in [0, 1]. What is transparent is shown on white, as picture viewers do. Raises BadPicture."""
     colour, alpha = _decode(path)
     if alpha is None:
         return _to_float(colour)

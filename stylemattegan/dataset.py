@@ -1,4 +1,4 @@
-"""A data set as StyleGAN's tools keep it: a folder or ZIP of square pictures, and dataset.json with their labels.
+"""Reading data sets as StyleGAN's tools keep them: a folder or ZIP of square pictures, dataset.json with labels.
 
 {"labels": [["00000/img00000000.png", 6], ...]}: whole numbers are classes (one-hot as read), lists of floats are
 taken as they are. Pictures are ordered by name. What makes a data set unusable is found before any pixel is decoded.
@@ -66,7 +66,7 @@ class Files:
             raise BadPicture(where, reason) from None
 
     def header(self, name: str) -> Header:
-        """Size and channels of a picture; of most files the beginning tells it. Raises BadPicture."""
+        """Size and channels of a picture; of most files the beginning says it. Raises BadPicture."""
         where = f"{self.source}/{name}"
         try:
             return header(where, self.read(name, BEGINNING))
@@ -84,7 +84,7 @@ class Files:
 
 
 class Item(NamedTuple):
-    """One place of a data set: which picture, and whether it is mirrored."""
+    """One item of a data set: which picture, and whether it is mirrored."""
 
     raw_index: int
     mirrored: bool

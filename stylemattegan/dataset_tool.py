@@ -1,4 +1,4 @@
-"""Any folder or ZIP of pictures -> a data set of square pictures of one size, as StyleGAN's tools read it."""
+"""Making data sets for a generator: any folder or ZIP of pictures -> squares of one size, as StyleGAN's tools read."""
 
 from __future__ import annotations
 

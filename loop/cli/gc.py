@@ -1,4 +1,4 @@
-"""stylematte gc RUN: lists and removes what a run keeps beside its results.
+"""`stylematte gc RUN`: lists and removes what a run keeps beside its results.
 
 These are earlier results, made with other options, which come back when the options do; and the scratch of fits that
 were stopped and then not gone on with because the options changed.

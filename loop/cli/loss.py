@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "directional distance consistency: similar colours, similar alphas; value, floor, excess and a heat map"
     sub = losses.add_parser("ddc", help=text, description=f"{text[0].upper()}{text[1:]}.")
     sub.add_argument("image", type=Path, help="the photo")
-    sub.add_argument("alpha", type=Path, help="the matte to judge, of the photo's size")
+    sub.add_argument("alpha", type=Path, help="the matte to measure, of the photo's size")
     sub.add_argument("trimap", type=Path, nargs="?", help="black, mid-grey and white; needed for --region unknown")
     sub.add_argument("-o", "--out", type=Path, help="PNG that shows where it hurts (default: IMAGE_ddc.png, here)")
     sub.add_argument("--variant", choices=VARIANTS, default="ddc", help="default: ddc, the paper's")

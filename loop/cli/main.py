@@ -18,7 +18,7 @@ from loop.cli.exit_codes import EXIT_CODES, exit_code
 VERBS = {
     "run": "co-train a matter and its generators; the same command resumes",
     "plan": "the steps of a configuration or a run: fresh, stale or missing, and the disk they need",
-    "status": "where a run stands",
+    "status": "which steps of a run are done, what they took, their metrics",
     "gc": "what a run keeps beside its results: list and remove earlier results and unfinished fits",
     "report": "one self-contained HTML page about a run",
     "matte": "photos -> alpha and cut-out PNG",

@@ -13,7 +13,7 @@ from loop.runfolder import check_run
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="a run folder")
-    parser.add_argument("--strip", type=Path, metavar="FILE.png", help="also write one picture that tells the run")
+    parser.add_argument("--strip", type=Path, metavar="FILE.png", help="also write one picture of the whole run")
     parser.add_argument("--json", action="store_true", help="the table of rounds, machine-readable")
 
 

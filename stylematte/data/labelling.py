@@ -1,4 +1,4 @@
-"""A data root made of photos and trimaps: each alpha solved in closed form, the manifest says `pseudo-alpha`.
+"""Labelling photos without learning: alphas solved in closed form of photos and trimaps, as a data root.
 
     OUT/manifest.csv            what data.root reads; rows of earlier runs stay
     OUT/SUBJECT/image/NAME.jpg  the photo, byte for byte

@@ -1,4 +1,4 @@
-"""What a data root holds: its manifest, which rows are wanted, and which of them are held out.
+"""Reading manifest.csv of a data root: its rows, which of them are wanted, and which are held out.
 
 A data root is a folder with `manifest.csv`: one row per picture, columns file, alpha, subject, kind, and trimap if
 there are any (others are ignored), paths relative to the root. Truth of the kinds: alpha > pseudo-alpha > mask,

@@ -1,6 +1,6 @@
 """Finding one photo that is there twice: under another name, rescaled, recompressed, face-blurred or mirrored.
 
-A difference hash (Krawetz 2013, "Kind of Like That") nominates: whether each of 8 x 8 places is brighter than its
+A difference hash (Krawetz 2013, "Kind of Like That") nominates: whether each of 8 x 8 cells is brighter than its
 right and its lower neighbour, 128 bits that survive scaling and compression. A 32 x 32 grey thumbnail confirms by
 correlation, because plain pictures (a head before a wall) share many bits by chance.
 """

@@ -116,9 +116,9 @@ def test_a_broken_picture_is_named_and_the_rest_measured(matters, data, tmp_path
     write_alpha(data / "alpha/d.png", torch.ones(1, 40, 30))
     words = ["evaluate", str(matters[0]), "--data", str(data), "-o", str(tmp_path)]
     assert main(words) == 3
-    told = capsys.readouterr()
-    assert "mean of 2" in told.out
-    assert [line for line in told.err.splitlines() if "not measured" in line] == [
+    printed = capsys.readouterr()
+    assert "mean of 2" in printed.out
+    assert [line for line in printed.err.splitlines() if "not measured" in line] == [
         f"stylematte: not measured: {data}/image/b.png: not a picture, or a format that is not supported",
         f"stylematte: not measured: {data}/alpha/d.png: is 30 x 40, its picture 36 x 40",
     ]
@@ -232,9 +232,9 @@ def test_a_trimap_of_the_truth_is_seen_and_set(tmp_path, capsys):
         write_alpha(data / f"alpha/{name}.png", truth)
     words = ["evaluate", str(folder), "--data", str(data), "-o", str(tmp_path / "out"), "--json"]
     assert main([*words, "--trimap", "3"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["trimap"] == 3
-    row = told["pictures"]["image/a"]
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["trimap"] == 3
+    row = printed["pictures"]["image/a"]
     assert row["SAD"] == pytest.approx(row["SAD-T"])
     assert (row["SAD-FG"], row["SAD-BG"]) == (0, 0)
     expected = torch.full((1, 30, 40), 0.5)

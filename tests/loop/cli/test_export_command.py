@@ -35,8 +35,8 @@ def test_the_hub_layout_loads_back(matter: Path, tmp_path: Path) -> None:
     image = torch.rand(3, 40, 50)
     assert stylematte.load(out)(image).equal(stylematte.load(matter)(image))
     _, front, card = (out / "README.md").read_text().split("---\n", 2)
-    told = yaml.safe_load(front)
-    assert (told["license"], told["pipeline_tag"]) == ("other", "image-segmentation")
+    printed = yaml.safe_load(front)
+    assert (printed["license"], printed["pipeline_tag"]) == ("other", "image-segmentation")
     assert "somebody's: ask" in card
     for name in ("config.json", "model.safetensors"):
         assert f"`{hashlib.sha256((out / name).read_bytes()).hexdigest()}` {name}" in card
