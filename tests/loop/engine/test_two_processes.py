@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from loop.config.load import load_config
-from loop.config.schema import Launch
+from loop.engine.config import Launch
 from loop.engine.execute import execute
 from loop.plan import plan
 from stylematte.inference.predict import predict

@@ -58,15 +58,15 @@ BAD_OVERRIDES = [
     ),
     (
         "matter.later.trimap_shown=0.5",
-        "matter.later.trimap_shown=0.5: the fpn network cannot do that; set matter.variant=detail",
+        "matter.later.trimap_shown=0.5: the fpn network cannot do that; set matter.network.variant=detail",
     ),
     (
         "matter.first.losses.semantic=1",
-        "matter.first.losses.semantic=1.0: the fpn network cannot do that; set matter.variant=detail",
+        "matter.first.losses.semantic=1.0: the fpn network cannot do that; set matter.network.variant=detail",
     ),
     (
-        "matter.channels_last=true",
-        "matter.channels_last=True: the fpn network cannot do that; set matter.variant=detail",
+        "matter.network.channels_last=true",
+        "matter.network.channels_last=True: the fpn network cannot do that; set matter.network.variant=detail",
     ),
     (
         "matter.compile=maybe",
@@ -74,8 +74,8 @@ BAD_OVERRIDES = [
     ),
     ("launch.precision=bf16", "launch.precision=bf16: expected 32-true or bf16-mixed"),
     (
-        "matter.backbone.weights=none.pth",
-        "matter.backbone.weights=none.pth: no such file; download it yourself or set null for random weights",
+        "matter.network.backbone.weights=none.pth",
+        "matter.network.backbone.weights=none.pth: no such file; download it yourself or set null for random weights",
     ),
 ]
 
@@ -145,10 +145,10 @@ def test_extends_is_overridden_by_the_file(tmp_path: Path) -> None:
 
 
 def test_mappings_of_the_users_own_keys_are_replaced_whole_and_their_keys_can_be_set() -> None:
-    config = load_config(QUICKSTART, ["data.domains={animals: animal}", "matter.backbone.kwargs={}"])
+    config = load_config(QUICKSTART, ["data.domains={animals: animal}", "matter.network.backbone.kwargs={}"])
     assert config.data.domains == {"animals": "animal"}
-    assert config.matter.backbone.kwargs == {}
-    config = load_config(QUICKSTART, ["data.domains.dogs=animal", "matter.backbone.kwargs.embed_dim=48"])
+    assert config.matter.network.backbone.kwargs == {}
+    config = load_config(QUICKSTART, ["data.domains.dogs=animal", "matter.network.backbone.kwargs.embed_dim=48"])
     assert set(config.data.domains) == {"portraits", "animals", "dogs"}
-    assert config.matter.backbone.kwargs["embed_dim"] == 48
-    assert config.matter.backbone.kwargs["window_size"] == 4
+    assert config.matter.network.backbone.kwargs["embed_dim"] == 48
+    assert config.matter.network.backbone.kwargs["window_size"] == 4
