@@ -24,7 +24,7 @@ def impossible(config: Any, name: str = "") -> Iterator[str]:
     """One line for each value of a dataclass, and of those inside it, that cannot work: "key=value: expected ...".
 
     A number outside its field's range or not finite (inf and nan cannot be written as JSON), and what the dataclass
-    itself says in `problems()`, an iterator of such lines.
+    itself says in `problems()`, an iterator of such lines (": ..." for one about the whole).
     """
     dot = f"{name}." if name else ""
     for item in fields(config):
@@ -36,7 +36,7 @@ def impossible(config: Any, name: str = "") -> Iterator[str]:
             if not (math.isfinite(value) and (low is None or value >= low) and (high is None or value <= high)):
                 yield f"{dot}{item.name}={value}: expected {_bounds(low, high)}"
     if hasattr(config, "problems"):
-        yield from (dot + line for line in config.problems())
+        yield from (name + line if line.startswith(":") else dot + line for line in config.problems())
 
 
 def _bounds(low: float | None, high: float | None) -> str:
@@ -59,7 +59,7 @@ def to_plain(config: Any) -> Any:
 def from_plain(kind: type[T], plain: Any, hooks: Mapping[type, Callable[[Any], Any]] | None = None) -> T:
     """The dataclass that `to_plain` made `plain` of. hooks: for fields of a type that `plain` itself has to choose.
 
-    Raises ValueError naming the field if one is missing, unknown or of another type.
+    Raises ValueError that names the field, or the value of an enum, if one is missing, unknown or of another type.
     """
     try:
         rules = dacite.Config(cast=[Enum, tuple], strict=True, type_hooks={float: _number, **(hooks or {})})

@@ -80,7 +80,7 @@ class FileDigests:
         self.path = path
         self.known: dict[str, list[str | int]] = {}
         self.changed = False
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, AttributeError):
             read = json.loads(path.read_text(encoding="utf-8")) if path is not None else {}
             self.known = {name: row for name, row in read.items() if isinstance(row, list) and len(row) == 3}
 

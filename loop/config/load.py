@@ -182,12 +182,12 @@ def _choose_variant(config: DictConfig, name: str) -> str | None:
 
 def _one_line(message: str, key: str) -> str:
     first = message.splitlines()[0].rstrip(".")
-    if "Did you mean" in first or not first.startswith("Key "):
-        return first
     last = key.rsplit(".", 1)[-1]
     owners = [name for name, each in VARIANTS.items() if last in {item.name for item in fields(each.options)}]
-    if key.startswith("matter.network.") and owners:
-        return f"{first}. It belongs to {VARIANT}={' or '.join(owners)}"
+    if key == f"matter.network.{last}" and owners and first.startswith("Key "):
+        return f"{first.partition('. Did you')[0]}. It belongs to {VARIANT}={' or '.join(owners)}"
+    if "Did you mean" in first or not first.startswith("Key "):
+        return first
     names = [name for name, _ in _leaves(to_plain(Config()))]
     same = [name for name in names if name.rsplit(".", 1)[-1] == last]
     near = same or difflib.get_close_matches(key, names, n=1, cutoff=0.5)
