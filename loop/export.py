@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,8 +45,10 @@ def export(source: Path, out: Path, hub: bool = False) -> Exported:
 
 
 def _own_matter(source: Path, target: Path) -> dict[str, Any]:
+    from stylematte.networks.weights import read_description
+
     _copy(source, target, ["matter.safetensors", "matter.json"])
-    return dict(json.loads((target / "matter.json").read_text()))
+    return read_description(target)
 
 
 def _copy(source: Path, target: Path, names: Sequence[str]) -> None:

@@ -32,20 +32,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from stylematte.evaluate.loss_of_picture import DdcOptions, ddc_of_picture
+    from stylematte.config import DdcBorder, DdcConfig, DdcRegion, DdcVariant
+    from stylematte.evaluate.loss_of_picture import ddc_of_picture
 
-    options = DdcOptions(
-        variant=args.variant,
+    config = DdcConfig(
+        variant=DdcVariant(args.variant),
         window=args.window,
         neighbours=args.neighbours,
-        border=args.border,
+        border=DdcBorder(args.border),
         include_self=not args.no_self,
-        region=args.region,
-        stable_ties=args.stable_ties,
+        region=DdcRegion(args.region),
     )
     out = args.out or Path(f"{args.image.stem}_ddc.png")
     with Console(stderr=True).status("comparing colours"):  # two to three seconds for a million pixels
-        found = ddc_of_picture(args.image, args.alpha, out, args.trimap, options)
+        found = ddc_of_picture(args.image, args.alpha, out, args.trimap, config, args.stable_ties)
     if args.json:
         print(json.dumps(found.to_json(), indent=2))
     else:

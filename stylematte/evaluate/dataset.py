@@ -25,8 +25,7 @@ from stylematte.imagefile import write_rgb
 from stylematte.inference.matter import matter_folder, trained_at
 from stylematte.inference.options import AskedOptions
 from stylematte.metrics import PROTOCOL
-from stylematte.networks.variants import TAKES_TRIMAP
-from stylematte.networks.weights import read_description
+from stylematte.networks.weights import read_network_config
 from stylematte.sheets import contact_sheet, thumbnail
 from stylematte.workers import spread
 
@@ -98,10 +97,10 @@ def evaluate(
 
 
 def _question(folder: Path, asked: AskedOptions, trimap: str | None) -> Question:
-    network = read_description(folder)["network"]
+    network = read_network_config(folder)
     radius: str | float | None = trimap
-    if trimap is not None and network.get("variant") not in TAKES_TRIMAP:
-        raise ConfigError(f"--trimap: {folder} is of variant {network.get('variant', 'fpn')}, which sees none")
+    if trimap is not None and not network.takes_trimap:
+        raise ConfigError(f"--trimap: {folder} is of variant {network.variant}, which sees none")
     if trimap not in (None, "data"):
         try:
             radius = float(str(trimap))

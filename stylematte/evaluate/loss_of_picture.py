@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from stylematte.config import DdcConfig, DdcRegion
 from stylematte.errors import ConfigError, DataError
 from stylematte.evaluate.loss_picture import draw
+from stylematte.fields import to_plain
 from stylematte.imagefile import read_alpha, read_rgb, read_trimap, write_rgb
-from stylematte.losses.ddc import ddc_maps, known_region
+from stylematte.losses.ddc import PAPER, Sweep, ddc_maps, known_region
 from stylematte.trimap import problem
-
-
-@dataclass(frozen=True)
-class DdcOptions:
-    """Arguments of `stylematte.losses.ddc.ddc_maps`."""
-
-    variant: str = "ddc"
-    window: int = 11
-    neighbours: int = 11
-    border: str = "zero"
-    include_self: bool = True
-    region: str = "all"
-    stable_ties: bool = False
 
 
 @dataclass(frozen=True)
 class DdcOfPicture:
     """Means per pixel and neighbour over the region; the last three only with a trimap. `picture` shows where."""
 
-    options: DdcOptions
+    config: DdcConfig
+    stable_ties: bool
     value: float
     floor: float
     """Of a constant matte."""
@@ -44,27 +34,33 @@ class DdcOfPicture:
     known_error: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        given = {key: value for key, value in vars(self).items() if value is not None and key != "options"}
-        return {**asdict(self.options), **given, "picture": str(self.picture)}
+        asked = {key: value for key, value in to_plain(self.config).items() if key != "warmup"}
+        given = {key: value for key, value in vars(self).items() if value is not None and key != "config"}
+        return {**asked, **given, "picture": str(self.picture)}
 
 
 def ddc_of_picture(
-    image: Path, alpha: Path, out: Path, trimap: Path | None = None, options: DdcOptions = DdcOptions()
+    image: Path,
+    alpha: Path,
+    out: Path,
+    trimap: Path | None = None,
+    config: DdcConfig = PAPER,
+    stable_ties: bool = False,
 ) -> DdcOfPicture:
     """Measure the matte `alpha` of the photo `image`, and write the PNG `out`. Raises DataError, ConfigError.
 
-    trimap: black, mid-grey and white; needed for region "unknown".
+    trimap: black, mid-grey and white; needed for region "unknown". stable_ties: the same neighbours on every machine.
     """
     _check_out(out, (image, alpha, trimap))
     photo, matte = read_rgb(image)[None], read_alpha(alpha)[None]
     _same_size(alpha, matte, image, photo)
     known = None if trimap is None else _read_trimap(trimap, image, photo)
     try:
-        value_map, floor_map = ddc_maps(photo, matte, known, **asdict(options))
+        value_map, floor_map = ddc_maps(photo, matte, known, config, Sweep(stable_ties))
     except ValueError as error:
         raise ConfigError(str(error)) from None
     unknown = torch.zeros_like(matte, dtype=torch.bool) if known is None else known == 0.5
-    region = unknown if options.region == "unknown" else torch.ones_like(unknown)
+    region = unknown if config.region is DdcRegion.unknown else torch.ones_like(unknown)
     value, floor = (float(part[region].double().mean()) for part in (value_map, floor_map))
     heat = value_map - floor_map
     with_trimap: dict[str, float] = {}
@@ -72,10 +68,10 @@ def ddc_of_picture(
         with_trimap["unknown_share"] = float(unknown.float().mean())
         with_trimap["excess_unknown"] = float(heat[unknown].mean())
         with_trimap["known_error"] = float(known_region(matte, known))
-    outside = (known[0] != 0.5) if known is not None and options.region == "unknown" else None
-    title = f"{options.variant}: value {value:.5f}, floor {floor:.5f}, excess {value - floor:.5f}"
+    outside = (known[0] != 0.5) if known is not None and config.region is DdcRegion.unknown else None
+    title = f"{config.variant.value}: value {value:.5f}, floor {floor:.5f}, excess {value - floor:.5f}"
     write_rgb(out, draw(photo[0], matte[0], heat[0], outside, title))
-    return DdcOfPicture(options, value, floor, value - floor, out, **with_trimap)
+    return DdcOfPicture(config, stable_ties, value, floor, value - floor, out, **with_trimap)
 
 
 def _check_out(out: Path, read: tuple[Path | None, ...]) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stylematte.config import NetworkConfig
 from stylematte.errors import BadPicture, ConfigError
 from stylematte.imagefile import read_trimap, resize
 from stylematte.inference.predict import predict, takes_trimap
@@ -43,15 +44,15 @@ class InferenceOptions(NamedTuple):
     flip: bool = False
 
 
-def options_for(network: Mapping[str, Any], trained_at: int, size: int | None = None) -> InferenceOptions:
-    """What is usual for a network of this configuration (as in matter.json).
+def options_for(network: NetworkConfig, trained_at: int, size: int | None = None) -> InferenceOptions:
+    """What is usual for a network of this configuration .
 
     size: the longest side it sees, None: what it was trained at; 0: the photo's own. A network knows subjects of the
     scale it was trained at, so smaller photos are enlarged; for the released one large ones are reduced only.
     """
     if size == 0:
         return InferenceOptions()
-    return InferenceOptions(size or trained_at, enlarge=network.get("variant") != "released")
+    return InferenceOptions(size or trained_at, enlarge=network.variant != "released")
 
 
 class AskedOptions(NamedTuple):
@@ -79,8 +80,8 @@ class AskedOptions(NamedTuple):
         if self.tile is not None and not 0 <= (overlap := self._overlap(self.tile)) < self.tile:
             raise ConfigError(f"--overlap {overlap}: must be at least 0 and less than --tile {self.tile}")
 
-    def options(self, network: Mapping[str, Any], trained_at: int) -> InferenceOptions:
-        """For a network of this configuration (as in matter.json), trained at this longest side. Raises ConfigError."""
+    def options(self, network: NetworkConfig, trained_at: int) -> InferenceOptions:
+        """For a network of this configuration , trained at this longest side. Raises ConfigError."""
         self.check()
         if self.tile is not None:
             return InferenceOptions(tile=self.tile, overlap=self._overlap(self.tile), flip=self.flip)

@@ -32,9 +32,7 @@ def _device(network: nn.Module) -> torch.device:
 
 def takes_trimap(network: nn.Module) -> bool:
     """True if its forward takes a trimap beside the image."""
-    from stylematte.networks.variants import TAKES_TRIMAP
-
-    return getattr(network, "config", {}).get("variant") in TAKES_TRIMAP
+    return bool(getattr(getattr(network, "config", None), "takes_trimap", False))
 
 
 def predict(network: nn.Module, image: Tensor, trimap: Tensor | None = None) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stylematte.config import BackboneConfig
 from stylematte.errors import ConfigError
 from stylematte.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, RESERVED, Backbone, check_name, load_weights
 from stylematte.networks.fpn import group_count
@@ -31,9 +32,9 @@ def is_plain(name: str) -> bool:
     return timm.models.model_entrypoint(name).__module__.rsplit(".", 1)[-1] in PLAIN
 
 
-def build_encoder(name: str, kwargs: dict[str, Any] | None = None, weights: str | None = None) -> nn.Module:
-    """`Backbone` or `PlainBackbone`, whichever `name` needs. Raises ConfigError."""
-    return (PlainBackbone if is_plain(name) else Backbone)(name, kwargs, weights)
+def build_encoder(config: BackboneConfig) -> nn.Module:
+    """`Backbone` or `PlainBackbone`, whichever `config.name` needs. Raises ConfigError."""
+    return (PlainBackbone if is_plain(config.name) else Backbone)(config)
 
 
 def checkpoint_blocks(encoder: nn.Module) -> None:
@@ -59,10 +60,10 @@ class PlainBackbone(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str, kwargs: dict[str, Any] | None = None, weights: str | None = None) -> None:
+    def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
-        self.name = name
-        self.extractor = _create(name, dict(kwargs or {}))
+        self.name = name = config.name
+        self.extractor = _create(name, dict(config.kwargs))
         depth, width = len(self.extractor.blocks), int(self.extractor.embed_dim)
         self.patch = int(self.extractor.patch_embed.patch_size[0])
         self.token_stride = 2 ** round(math.log2(self.patch))
@@ -79,8 +80,8 @@ class PlainBackbone(nn.Module):
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
         self._probe()
-        if weights is not None:
-            load_weights(self.extractor, weights)
+        if config.weights is not None:
+            load_weights(self.extractor, config.weights)
 
     @torch.no_grad()
     def _probe(self) -> None:

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 import stylematte
+from stylematte.config import BackboneConfig, FpnConfig
 from stylematte.errors import ConfigError, DataError
 from stylematte.imagefile import read_rgb, write_alpha, write_rgb
 from stylematte.networks.stylematte import StyleMatte
@@ -21,7 +22,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """matter/ and photo.png of 40 x 24."""
     place = tmp_path_factory.mktemp("matter")
     torch.manual_seed(0)
-    save_matter(place / "matter", StyleMatte("mobilenetv3_small_050", channels=8).eval(), {"size": 32})
+    network = StyleMatte(FpnConfig(backbone=BackboneConfig("mobilenetv3_small_050"), channels=8))
+    save_matter(place / "matter", network.eval(), {"size": 32})
+        place / "matter",
+        StyleMatte(FpnConfig(backbone=BackboneConfig("mobilenetv3_small_050"), channels=8)).eval(),
+        {"size": 32},
+    )
     write_rgb(place / "photo.png", torch.rand(3, 24, 40))
     return place
 

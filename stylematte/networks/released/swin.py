@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from timm.models.swin_transformer import SwinTransformer, SwinTransformerBlock
 from torch import Tensor, nn
 
+from stylematte.config import BackboneConfig
 from stylematte.errors import ConfigError
 from stylematte.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, RESERVED, check_name, load_weights
 from stylematte.ops.pointwise import feedforward, project
@@ -94,20 +95,20 @@ def merge(downsample: nn.Module, x: Tensor) -> Tensor:
 class SwinMaps(nn.Module):
     """image (N, 3, H, W) in [0, 1] -> four normalised maps, NCHW, finest first, of ceil(H / 4), then half each.
 
-    kwargs go to timm. Attributes: channels and strides of the maps (lists of 4), stride (what H and W need be
+    Attributes: channels and strides of the maps (lists of 4), stride (what H and W need be
     multiples of for sharp cells: the patch). Raises ConfigError.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str, kwargs: dict[str, Any] | None = None, weights: str | None = None) -> None:
+    def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
-        self.swin = _create(name, dict(kwargs or {}))
+        self.swin = _create(config.name, dict(config.kwargs))
         self.channels: list[int] = [stage.blocks[0].dim for stage in self.swin.layers]
         self.strides, self.stride = [4, 8, 16, 32], PATCH
-        if weights is not None:
-            load_weights(self.swin, weights)
+        if config.weights is not None:
+            load_weights(self.swin, config.weights)
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for channels in self.channels)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
