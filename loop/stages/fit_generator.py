@@ -21,7 +21,8 @@ from loop.fitting.trainer import fit
 from loop.pools import LABELLED, read_index
 from stylemattegan.networks.weights import copy_generator, is_generator, licence_note, network_arguments, save_generator
 from stylemattegan.training.cutouts import CutoutData
-from stylemattegan.training.module import Diverged, GeneratorModule
+from stylemattegan.training.divergence import Diverged
+from stylemattegan.training.module import GeneratorModule
 
 SNAPSHOTS = "snapshots"
 

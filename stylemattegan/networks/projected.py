@@ -57,8 +57,9 @@ class ProjectedDiscriminator(nn.Module):
             pictures = F.interpolate(pictures, size=(self.size, self.size), mode="bilinear", align_corners=False)
         return [F.group_norm(found, 1) for found in backbone.to(pictures.device)(pictures)]
 
-    def judge(self, maps: Sequence[Tensor]) -> Tensor:
+    def score(self, maps: Sequence[Tensor]) -> Tensor:
+        """Logits (N, maps) of what `maps` gave."""
         return torch.cat([head(found) for head, found in zip(self.heads, maps, strict=True)], dim=1)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        return self.judge(self.maps(pictures))
+        return self.score(self.maps(pictures))
