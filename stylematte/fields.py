@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import field, fields, is_dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -12,40 +12,19 @@ import dacite
 
 T = TypeVar("T")
 RANGE = "range"
-
-
-@dataclass(frozen=True)
-class Range:
-    """The numbers that a field may hold: low to high, both included. None: no bound on that side."""
-
-    low: float | None = None
-    high: float | None = None
-
-    def problem(self, name: str, value: float | None) -> str | None:
-        """What is wrong with `value`, with the cure, as one line; None if nothing is, or if the field is not set."""
-        if value is None or (math.isfinite(value) and self._holds(value)):
-            return None
-        return f"{name}={value}: expected {self}"
-
-    def _holds(self, value: float) -> bool:
-        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
-
-    def __str__(self) -> str:
-        if self.high is None:
-            return "a finite number" if self.low is None else f"{self.low} or more"
-        return f"{self.high} or less" if self.low is None else f"a number from {self.low} to {self.high}"
+"""Key of a field's metadata: (low, high), both included."""
 
 
 def ranged(default: Any, low: float | None = None, high: float | None = None) -> Any:
-    """A dataclass field whose number lies in [low, high]; `impossible` holds values against it."""
-    return field(default=default, metadata={RANGE: Range(low, high)})
+    """A dataclass field whose number lies in [low, high]; `impossible` holds values against it. None: no bound."""
+    return field(default=default, metadata={RANGE: (low, high)})
 
 
 def impossible(config: Any, name: str = "") -> Iterator[str]:
     """One line for each value of a dataclass, and of those inside it, that cannot work: "key=value: expected ...".
 
     A number outside its field's range or not finite (inf and nan cannot be written as JSON), and what the dataclass
-    itself says in `problems()`, an iterator of such lines.
+    itself says in `problems()`, an iterator of such lines (": ..." for one about the whole).
     """
     dot = f"{name}." if name else ""
     for item in fields(config):
@@ -53,11 +32,17 @@ def impossible(config: Any, name: str = "") -> Iterator[str]:
         if is_dataclass(value):
             yield from impossible(value, dot + item.name)
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            problem = item.metadata.get(RANGE, Range()).problem(dot + item.name, value)
-            if problem:
-                yield problem
+            low, high = item.metadata.get(RANGE, (None, None))
+            if not (math.isfinite(value) and (low is None or value >= low) and (high is None or value <= high)):
+                yield f"{dot}{item.name}={value}: expected {_bounds(low, high)}"
     if hasattr(config, "problems"):
-        yield from (dot + line for line in config.problems())
+        yield from (name + line if line.startswith(":") else dot + line for line in config.problems())
+
+
+def _bounds(low: float | None, high: float | None) -> str:
+    if high is None:
+        return "a finite number" if low is None else f"{low} or more"
+    return f"{high} or less" if low is None else f"a number from {low} to {high}"
 
 
 def to_plain(config: Any) -> Any:
@@ -74,7 +59,7 @@ def to_plain(config: Any) -> Any:
 def from_plain(kind: type[T], plain: Any, hooks: Mapping[type, Callable[[Any], Any]] | None = None) -> T:
     """The dataclass that `to_plain` made `plain` of. hooks: for fields of a type that `plain` itself has to choose.
 
-    Raises ValueError naming the field if one is missing, unknown or of another type.
+    Raises ValueError that names the field, or the value of an enum, if one is missing, unknown or of another type.
     """
     try:
         rules = dacite.Config(cast=[Enum, tuple], strict=True, type_hooks={float: _number, **(hooks or {})})

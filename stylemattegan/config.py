@@ -114,7 +114,8 @@ class GeneratorFitConfig(FitConfig):
         if bool(self.blur_sigma) != bool(self.blur_kimg):
             yield f"blur_sigma={self.blur_sigma} and blur_kimg={self.blur_kimg}: a blur needs both, or neither"
         if self.batch % 4:
-            yield f"batch={self.batch}: expected a multiple of 4 (the discriminator compares groups of 4)"
+            groups = "the discriminator compares groups of 4 on each device"
+            yield f"batch={self.batch}: expected a multiple of 4 ({groups})"
 
 
 class CompositeDiscriminatorKind(str, Enum):
@@ -150,7 +151,7 @@ class CompositeDiscriminatorConfig:
     def problems(self) -> Iterator[str]:
         """What is impossible beyond the fields' ranges: "key=value: expected ..." lines."""
         if self.plain + self.foreground > 1:
-            yield f"plain and foreground add up to {self.plain + self.foreground:g}: expected 1 or less"
+            yield f": plain and foreground add up to {self.plain + self.foreground:g}: expected 1 or less"
         if self.input_size % 32:
             yield f"input_size={self.input_size}: expected a multiple of 32, or 0"
 

@@ -25,6 +25,7 @@ from loop.engine.stage import Context, Stopped
 from loop.fitting.progress import FitProgress
 from loop.tracking.curves import METRICS
 from loop.tracking.mirror import stage_logger
+from stylematte.config import FitConfig
 from stylematte.distributed import any_over_ranks, broadcast_module
 
 
@@ -65,28 +66,30 @@ class Ticks(Checkpoint):
             trainer.should_stop = True
 
 
-def fit(module: Any, data: Any, ctx: Context, callbacks: Sequence[Callback] = ()) -> None:
+def fit(
+    module: Any, data: Any, ctx: Context, config: FitConfig, precision: str, callbacks: Sequence[Callback] = ()
+) -> None:
     """Fit `module` on `data`, resuming from scratch's checkpoint. Raises Stopped when a signal cut it short.
 
-    callbacks: more of them; what they do at the end of a tick comes before its checkpoint.
+    precision: as Lightning names it. callbacks: more of them; what they do at the end of a tick comes before its
+    checkpoint.
     """
-    config = ctx.config["fit"]
-    ticks = Ticks(ctx.scratch, config["tick"])
+    ticks = Ticks(ctx.scratch, config.tick)
     checkpoint = ctx.scratch / "last.ckpt"
     _quiet()
     trainer = lightning.Trainer(
-        max_epochs=config["steps"] // config["tick"],
-        limit_train_batches=config["tick"],
+        max_epochs=config.steps // config.tick,
+        limit_train_batches=config.tick,
         accelerator=_accelerator(ctx),
         devices=ctx.world,
         strategy=ReducingStrategy() if ctx.world > 1 else "auto",
-        precision=ctx.config["precision"],
+        precision=precision,  # type: ignore[arg-type]
         logger=stage_logger(ctx),
-        callbacks=[ticks, FitProgress(ctx.step_id, config["steps"]), *callbacks],
+        callbacks=[ticks, FitProgress(ctx.step_id, config.steps), *callbacks],
         enable_checkpointing=True,
         enable_progress_bar=False,
         enable_model_summary=False,
-        log_every_n_steps=max(1, config["steps"] // 200),
+        log_every_n_steps=max(1, config.steps // 200),
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
         benchmark=False,
@@ -99,7 +102,7 @@ def fit(module: Any, data: Any, ctx: Context, callbacks: Sequence[Callback] = ()
         if ctx.is_first_rank and (ctx.scratch / METRICS).is_file():
             shutil.copyfile(ctx.scratch / METRICS, ctx.out / METRICS)
     if ticks.stopped:
-        raise Stopped(f"{ctx.step_id} stopped at step {(trainer.current_epoch) * config['tick']} of {config['steps']}")
+        raise Stopped(f"{ctx.step_id} stopped at step {trainer.current_epoch * config.tick} of {config.steps}")
 
 
 def _accelerator(ctx: Context) -> str:
