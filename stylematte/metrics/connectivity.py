@@ -62,7 +62,7 @@ def _kept(levels: np.ndarray) -> tuple[np.ndarray, int]:
     body, seed, area = kept, (0, 0), 0
     for level in range(top, 0, -1):
         if sizes[level]:  # else this mask is the one above
-            area += sizes[level]
+            area += int(sizes[level])
             body, seed = _body(levels, level, seed if level < top else _middle(levels == top), area)
         kept += 1
         kept *= body

@@ -11,6 +11,7 @@ from stylematte.networks.variants import build_matter
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
+pytestmark = pytest.mark.usefixtures("unchecked")
 SWIN = {
     "backbone": "swin_tiny_patch4_window7_224",
     "backbone_kwargs": {"embed_dim": 16, "depths": [1, 2, 1, 1], "num_heads": [1, 1, 2, 2]},

@@ -73,6 +73,7 @@ def test_bf16(plain: list[float]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("unchecked")
 def test_compile(monkeypatch: pytest.MonkeyPatch) -> None:
     """The graph that torch.compile takes, run without its code generator (which takes minutes); `python -m
     benchmarks.matter_step --compiled` runs that, too."""

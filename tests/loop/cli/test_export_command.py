@@ -13,6 +13,8 @@ from loop.cli.main import main
 from stylematte.networks.variants import build_matter
 from stylematte.networks.weights import save_matter
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 
 @pytest.fixture(scope="module")
 def matter(tmp_path_factory: pytest.TempPathFactory) -> Path:
