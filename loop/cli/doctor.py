@@ -9,11 +9,11 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from loop.config.load import load_config
+from stylematte.config import BackboneConfig
 
 Check = tuple[str, str, str]  # name, state (ok, note, problem), text
 
@@ -36,7 +36,7 @@ def main(args: argparse.Namespace) -> int:
             *_weights(config.matter.network.backbone.name, config.matter.network.backbone.weights),
         ]
         if config.generator.composite_discriminator.kind.value == "projected":
-            checks += _second(asdict(config.generator.composite_discriminator.backbone))
+            checks += _composite_backbone(config.generator.composite_discriminator.backbone)
     if args.ops:
         checks += _ops()
     broken = any(state == "problem" for _, state, _ in checks)
@@ -196,8 +196,8 @@ def _data(root: str | None) -> Check:
     return "data", "ok", text
 
 
-def _second(backbone: dict[str, Any]) -> list[Check]:
-    """Builds the second discriminator's backbone: a run would find out only after its first matter."""
+def _composite_backbone(backbone: BackboneConfig) -> list[Check]:
+    """Builds the composite discriminator's backbone: a run would find out only after its first matter."""
     from loop.fitting.composite_discriminator import frozen_backbone
     from stylematte.networks.backbone import BackboneError
 
@@ -205,11 +205,9 @@ def _second(backbone: dict[str, Any]) -> list[Check]:
         frozen_backbone(backbone)
     except BackboneError as error:
         return [("composite_discriminator", "problem", f"generator.composite_discriminator: {error}")]
-    if backbone["weights"] is None:
-        return [("composite_discriminator", "note", f"{backbone['name']} is frozen at random weights")]
-    return [
-        ("composite_discriminator", state, text) for _, state, text in _weights(backbone["name"], backbone["weights"])
-    ]
+    if backbone.weights is None:
+        return [("composite_discriminator", "note", f"{backbone.name} is frozen at random weights")]
+    return [("composite_discriminator", state, text) for _, state, text in _weights(backbone.name, backbone.weights)]
 
 
 def _weights(name: str, file: str | None) -> list[Check]:

@@ -1,5 +1,4 @@
-"""G_ema: the exponential moving average of G, its half-life counted in pictures (Karras et al. 2018, "Progressive growing",
-appendix A)."""
+"""G_ema: the exponential moving average of G, its half-life counted in pictures (Karras et al. 2018, appendix A)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a generator's fit minimises, made of its configuration: G's loss, D's loss, and the lazy regularisers of both."""
+"""What a generator's fit minimises, by its configuration: G's loss, D's loss, and the lazy regularisers of both."""
 
 from __future__ import annotations
 

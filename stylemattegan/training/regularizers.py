@@ -58,8 +58,8 @@ class LazyRegularizer:
 def lazy_adam(parameters: Iterable[nn.Parameter], lr: float, extra: Iterable[int] = ()) -> torch.optim.Adam:
     """Adam without momentum for parameters that take extra steps: one every `every` steps for each of `extra`.
 
-    With c = 1 / (1 + sum 1 / every), the rate becomes c lr and beta2 becomes 0.99^c, so that rate and half-life are what
-    they would be without them (appendix B: c = every / (every + 1)).
+    With c = 1 / (1 + sum 1 / every), the rate becomes c lr and beta2 becomes 0.99^c, so that rate and half-life are
+    what they would be without them (appendix B: c = every / (every + 1)).
     """
     ratio = float(1 / (1 + sum(Fraction(1, every) for every in extra)))
     return torch.optim.Adam(parameters, lr=lr * ratio, betas=(0.0, 0.99**ratio), fused=True)
