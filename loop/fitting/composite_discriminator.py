@@ -1,7 +1,4 @@
-"""The composite discriminator of a generator's fit, as the stage's configuration asks for it.
-
-It is built here because `projected` wants a backbone, which comes from the matter's side.
-"""
+"""The composite discriminator of a generator's fit, built as configured; its backbone comes from the matter's side."""
 
 from __future__ import annotations
 
@@ -40,7 +37,7 @@ def composite_discriminator(
 
 
 def frozen_backbone(config: BackboneConfig) -> torch.nn.Module:
-    """What is random in it is the same in every round and domain: the heads of a later round go on with its features."""
+    """What is random in it is the same in every round and domain: the heads of later rounds go on with its features."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return build_encoder(config.name, config.kwargs, config.weights)

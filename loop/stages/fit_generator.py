@@ -22,7 +22,7 @@ from loop.fitting.composite_discriminator import composite_discriminator
 from loop.fitting.trainer import fit
 from loop.pools import LABELLED, read_index
 from stylemattegan.config import GeneratorFitConfig, GeneratorNetworkConfig
-from stylemattegan.networks.weights import copy_generator, is_generator, licence_note, save_generator
+from stylemattegan.networks.weights import copy_generator, is_generator, licence_note
 from stylemattegan.training.cutouts import CutoutData
 from stylemattegan.training.divergence import Diverged
 from stylemattegan.training.module import GeneratorModule
@@ -50,9 +50,7 @@ class Snapshots(Callback):
 
 def _save(folder: Path, module: GeneratorModule, steps: int, meta: dict[str, Any]) -> None:
     reached = {"kimg": steps * module.batch / 1000, "augment_p": module.ada.p}
-    save_generator(folder, module.G, module.D, module.G_ema, meta=meta | reached)
-    for auxiliary in module.auxiliaries.values():
-        auxiliary.save(folder)
+    module.save(folder, meta | reached)
 
 
 def run(ctx: Context) -> Metrics:

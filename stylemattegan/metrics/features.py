@@ -1,7 +1,7 @@
 """Features by which sets of pictures are compared: pixels, the pooled maps of any backbone, Inception.
 
-Each is a function of straight RGBA pictures (N, 4, H, W) in [0, 1], so that all distances take the same input. A network
-comes from the caller; nothing is ever downloaded.
+Each is a function of straight RGBA pictures (N, 4, H, W) in [0, 1], so that all distances take the same input. A
+network comes from the caller; nothing is ever downloaded.
 """
 
 from __future__ import annotations

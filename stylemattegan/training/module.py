@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from stylematte import distributed
 from stylemattegan.augment import pipe as augment
 from stylemattegan.config import AlphaRegularizerConfig, GeneratorFitConfig, GeneratorNetworkConfig
+from stylemattegan.networks.weights import save_generator
 from stylemattegan.ops.allocator import keep_big_blocks
 from stylemattegan.training import draws
 from stylemattegan.training.ada import AdaController
@@ -192,6 +193,12 @@ class GeneratorModule(pl.LightningModule):
         g_lr, d_lr = self.fit.glr * self.rate, self.fit.dlr * self.rate
         first = [lazy_adam(self.G.parameters(), g_lr, extra["G"]), lazy_adam(trained, d_lr, extra["D"])]
         return [*first, *(auxiliary.optimizer(d_lr) for auxiliary in self._learners())]
+
+    def save(self, folder: Path, meta: dict[str, Any]) -> None:
+        """Write G, D, G_ema, generator.json and what goes with them. meta: JSON, for generator.json."""
+        save_generator(folder, self.G, self.D, self.G_ema, meta)
+        for auxiliary in self._auxiliaries():
+            auxiliary.save(folder)
 
     def on_fit_start(self) -> None:
         distributed.broadcast_module(self)

@@ -58,7 +58,7 @@ def fitted(folder, ticks=1, steps=4, data=None, ckpt=None, kind="composite", alp
 
 
 def test_weights_of_0_change_nothing(folder):
-    """Weight 0 and alpha regularisers of weight 0: G, D and the losses are those of a fit without either, to the bit."""
+    """Weight 0 and alpha regularisers of weight 0: G, D and losses are to the bit those of a fit without."""
     plain, plain_run = fitted(folder, kind=None)
     silent, run = fitted(folder, weight=0.0, alpha_regularizer=AlphaRegularizerConfig())
     for name in ("G", "D", "G_ema"):

@@ -1,4 +1,4 @@
-"""The composite discriminator in the loop: what is refused before any work, what enters the key, and the stage itself."""
+"""The composite discriminator in the loop: what is refused before any work, what enters the key, and the stage."""
 
 import json
 import os
