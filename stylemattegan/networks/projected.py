@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from stylemattegan.networks.discriminator import ConvLayer, minibatch_std
@@ -27,7 +28,7 @@ class Head(nn.Module):
         self.conv = ConvLayer(width, width, 3)
         self.out = ConvLayer(width + 1, 1, 1, activation="linear")
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1"]:
         x = minibatch_std(self.conv(self.narrow(x)), self.group_size)
         return self.out(x).mean((2, 3))
 
@@ -49,7 +50,7 @@ class ProjectedDiscriminator(nn.Module):
         self.size = size
         self.heads = nn.ModuleList(Head(count, width, group_size) for count in channels)
 
-    def maps(self, pictures: Tensor) -> list[Tensor]:
+    def maps(self, pictures: Float[Tensor, "n 3 r r"]) -> list[Float[Tensor, "n _ _ _"]]:
         """What the heads see: each map with mean 0 and variance 1 over the whole of a picture."""
         (backbone,) = self._frozen
         pictures = (pictures + 1) / 2
@@ -57,9 +58,9 @@ class ProjectedDiscriminator(nn.Module):
             pictures = F.interpolate(pictures, size=(self.size, self.size), mode="bilinear", align_corners=False)
         return [F.group_norm(found, 1) for found in backbone.to(pictures.device)(pictures)]
 
-    def score(self, maps: Sequence[Tensor]) -> Tensor:
+    def score(self, maps: Sequence[Float[Tensor, "n _ _ _"]]) -> Float[Tensor, "n maps"]:
         """Logits (N, maps) of what `maps` gave."""
         return torch.cat([head(found) for head, found in zip(self.heads, maps, strict=True)], dim=1)
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, pictures: Float[Tensor, "n 3 r r"]) -> Float[Tensor, "n maps"]:
         return self.score(self.maps(pictures))
