@@ -1,1 +1,1 @@
-"""StyleMatteGAN: latent -> RGBA cut-out. Knows the ground of `stylematte`, not the matter."""
+"""StyleMatteGAN: latent -> RGBA cut-out. Knows the base of `stylematte`, not the matter."""

@@ -1,4 +1,4 @@
-"""Distances between two sets of feature vectors: how far generated pictures are from real ones."""
+"""Distances of two sets of features: Fréchet (FID, Heusel et al. 2017) and kernel (KID, Binkowski et al. 2018)."""
 
 from __future__ import annotations
 

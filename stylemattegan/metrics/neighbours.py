@@ -30,7 +30,7 @@ def precision_recall(generated: ArrayLike, real: ArrayLike, k: int = 3) -> tuple
 def _covered(probes: Vectors, manifold: Vectors, k: int) -> float:
     """Share of probes within the k-neighbour ball of any vector of manifold."""
     slack = ROUNDING * max(float((x**2).sum(1).max()) for x in (probes, manifold))
-    # A vector is its own nearest neighbour: the k-th other one has place k.
+    # A vector is its own nearest neighbour: the k-th other one has index k.
     radii = np.concatenate([np.partition(_squared(rows, manifold), k, axis=1)[:, k] for rows in _parts(manifold)])
     inside = [(_squared(rows, manifold) <= radii + slack).any(1) for rows in _parts(probes)]
     return float(np.concatenate(inside).mean())

@@ -1,4 +1,4 @@
-"""The generator: latent -> encoded RGBA cut-out."""
+"""The StyleGAN3 generator: latent -> encoded RGBA cut-out (Karras et al. 2021)."""
 
 from __future__ import annotations
 

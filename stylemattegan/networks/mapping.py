@@ -1,4 +1,4 @@
-"""The mapping network: latent z (and class c) -> w, the space in which styles are linear."""
+"""The mapping network: latent z (and class c) -> style w (Karras et al. 2019, "A Style-Based Generator")."""
 
 from __future__ import annotations
 

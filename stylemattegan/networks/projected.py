@@ -1,6 +1,7 @@
-"""A discriminator on frozen features: a backbone that knows pictures, and small trained heads that know real from not.
+"""A discriminator on frozen features, small trained heads on a pretrained backbone's maps: vision-aided GANs (Kumari et
+al., arXiv 2112.09130) and Projected GANs (Sauer et al., arXiv 2111.01007).
 
-Vision-aided GANs (Kumari et al., arXiv 2112.09130) and Projected GANs (Sauer et al., arXiv 2111.01007). The backbone is
+ The backbone is
 any module that turns pictures (N, 3, S, S) in [0, 1] into maps (N, C_i, h_i, w_i); who gives it (`loop`) says where
 its weights are from. It is never trained, never in `state_dict`, never written beside the heads.
 """
@@ -19,7 +20,7 @@ from stylemattegan.networks.discriminator import ConvLayer, minibatch_std
 
 
 class Head(nn.Module):
-    """(N, C, h, w) -> (N, 1): two convolutions, the spread within groups of samples, one number for each place."""
+    """(N, C, h, w) -> (N, 1): two convolutions, the spread within groups of samples, one number a position."""
 
     def __init__(self, channels: int, width: int, group_size: int | None) -> None:
         super().__init__()

@@ -59,7 +59,7 @@ _kept: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 def factors(
     f: Float[Tensor, " taps"] | Float[Tensor, "taps_y taps_x"], dtype: torch.dtype, highest: int | None = HIGHEST_RANK
 ) -> list[tuple[Float[Tensor, " _"], Float[Tensor, " _"]]] | None:
-    """The 2-D response of f as a sum of outer products (f_y, f_x), float64 on the CPU, as exact as dtype can tell.
+    """The 2-D response of f as a sum of outer products (f_y, f_x), float64 on the CPU, as exact as dtype can show.
 
     None if it takes more than `highest`.
     """

@@ -1,8 +1,8 @@
-"""The composite discriminator: a second discriminator that sees cut-outs over real backgrounds, where alpha counts.
+"""The composite discriminator: beside D, one that sees cut-outs over real backgrounds, where alpha counts.
 
-Beside the first one, which sees encoded RGBA: real cut-outs (with their estimated foreground) and generated ones, each
-over other backgrounds, drawn by position. Pictures are not augmented by ADA on the way, as in vision-aided training
-(Kumari et al., arXiv 2112.09130): the backgrounds already differ each time.
+D sees encoded RGBA; this one real cut-outs (with their estimated foreground) and generated ones, each over other
+backgrounds, drawn by position. Pictures are not augmented by ADA on the way, as in vision-aided training (Kumari et
+al., arXiv 2112.09130): the backgrounds already differ each time.
 """
 
 from __future__ import annotations

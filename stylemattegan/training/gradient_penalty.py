@@ -33,8 +33,8 @@ class GradientPenalty(LazyRegularizer):
         """The terms, `every` times as heavy as they are rare. pictures: `tracked` ones, of which the logits are."""
         weight, found = self.gamma / 2 * self.every, []
         for kind in self.kinds:
-            place = TAKEN_AT[kind]
-            found.append(Term(losses.r1_penalty(pictures[place], logits[place]).mean(), weight, f"D/{kind}"))
+            name = TAKEN_AT[kind]
+            found.append(Term(losses.r1_penalty(pictures[name], logits[name]).mean(), weight, f"D/{kind}"))
         return found
 
     def terms(self, players: Players, real: Tensor) -> list[Term]:

@@ -1,6 +1,6 @@
-"""What G and D are paid for: two adversarial games, the gradient penalties of D, the path length penalty of G.
+"""Loss terms of G and D: logistic and relativistic adversarial losses, D's gradient penalties, G's path lengths.
 
-`logistic`: the non-saturating game (Goodfellow et al. 2014). `relativistic`: each generated picture against a real one
+`logistic`: non-saturating (Goodfellow et al. 2014). `relativistic`: each generated picture against a real one
 (RpGAN, Jolicoeur-Martineau 2019), as R3GAN plays it with R1 and R2 (Huang et al. 2024).
 Each term returns one number per sample, (N,). Logits are (N, 1) or (N,).
 """

@@ -1,4 +1,4 @@
-"""How a fit begins: networks with weights of the seed alone, or those of an earlier fit; what of D is held fast."""
+"""How a fit begins: networks with weights of the seed alone, or those of an earlier fit; what of D is frozen."""
 
 from __future__ import annotations
 
