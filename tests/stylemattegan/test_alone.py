@@ -1,4 +1,4 @@
-"""A generator fitted, saved and measured from Python alone, without the loop: the lines of docs/generator-training.md."""
+"""A generator fitted, saved and measured from Python alone, without the loop: as the docs show."""
 
 from functools import partial
 
