@@ -2,7 +2,8 @@
 
 `logistic`: non-saturating (Goodfellow et al. 2014). `relativistic`: each generated picture against a real one
 (RpGAN, Jolicoeur-Martineau 2019), as R3GAN plays it with R1 and R2 (Huang et al. 2024).
-Each term returns one number per sample, (N,). Logits are (N, 1) or (N,).
+Adversarial terms return one number per logit, flat: (N,) of logits (N, 1), (N k,) of those (N, k) of k heads. Penalties
+and path lengths return one number per sample, (N,).
 """
 
 from __future__ import annotations
@@ -13,27 +14,27 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def logistic_g(fake_logits: Float[Tensor, "n ..."]) -> Float[Tensor, " n"]:
+def logistic_g(fake_logits: Float[Tensor, "n ..."]) -> Float[Tensor, " logits"]:
     """Generator: -log sigmoid(D(G(z)))."""
     return F.softplus(-fake_logits).flatten()
 
 
-def logistic_d_fake(fake_logits: Float[Tensor, "n ..."]) -> Float[Tensor, " n"]:
+def logistic_d_fake(fake_logits: Float[Tensor, "n ..."]) -> Float[Tensor, " logits"]:
     """Discriminator on generated pictures: -log(1 - sigmoid(D(G(z))))."""
     return F.softplus(fake_logits).flatten()
 
 
-def logistic_d_real(real_logits: Float[Tensor, "n ..."]) -> Float[Tensor, " n"]:
+def logistic_d_real(real_logits: Float[Tensor, "n ..."]) -> Float[Tensor, " logits"]:
     """Discriminator on real pictures: -log sigmoid(D(x))."""
     return F.softplus(-real_logits).flatten()
 
 
-def relativistic_g(fake_logits: Float[Tensor, "n ..."], real_logits: Float[Tensor, "n ..."]) -> Float[Tensor, " n"]:
+def relativistic_g(fake_logits: Float[Tensor, "n ..."], real_logits: Float[Tensor, "n ..."]) -> Float[Tensor, " logits"]:
     """Generator: -log sigmoid(D(G(z)) - D(x)), sample n of one against sample n of the other."""
     return F.softplus(real_logits - fake_logits).flatten()
 
 
-def relativistic_d(fake_logits: Float[Tensor, "n ..."], real_logits: Float[Tensor, "n ..."]) -> Float[Tensor, " n"]:
+def relativistic_d(fake_logits: Float[Tensor, "n ..."], real_logits: Float[Tensor, "n ..."]) -> Float[Tensor, " logits"]:
     """Discriminator: -log sigmoid(D(x) - D(G(z))). Only differences count: the level of the logits is free."""
     return F.softplus(fake_logits - real_logits).flatten()
 
