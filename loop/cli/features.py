@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loop.runfolder import NoSuchArtefact, accepted_matter, is_run
+from loop.runfolder import is_run
+from stylematte.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import torch
@@ -15,13 +16,9 @@ if TYPE_CHECKING:
 PIXELS, INCEPTION = "pixels", "inception"
 
 
-class BadFeatures(ValueError):
-    exit_code = 2
-
-
 def features_for(asked: str | None, network: str | None, generator: Path, device: torch.device) -> Features:
     """asked: "pixels", a run or matter folder, or a file with the weights of `network`; None: the run's own matter if
-    `generator` is a run, else pixels. Raises BadFeatures, NoSuchArtefact, BackboneError."""
+    `generator` is a run, else pixels. Raises ConfigError, DataError, WeightsError."""
     from stylemattegan.metrics.features import inception, pixels, pooled
 
     if asked is None and is_run(generator):
@@ -30,20 +27,22 @@ def features_for(asked: str | None, network: str | None, generator: Path, device
         return pixels()
     path = Path(str(asked)).expanduser()
     if path.is_dir():
+        from stylematte.inference.matter import matter_folder
         from stylematte.networks.weights import load_matter
 
-        folder = accepted_matter(path)
+        folder = matter_folder(path)
         return pooled(f"matter {folder}", load_matter(folder).to(device).encode, device)
     if not path.is_file():
-        raise NoSuchArtefact(f"--features {asked}: no such file or folder; give {PIXELS}, a run, a matter or weights")
+        raise DataError(f"--features {asked}: no such file or folder; give {PIXELS}, a run, a matter or weights")
     if network is None:
-        raise BadFeatures(f"--features {asked}: whose weights? give --network NAME, timm's or {INCEPTION}")
+        raise ConfigError(f"--features {asked}: whose weights? give --network NAME, timm's or {INCEPTION}")
     if network == INCEPTION:
         try:
             return inception(path, device)
         except ImportError as error:
-            raise BadFeatures(f"--network {INCEPTION}: {error}") from None
+            raise ConfigError(f"--network {INCEPTION}: {error}") from None
+    from stylematte.config import BackboneConfig
     from stylematte.networks.backbone import Backbone
 
-    backbone = Backbone(network, weights=str(path)).eval().requires_grad_(False).to(device)
+    backbone = Backbone(BackboneConfig(network, str(path))).eval().requires_grad_(False).to(device)
     return pooled(f"{network} {path}", backbone, device)

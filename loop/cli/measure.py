@@ -10,10 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loop.cli.bars import shown
 from loop.cli.features import features_for
-from loop.cli.photos import shown
-from loop.cli.sample import is_straight
-from loop.runfolder import NoSuchArtefact, generators
+from stylematte.errors import ConfigError, DataError
 from stylemattegan.config import AGAINST_REAL, ALONE, Metric
 
 if TYPE_CHECKING:
@@ -32,10 +31,6 @@ ROWS = {
     "eqt_frac": ("EQ-T frac", "dB, translation by any amount"),
     "eqr": ("EQ-R", "dB, rotation by any angle (StyleGAN3-T is not made for it)"),
 }
-
-
-class BadOption(ValueError):
-    exit_code = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,13 +60,14 @@ def main(args: argparse.Namespace) -> int:
     folder = _folder(args.generator, args.domain)
     import torch
 
+    from stylemattegan.generator_folder import is_straight
     from stylemattegan.measure import measure
     from stylemattegan.networks.weights import load_generator
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     G = load_generator(folder).to(device)
     if G.c_dim:
-        raise NoSuchArtefact(f"{folder}: a conditional generator ({G.c_dim} classes), which is not measured yet")
+        raise DataError(f"{folder}: a conditional generator ({G.c_dim} classes), which is not measured yet")
     pool = _pool(args.against, G.img_resolution) if set(wanted) & set(AGAINST_REAL) else []
     features = features_for(args.features, args.network, args.generator, device)
     values = measure(
@@ -114,12 +110,14 @@ def _pool(path: Path, resolution: int) -> list[Callable[[], Tensor]]:
 
 
 def _folder(source: Path, domain: str | None) -> Path:
-    found = generators(source)
+    from stylemattegan.generator_folder import generator_folders
+
+    found = generator_folders(source)
     if domain is not None:
         found = {name: folder for name, folder in found.items() if name == domain}
     if len(found) != 1:
         has = f"generators for {', '.join(found)}: name one with --domain" if found else "no generator there"
-        raise NoSuchArtefact(f"{source}: {has}; expected a generator folder, or a run or an export and its domain")
+        raise DataError(f"{source}: {has}; expected a generator folder, or a run or an export and its domain")
     return next(iter(found.values()))
 
 
@@ -127,13 +125,13 @@ def _wanted(args: argparse.Namespace) -> list[Metric]:
     names = args.metrics.split(",") if args.metrics else [m.value for m in (Metric if args.against else ALONE)]
     for name in names:
         if name not in Metric.__members__:
-            raise BadOption(f"--metrics {args.metrics}: no metric {name!r}; there are {NAMES.replace(',', ', ')}")
+            raise ConfigError(f"--metrics {args.metrics}: no metric {name!r}; there are {NAMES.replace(',', ', ')}")
         if Metric(name) in AGAINST_REAL and args.against is None:
-            raise BadOption(f"--metrics {name}: is measured against real pictures, give --against DATASET")
+            raise ConfigError(f"--metrics {name}: is measured against real pictures, give --against DATASET")
     if args.halves not in (0, *range(2, 10_000)):
-        raise BadOption(f"--halves {args.halves}: expected 2 to 9999, or 0 for none")
+        raise ConfigError(f"--halves {args.halves}: expected 2 to 9999, or 0 for none")
     if args.count < LEAST:
-        raise BadOption(f"--count {args.count}: must be at least {LEAST}")
+        raise ConfigError(f"--count {args.count}: must be at least {LEAST}")
     return [Metric(name) for name in names]
 
 

@@ -40,4 +40,4 @@ def frozen_backbone(config: BackboneConfig) -> torch.nn.Module:
     """What is random in it is the same in every round and domain: the heads of later rounds go on with its features."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return build_encoder(config.name, config.kwargs, config.weights)
+        return build_encoder(config)

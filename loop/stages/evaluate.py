@@ -14,14 +14,16 @@ import torch
 from torch import Tensor
 
 from loop.config.steps import EvaluateStep, read
-from loop.engine.alive import watched
+from loop.engine.heartbeat import tracked
 from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
-from loop.pools import LABELLED, Row, content, data_rows, on_checkerboard, write_index, write_sheet
+from loop.pools import Row, content, data_rows, write_index
+from stylematte.data.manifest import MEASURED
 from stylematte.imagefile import read_alpha, read_rgb, write_alpha, write_rgb
 from stylematte.inference.predict import predict
 from stylematte.metrics import score_pair
 from stylematte.networks.weights import load_matter
+from stylematte.sheets import on_checkerboard, write_sheet
 
 MEASURES = ("SAD", "MSE", "MAD", "Grad", "Conn")
 PROBES = 6  # of each domain
@@ -38,7 +40,7 @@ def run(ctx: Context) -> Metrics:
     for domain in read(EvaluateStep, ctx.config).domains:
         held_out = data_rows(data, "heldout", domain)
         constant = _best_constant(data, held_out)
-        for number, row in enumerate(watched(ctx, held_out)):
+        for number, row in enumerate(tracked(ctx, held_out)):
             image, truth = content(read_rgb(data / row["image"]), row), content(read_alpha(data / row["alpha"]), row)
             alpha = predict(network, image)
             rows.append(_score(ctx, row, image, alpha, truth, constant))
@@ -76,7 +78,7 @@ def _means(rows: list[Row]) -> Metrics:
     means: Metrics = {}
     for domain in dict.fromkeys(row["domain"] for row in rows):
         here = [row for row in rows if row["domain"] == domain]
-        kind = next(kind for kind in LABELLED if any(row["kind"] == kind for row in here))
+        kind = next(kind for kind in MEASURED if any(row["kind"] == kind for row in here))
         headline = [row for row in here if row["kind"] == kind]
         keys = (*MEASURES, "zero_SAD", "constant_SAD")
         means[domain] = {key: round(float(np.mean([row[key] for row in headline])), 6) for key in keys}

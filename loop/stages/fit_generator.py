@@ -20,7 +20,8 @@ from loop.config.steps import FitGeneratorStep, read
 from loop.engine.stage import Context, Metrics
 from loop.fitting.composite_discriminator import composite_discriminator
 from loop.fitting.trainer import fit
-from loop.pools import LABELLED, read_index
+from loop.pools import read_index
+from stylematte.data.manifest import MEASURED
 from stylemattegan.config import GeneratorFitConfig, GeneratorNetworkConfig
 from stylemattegan.networks.weights import copy_generator, is_generator, licence_note
 from stylemattegan.training.cutouts import CutoutData
@@ -57,8 +58,8 @@ def run(ctx: Context) -> Metrics:
     step = read(FitGeneratorStep, ctx.config)
     labels = ctx.inputs["labels"]
     kept = [row for row in read_index(labels) if row["kept"]]
-    real = [labels / row["rgba"] for row in kept if row["kind"] in LABELLED]
-    pseudo = [labels / row["rgba"] for row in kept if row["kind"] not in LABELLED]
+    real = [labels / row["rgba"] for row in kept if row["kind"] in MEASURED]
+    pseudo = [labels / row["rgba"] for row in kept if row["kind"] not in MEASURED]
     previous = _previous(ctx)
     if not kept:
         return _fall_back(ctx, previous, "no cut-out to learn from: the matter's labels were all refused")

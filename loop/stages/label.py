@@ -15,22 +15,16 @@ from torch import Tensor, nn
 
 from loop.config.schema import LabelConfig
 from loop.config.steps import LabelStep, read
-from loop.engine.alive import watched
+from loop.engine.heartbeat import tracked
 from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
-from loop.pools import (
-    LABELLED,
-    Row,
-    content,
-    data_rows,
-    read_cutout,
-    write_cutout_sheet,
-    write_index,
-)
+from loop.pools import Row, content, data_rows, read_cutout, write_index
+from stylematte.data.manifest import MEASURED
 from stylematte.imagefile import read_alpha, read_rgb, write_rgba, write_trimap
 from stylematte.inference.predict import predict_with_confidence
 from stylematte.networks.weights import load_matter
 from stylematte.ops.foreground import estimate_foreground
+from stylematte.sheets import write_cutout_sheet
 from stylematte.trimap import from_matter
 from stylemattegan.training.cutouts import frame_cutout
 
@@ -47,11 +41,11 @@ def run(ctx: Context) -> Metrics:
         write_rgba(ctx.out / rows[-1]["rgba"], frame_cutout(read_cutout(data, row), config.size))
     photos = data_rows(data, "train", config.domain, ("none", "mask"))
     network = load_matter(ctx.inputs["matter"]).to(device_for(ctx))
-    for start in watched(ctx, range(0, len(photos), BATCH)):
+    for start in tracked(ctx, range(0, len(photos), BATCH)):
         rows += _label(ctx, config, network, photos[start : start + BATCH])
     write_index(ctx.out, rows)
     write_cutout_sheet(ctx.out / "sheet.png", [ctx.out / r["rgba"] for r in rows if r["kept"] and r["kind"] == "none"])
-    pseudo = [row for row in rows if row["kind"] not in LABELLED]
+    pseudo = [row for row in rows if row["kind"] not in MEASURED]
     return {
         "real": len(rows) - len(pseudo),
         "photos": len(pseudo),

@@ -18,16 +18,17 @@ from torch import Tensor
 
 from loop.config.schema import SelectConfig
 from loop.config.steps import SelectStep, read
-from loop.engine.alive import watched
+from loop.engine.heartbeat import tracked
 from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
-from loop.pools import Row, background_files, read_index, write_index, write_sheet
+from loop.pools import Row, background_files, read_index, write_index
 from stylematte.imagefile import read_rgb, read_rgba
 from stylematte.inference.predict import predict
 from stylematte.networks.stylematte import StyleMatte
 from stylematte.networks.weights import load_matter
 from stylematte.rgba import composite, split_rgba
 from stylematte.sampling import position_seed
+from stylematte.sheets import write_sheet
 
 BATCH = 32
 THUMBNAIL = 16
@@ -41,7 +42,7 @@ def run(ctx: Context) -> Metrics:
     backgrounds = [read_rgb(file) for file in background_files(ctx.inputs["data"])]
     backgrounds = backgrounds or [torch.full((3, config.size, config.size), grey) for grey in (0.1, 0.5, 0.9)]
     kept_thumbnails: list[Tensor] = []
-    for start in watched(ctx, range(0, len(rows), BATCH)):
+    for start in tracked(ctx, range(0, len(rows), BATCH)):
         part = rows[start : start + BATCH]
         pictures = torch.stack([read_rgba(pool / row["rgba"]) for row in part])
         gaps = disagreement(network, pictures, _backgrounds_for(part, backgrounds, rules.backgrounds))

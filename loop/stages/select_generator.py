@@ -23,9 +23,10 @@ from loop.config.steps import SelectGeneratorStep, read
 from loop.engine.alive import heartbeat, watched
 from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
-from loop.pools import kept_files, on_checkerboard, write_cutout_sheet, write_sheet
+from loop.pools import kept_files
 from stylematte.imagefile import read_rgba
 from stylematte.networks.weights import load_matter
+from stylematte.sheets import on_checkerboard, write_cutout_sheet, write_sheet
 from stylemattegan.metrics.features import Blocks, Features, collect, pooled
 from stylemattegan.metrics.projections import SMALLEST, Distances, projected_distances
 from stylemattegan.networks.weights import copy_generator, is_generator, load_generator, read_description

@@ -12,15 +12,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from stylematte.errors import WeightsError
 from stylemattegan.networks.discriminator import Discriminator
 from stylemattegan.networks.generator import Generator
 
 DESCRIPTION = "generator.json"
 Network = TypeVar("Network", bound=nn.Module)
-
-
-class BadWeights(ValueError):
-    """A folder that does not hold what it should; the message is one line."""
 
 
 def save_generator(folder: Path, G: Generator, D: Discriminator, G_ema: Generator, meta: dict[str, Any]) -> None:
@@ -56,21 +53,21 @@ class Description:
 
 
 def read_description(folder: Path) -> Description:
-    """Raises BadWeights where there is none, or none written by `save_generator`."""
+    """Raises WeightsError where there is none, or none written by `save_generator`."""
     path = Path(folder) / DESCRIPTION
     try:
         about = json.loads(path.read_text())
     except FileNotFoundError:
-        raise BadWeights(f"{path} is missing: {folder} is not a generator folder") from None
+        raise WeightsError(f"{path} is missing: {folder} is not a generator folder") from None
     except (OSError, ValueError) as error:
-        raise BadWeights(f"{path} cannot be read as JSON: {str(error).splitlines()[0]}") from None
+        raise WeightsError(f"{path} cannot be read as JSON: {str(error).splitlines()[0]}") from None
     if not isinstance(about, dict) or any(not isinstance(about.get(k), dict) for k in ("generator", "discriminator")):
-        raise BadWeights(f"{path} lacks the entries generator and discriminator: it was not written by save_generator")
+        raise WeightsError(f"{path} lacks the entries generator and discriminator: save_generator did not write it")
     return Description(about["generator"], about["discriminator"], about.get("meta", {}))
 
 
 def build_networks(generator: dict[str, Any], discriminator: dict[str, Any]) -> tuple[Generator, Discriminator]:
-    """G and D of these arguments, with weights of torch's present seed. Raises BadWeights if they cannot be."""
+    """G and D of these arguments, with weights of torch's present seed. Raises WeightsError if they cannot be."""
     return _built(Generator, generator), _built(Discriminator, discriminator)
 
 
@@ -98,22 +95,22 @@ def _built(kind: type[Network], arguments: dict[str, Any]) -> Network:
     try:
         return kind(**arguments)
     except (TypeError, ValueError) as error:
-        raise BadWeights(f"cannot build {kind.__name__}: {error}") from None
+        raise WeightsError(f"cannot build {kind.__name__}: {error}") from None
 
 
 def _load(folder: Path, name: str, kind: type[Network], config: dict[str, Any]) -> Network:
     path = Path(folder) / f"{name}.safetensors"
     try:
         network = _built(kind, config)
-    except BadWeights as error:
-        raise BadWeights(f"{folder}/{DESCRIPTION}: {error}") from None
+    except WeightsError as error:
+        raise WeightsError(f"{folder}/{DESCRIPTION}: {error}") from None
     try:
         network.load_state_dict(load_file(path))
     except FileNotFoundError:
-        raise BadWeights(f"{path} is missing") from None
+        raise WeightsError(f"{path} is missing") from None
     except (OSError, SafetensorError) as error:
-        raise BadWeights(f"{path} is not a safetensors file or is truncated: {str(error).splitlines()[0]}") from None
+        raise WeightsError(f"{path} is not a safetensors file or is truncated: {str(error).splitlines()[0]}") from None
     except RuntimeError as error:
         what = " ".join(str(error).split())
-        raise BadWeights(f"{path} does not fit {DESCRIPTION}: {what[:200]}") from None
+        raise WeightsError(f"{path} does not fit {DESCRIPTION}: {what[:200]}") from None
     return network

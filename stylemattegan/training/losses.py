@@ -29,12 +29,16 @@ def logistic_d_real(real_logits: Float[Tensor, "n ..."]) -> Float[Tensor, " logi
     return F.softplus(-real_logits).flatten()
 
 
-def relativistic_g(fake_logits: Float[Tensor, "n ..."], real_logits: Float[Tensor, "n ..."]) -> Float[Tensor, " logits"]:
+def relativistic_g(
+    fake_logits: Float[Tensor, "n ..."], real_logits: Float[Tensor, "n ..."]
+) -> Float[Tensor, " logits"]:
     """Generator: -log sigmoid(D(G(z)) - D(x)), sample n of one against sample n of the other."""
     return F.softplus(real_logits - fake_logits).flatten()
 
 
-def relativistic_d(fake_logits: Float[Tensor, "n ..."], real_logits: Float[Tensor, "n ..."]) -> Float[Tensor, " logits"]:
+def relativistic_d(
+    fake_logits: Float[Tensor, "n ..."], real_logits: Float[Tensor, "n ..."]
+) -> Float[Tensor, " logits"]:
     """Discriminator: -log sigmoid(D(x) - D(G(z))). Only differences count: the level of the logits is free."""
     return F.softplus(fake_logits - real_logits).flatten()
 

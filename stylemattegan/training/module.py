@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from stylematte import distributed
+from stylematte.averaging import update_ema
 from stylemattegan.augment import pipe as augment
 from stylemattegan.config import AlphaRegularizerConfig, GeneratorFitConfig, GeneratorNetworkConfig
 from stylemattegan.networks.weights import save_generator
@@ -25,7 +26,7 @@ from stylemattegan.training.alpha_regularizer import AlphaRegularizer
 from stylemattegan.training.blur import blur_encoded, blur_sigma
 from stylemattegan.training.composite_discriminator import CompositeDiscriminator
 from stylemattegan.training.divergence import LossTerms, demand_finite_weights
-from stylemattegan.training.ema import ema_beta, update_ema
+from stylemattegan.training.ema import ema_beta
 from stylemattegan.training.lr_schedule import learning_rate_factor, set_learning_rates
 from stylemattegan.training.objectives import objectives
 from stylemattegan.training.regularizers import lazy_adam

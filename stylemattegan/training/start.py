@@ -69,7 +69,7 @@ def build(network: GeneratorNetworkConfig, resolution: int, batch: int, seed: in
 def build_like(folder: Path, network: GeneratorNetworkConfig, resolution: int, batch: int, seed: int) -> Networks:
     """As `build`, of the architecture of the generator in `folder`; of `network` the running means' decays alone.
 
-    Raises BadWeights.
+    Raises WeightsError.
     """
     about = read_description(folder)
     size = {"img_resolution": resolution, "img_channels": CHANNELS}
@@ -98,7 +98,7 @@ def first_start(networks: Networks) -> Start:
 def later_start(folder: Path, networks: Networks) -> Start:
     """From the weights of an earlier fit in `folder`, with the present decays of their running means.
 
-    Raises BadWeights, and ValueError if they were built otherwise than `networks`.
+    Raises WeightsError, and ValueError if they were built otherwise than `networks`.
     """
     g, d, g_ema, meta = load_all(folder)
     for name, old, new in (("generator", g, networks.G), ("discriminator", d, networks.D)):

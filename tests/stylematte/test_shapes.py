@@ -1,4 +1,4 @@
-"""The shapes in signatures are executed by the tests: a map of the wrong shape does not pass. Elsewhere nothing looks."""
+"""Shapes in signatures are executed by the tests: a map of the wrong shape does not pass; elsewhere nothing looks."""
 
 import subprocess
 import sys

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from stylematte.averaging import update_ema
 from stylemattegan.training.ada import AdaController
-from stylemattegan.training.ema import ema_beta, update_ema
+from stylemattegan.training.ema import ema_beta
 
 FIXTURES = Path(__file__).parents[2].parent / "shared" / "fixtures" / "stylegan3"
 

@@ -6,14 +6,12 @@ with their weights (`stylematte import-weights`), without transformers.
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
+from stylematte.config import ReleasedConfig, checked
 from stylematte.networks.released.fpn import SharedFPN, filter_logits
-from stylematte.networks.released.pixel_decoder import GROUPS, PixelDecoder
+from stylematte.networks.released.pixel_decoder import PixelDecoder
 from stylematte.networks.released.swin import PATCH, SwinMaps
 
 MULTIPLE = 8
@@ -40,45 +38,15 @@ def pad_as_released(image: Tensor) -> Tensor:
 class ReleasedStyleMatte(nn.Module):
     """image (N, 3, H, W) in [0, 1] of any size -> alpha (N, 1, H, W) in [0, 1].
 
-    backbone: timm's name of a Swin; backbone_kwargs go to timm; backbone_weights: local file or None (random).
-    channels: width of the decoder, 64, 96, .... encoder_layers, feedforward: depth and hidden width of the
-    deformable encoder. filter_radius: in quarter-resolution pixels. filter_eps: in squares of the normalised guide.
-    The defaults are the released network. `config` holds these arguments, all plain types.
+    The authors' weights fit ReleasedConfig(channels=256). Raises ValueError for impossible options, and ConfigError.
     """
 
-    def __init__(
-        self,
-        backbone: str = "swin_tiny_patch4_window7_224",
-        backbone_kwargs: dict[str, Any] | None = None,
-        backbone_weights: str | None = None,
-        channels: int = 256,
-        encoder_layers: int = 6,
-        feedforward: int = 1024,
-        filter_radius: int = 1,
-        filter_eps: float = 1e-4,
-    ) -> None:
+    def __init__(self, config: ReleasedConfig) -> None:
         super().__init__()
-        if channels < 2 * GROUPS or channels % GROUPS or encoder_layers < 0 or feedforward < 1:
-            raise ValueError(
-                f"channels {channels} must be a multiple of {GROUPS} from {2 * GROUPS} on, "
-                f"encoder_layers {encoder_layers} at least 0, feedforward {feedforward} at least 1"
-            )
-        if filter_radius < 0 or filter_eps <= 0:
-            raise ValueError(f"filter_radius {filter_radius} must be at least 0, filter_eps {filter_eps} positive")
-        self.config: dict[str, Any] = {
-            "variant": "released",
-            "backbone": backbone,
-            "backbone_kwargs": json.loads(json.dumps(dict(backbone_kwargs or {}))),  # tuples become lists, as on disk
-            "backbone_weights": backbone_weights,
-            "channels": channels,
-            "encoder_layers": encoder_layers,
-            "feedforward": feedforward,
-            "filter_radius": filter_radius,
-            "filter_eps": filter_eps,
-        }
-        self.filter_radius, self.filter_eps = filter_radius, filter_eps
-        self.backbone = SwinMaps(backbone, backbone_kwargs, backbone_weights)
-        self.pixel_decoder = PixelDecoder(self.backbone.channels, channels, encoder_layers, feedforward)
+        self.config = checked(config)
+        channels = config.channels
+        self.backbone = SwinMaps(config.backbone)
+        self.pixel_decoder = PixelDecoder(self.backbone.channels, channels, config.encoder_layers, config.feedforward)
         self.fpn = SharedFPN(channels)
         self.head = nn.Conv2d(channels, 1, 3, padding=1)
 
@@ -93,7 +61,7 @@ class ReleasedStyleMatte(nn.Module):
         """
         with torch.autocast(picture.device.type, enabled=False):
             guide = picture.float().mean(1, keepdim=True)
-            return filter_logits(guide, logits.float(), self.filter_radius, self.filter_eps)
+            return filter_logits(guide, logits.float(), self.config.filter_radius, self.config.filter_eps)
 
     def forward(self, image: Tensor) -> Tensor:
         if image.ndim != 4 or image.shape[1] != 3:

@@ -15,7 +15,9 @@ import torch.nn.functional as F
 from timm.models.swin_transformer import SwinTransformer, SwinTransformerBlock
 from torch import Tensor, nn
 
-from stylematte.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, RESERVED, BackboneError, check_name, load_weights
+from stylematte.config import BackboneConfig
+from stylematte.errors import ConfigError
+from stylematte.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, RESERVED, check_name, load_weights
 from stylematte.ops.pointwise import feedforward, project
 from stylematte.ops.pointwise import linear as product
 
@@ -93,20 +95,20 @@ def merge(downsample: nn.Module, x: Tensor) -> Tensor:
 class SwinMaps(nn.Module):
     """image (N, 3, H, W) in [0, 1] -> four normalised maps, NCHW, finest first, of ceil(H / 4), then half each.
 
-    kwargs go to timm. Attributes: channels and strides of the maps (lists of 4), stride (what H and W need be
-    multiples of for sharp cells: the patch). Raises BackboneError.
+    Attributes: channels and strides of the maps (lists of 4), stride (what H and W need be
+    multiples of for sharp cells: the patch). Raises ConfigError.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str, kwargs: dict[str, Any] | None = None, weights: str | None = None) -> None:
+    def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
-        self.swin = _create(name, dict(kwargs or {}))
+        self.swin = _create(config.name, dict(config.kwargs))
         self.channels: list[int] = [stage.blocks[0].dim for stage in self.swin.layers]
         self.strides, self.stride = [4, 8, 16, 32], PATCH
-        if weights is not None:
-            load_weights(self.swin, weights)
+        if config.weights is not None:
+            load_weights(self.swin, config.weights)
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for channels in self.channels)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
@@ -132,20 +134,20 @@ class SwinMaps(nn.Module):
 
 
 def _create(name: str, kwargs: dict[str, Any]) -> SwinTransformer:
-    """timm's Swin without its head and last norm; BackboneError for anything else."""
+    """timm's Swin without its head and last norm; ConfigError for anything else."""
     check_name(name)
     reserved = sorted(RESERVED & kwargs.keys())
     if reserved:
-        raise BackboneError(f"backbone {name!r}: kwargs may not hold {', '.join(reserved)}; use backbone.weights")
+        raise ConfigError(f"backbone {name!r}: kwargs may not hold {', '.join(reserved)}; use backbone.weights")
     asked = {"drop_path_rate": 0.3, **kwargs, "always_partition": True, "strict_img_size": False, "num_classes": 0}
     try:
         swin = timm.create_model(name, pretrained=False, **asked)
     except (TypeError, ValueError, RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BackboneError(f"backbone {name!r}: kwargs {kwargs} were refused: {reason}; {NEEDED}") from error
+        raise ConfigError(f"backbone {name!r}: kwargs {kwargs} were refused: {reason}; {NEEDED}") from error
     blocks = [block for stage in getattr(swin, "layers", []) for block in getattr(stage, "blocks", [])]
     right = isinstance(swin, SwinTransformer) and len(swin.layers) == 4 and swin.patch_embed.patch_size == (PATCH,) * 2
     if not right or any(len(set(block.window_size)) > 1 for block in blocks):
-        raise BackboneError(f"backbone {name!r}: {NEEDED}")
+        raise ConfigError(f"backbone {name!r}: {NEEDED}")
     swin.norm, swin.head = nn.Identity(), nn.Identity()
     return swin

@@ -151,7 +151,7 @@ def test_a_killed_rank_is_tried_again_and_a_stopped_one_stops_all(tmp_path: Path
     wait_until(lambda: (scratch / "last.ckpt").stat().st_mtime > asked + 1, "the retry made no checkpoint")
     os.kill(int((scratch / "launch/pid.1").read_text()), signal.SIGTERM)
     said = process.communicate(timeout=250)[1]
-    assert "try 2 of 3" in said
+    assert "attempt 2 of 3" in said
     assert process.returncode == 75, said
     assert start(broken, *words).wait(timeout=250) == 0
     one, two = (load_file(run / "rounds/00/accept/matter.safetensors") for run in (whole, broken))

@@ -9,11 +9,12 @@ import torch
 from safetensors.torch import save_file
 
 from loop.cli.main import main
-from loop.config.load import ConfigError, load_config
+from loop.config.load import load_config
 from loop.config.steps import FitGeneratorStep, read
 from loop.engine.stage import Context
 from loop.fitting.composite_discriminator import composite_discriminator, frozen_backbone
 from loop.stages import fit_generator
+from stylematte.errors import ConfigError
 from stylemattegan.networks.weights import copy_generator
 from stylemattegan.training.composite_discriminator import FILE
 from tests.loop.planned import planned

@@ -34,6 +34,14 @@ def licence_of(meta: dict[str, Any]) -> str:
     return str(meta.get("licence") or OF_THE_OWNER)
 
 
+def licence_at(source: Path) -> str:
+    """Of the matter of a run, an export or a matter folder."""
+    from stylematte.inference.matter import matter_folder
+    from stylematte.networks.weights import read_description
+
+    return licence_of(read_description(matter_folder(source)).get("meta") or {})
+
+
 def card(folder: Path, description: dict[str, Any], run: Path | None, hub: bool) -> str:
     """The card of the exported `folder`. description: its matter's; run: where it is from, if from a run."""
     network, meta = description["network"], description["meta"]
@@ -41,7 +49,7 @@ def card(folder: Path, description: dict[str, Any], run: Path | None, hub: bool)
         "# StyleMatte co-training: matter and generators" if run else "# StyleMatte: a matter, photo -> alpha",
         "",
         *_origin(network, meta, run),
-        NETWORKS.get(network.get("variant", "fpn"), ""),
+        NETWORKS.get(network["variant"], ""),
         f"Input: straight sRGB in [0, 1]; output: alpha in [0, 1]; trained at {meta.get('size', 'an unknown size')}.",
         "",
         "## Licence",
@@ -66,7 +74,7 @@ def card(folder: Path, description: dict[str, Any], run: Path | None, hub: bool)
 
 
 def _origin(network: dict[str, Any], meta: dict[str, Any], run: Path | None) -> Iterator[str]:
-    backbone = network.get("backbone")
+    backbone = network["backbone"]["name"]
     if run is None:
         yield f"timm `{backbone}`." + (f" From `{meta['source']}`." if meta.get("source") else "")
         return
