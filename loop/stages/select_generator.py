@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from loop.config.steps import SelectGeneratorStep, read
-from loop.engine.alive import heartbeat, watched
+from loop.engine.heartbeat import heartbeat, watched
 from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
 from loop.pools import kept_files

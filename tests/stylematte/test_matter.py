@@ -24,10 +24,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     network = StyleMatte(FpnConfig(backbone=BackboneConfig("mobilenetv3_small_050"), channels=8))
     save_matter(place / "matter", network.eval(), {"size": 32})
-        place / "matter",
-        StyleMatte(FpnConfig(backbone=BackboneConfig("mobilenetv3_small_050"), channels=8)).eval(),
-        {"size": 32},
-    )
     write_rgb(place / "photo.png", torch.rand(3, 24, 40))
     return place
 
