@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from loop.config.steps import SelectGeneratorStep, read
-from loop.engine.heartbeat import heartbeat, watched
+from loop.engine.heartbeat import beat_or_stop, tracked
 from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
 from loop.pools import kept_files
@@ -79,7 +79,7 @@ def _sampled(ctx: Context, folder: Path, images: int) -> Tensor:
     G = load_generator(folder).to(device_for(ctx))
     seeds = list(range(1, images + 1))
     parts = [seeds[start : start + BATCH] for start in range(0, len(seeds), BATCH)]
-    return torch.cat([sample(G, part, [1.0] * len(part), BATCH) for part in watched(ctx, parts)])
+    return torch.cat([sample(G, part, [1.0] * len(part), BATCH) for part in tracked(ctx, parts)])
 
 
 def _distances(ctx: Context, files: Sequence[Path], pictures: dict[str, Tensor]) -> dict[str, Distances]:
@@ -102,5 +102,5 @@ def _of_files(ctx: Context, features: Features, files: Sequence[Path]) -> Blocks
 
 def _batches(ctx: Context, pictures: Tensor) -> Iterator[Tensor]:
     for part in pictures.split(BATCH):
-        heartbeat(ctx)
+        beat_or_stop(ctx)
         yield part
