@@ -7,11 +7,11 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from loop.config.schema import Config
+from stylematte.config import BackboneConfig
 
 State = Literal["ok", "note", "problem"]
 
@@ -34,7 +34,7 @@ def diagnose(config: Config | None = None, ops: bool = False) -> list[Check]:
             *_weights(config.matter.network.backbone.name, config.matter.network.backbone.weights),
         ]
         if config.generator.composite_discriminator.kind.value == "projected":
-            checks += _composite_discriminator(asdict(config.generator.composite_discriminator.backbone))
+            checks += _composite_discriminator(config.generator.composite_discriminator.backbone)
     return checks + (_ops() if ops else [])
 
 
@@ -179,7 +179,7 @@ def _data(root: str | None) -> Check:
     return Check("data", "ok", text)
 
 
-def _composite_discriminator(backbone: dict[str, Any]) -> list[Check]:
+def _composite_discriminator(backbone: BackboneConfig) -> list[Check]:
     """Builds the composite discriminator's backbone: a run would find out only after its first matter."""
     from loop.fitting.composite_discriminator import frozen_backbone
     from stylematte.errors import ConfigError
@@ -188,11 +188,10 @@ def _composite_discriminator(backbone: dict[str, Any]) -> list[Check]:
         frozen_backbone(backbone)
     except ConfigError as error:
         return [Check("composite_discriminator", "problem", f"generator.composite_discriminator: {error}")]
-    if backbone["weights"] is None:
-        return [Check("composite_discriminator", "note", f"{backbone['name']} is frozen at random weights")]
+    if backbone.weights is None:
+        return [Check("composite_discriminator", "note", f"{backbone.name} is frozen at random weights")]
     return [
-        Check("composite_discriminator", state, text)
-        for _, state, text in _weights(backbone["name"], backbone["weights"])
+        Check("composite_discriminator", state, text) for _, state, text in _weights(backbone.name, backbone.weights)
     ]
 
 

@@ -62,8 +62,8 @@ def probes_section(run: Run) -> str:
 def _judged_sheet(round_: Round, domain: str) -> str:
     judged = round_.judged.get(domain, {})
     caption = f"round {round_.number}, Fréchet {num(judged.get('frechet'))}, KID {num(judged.get('kid'))}"
-    if judged.get("stands") == "the former":
-        caption += f"; the former generator stands, this round's fit is at {num(judged.get('fitted_frechet'))}"
+    if judged.get("selected") == "the previous":
+        caption += f"; the previous generator is kept, this round's fit is at {num(judged.get('fitted_frechet'))}"
     return sheet(round_.folder / domain / "select_generator" / "sheet.png", caption)
 
 

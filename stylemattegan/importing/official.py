@@ -1,4 +1,4 @@
-"""Snapshots of the official StyleGAN3 code, and of forks with its classes, as our networks.
+"""Imports snapshots of the official StyleGAN3 code, and of forks with its classes, as our networks.
 
 Parameter and buffer names are equal; what differs is how the arguments are nested. See docs/generator-import.md.
 """
@@ -121,7 +121,7 @@ def _discriminator(module: Module, changed: dict[str, Any]) -> Discriminator:
     arguments = discriminator_arguments(module.arguments(D_POSITIONAL)) | {"freeze_layers": 0}
     state = dict(module.tensors())
     channels = _channels(state.get(f"b{arguments.get('img_resolution')}.fromrgb.weight"), 1)
-    # a fork's further judges (frozen feature networks) are not part of this one
+    # a fork's further discriminators (frozen feature networks) are not part of this one
     known = {key: value for key, value in state.items() if re.match(r"b\d+\.|mapping\.", key)}
     return _filled(Discriminator, arguments | changed | {"img_channels": channels}, known, "D")
 

@@ -2,7 +2,7 @@
 
 Unpickling is a small machine that calls what a file names. Here every name becomes a `Record`: a note of what was
 named, with what arguments and contents. So there is nothing to call. A name of Python's own library beyond a few
-containers has no place in a snapshot of networks: such a file is refused, and the line says what it wanted.
+containers does not belong in a snapshot of networks: such a file is refused, and the line says what it wanted.
 
 What the records mean (tensors, dictionaries, modules of the official code) is read afterwards, by the functions below.
 """

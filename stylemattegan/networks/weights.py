@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,38 +42,18 @@ def copy_generator(folder: Path, target: Path) -> None:
         shutil.copyfile(file, Path(target) / file.name)
 
 
-def load_generator(folder: Path) -> Generator:
-    """G_ema on the CPU, in eval mode, its parameters frozen."""
-    G_ema = _load(folder, "G_ema", Generator, _describe(folder)["generator"])
-    return G_ema.eval().requires_grad_(False)
+@dataclass(frozen=True)
+class Description:
+    """generator.json: the keyword arguments that rebuild `Generator` and `Discriminator`, and notes on the weights."""
+
+    generator: dict[str, Any]
+    discriminator: dict[str, Any]
+    meta: dict[str, Any]
+    """Of a fit: round, kimg, augment_p; of an import: where from, licence."""
 
 
-def load_all(folder: Path) -> tuple[Generator, Discriminator, Generator, dict[str, Any]]:
-    """(G, D, G_ema, meta) on the CPU: G and D in training mode, G_ema as `load_generator` gives it."""
-    about = _describe(folder)
-    G = _load(folder, "G", Generator, about["generator"])
-    D = _load(folder, "D", Discriminator, about["discriminator"])
-    return G, D, load_generator(folder), about["meta"]
-
-
-def network_arguments(folder: Path, fitted: dict[str, Any]) -> dict[str, Any]:
-    """How the folder's networks are built, as fields of GeneratorNetworkConfig and more; D's begin with d_.
-
-    The half-lives of running means belong to a fit: they are taken from `fitted`.
-    """
-    about, size = _describe(folder), ("img_resolution", "img_channels")
-    generator = {k: v for k, v in about["generator"].items() if k not in (*size, "magnitude_ema_beta")}
-    discriminator = {f"d_{k}": v for k, v in about["discriminator"].items() if k not in size}
-    return {**generator, **discriminator, **{name: fitted[name] for name in ("magnitude_ema_nimg", "w_avg_beta")}}
-
-
-def licence_note(folder: Path) -> dict[str, str]:
-    """What generator.json says of the weights' licence, for the generator.json of what is fitted from them."""
-    licence = _describe(folder)["meta"].get("licence")
-    return {"licence": licence} if licence else {}
-
-
-def _describe(folder: Path) -> dict[str, Any]:
+def read_description(folder: Path) -> Description:
+    """Raises WeightsError where there is none, or none written by `save_generator`."""
     path = Path(folder) / DESCRIPTION
     try:
         about = json.loads(path.read_text())
@@ -82,16 +63,47 @@ def _describe(folder: Path) -> dict[str, Any]:
         raise WeightsError(f"{path} cannot be read as JSON: {str(error).splitlines()[0]}") from None
     if not isinstance(about, dict) or any(not isinstance(about.get(k), dict) for k in ("generator", "discriminator")):
         raise WeightsError(f"{path} lacks the entries generator and discriminator: save_generator did not write it")
-    about.setdefault("meta", {})
-    return about
+    return Description(about["generator"], about["discriminator"], about.get("meta", {}))
+
+
+def build_networks(generator: dict[str, Any], discriminator: dict[str, Any]) -> tuple[Generator, Discriminator]:
+    """G and D of these arguments, with weights of torch's present seed. Raises WeightsError if they cannot be."""
+    return _built(Generator, generator), _built(Discriminator, discriminator)
+
+
+def load_generator(folder: Path) -> Generator:
+    """G_ema on the CPU, in eval mode, its parameters frozen."""
+    G_ema = _load(folder, "G_ema", Generator, read_description(folder).generator)
+    return G_ema.eval().requires_grad_(False)
+
+
+def load_all(folder: Path) -> tuple[Generator, Discriminator, Generator, dict[str, Any]]:
+    """(G, D, G_ema, meta) on the CPU: G and D in training mode, G_ema as `load_generator` gives it."""
+    about = read_description(folder)
+    G = _load(folder, "G", Generator, about.generator)
+    D = _load(folder, "D", Discriminator, about.discriminator)
+    return G, D, load_generator(folder), about.meta
+
+
+def licence_note(folder: Path) -> dict[str, str]:
+    """What generator.json says of the weights' licence, for the generator.json of what is fitted from them."""
+    licence = read_description(folder).meta.get("licence")
+    return {"licence": licence} if licence else {}
+
+
+def _built(kind: type[Network], arguments: dict[str, Any]) -> Network:
+    try:
+        return kind(**arguments)
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"cannot build {kind.__name__}: {error}") from None
 
 
 def _load(folder: Path, name: str, kind: type[Network], config: dict[str, Any]) -> Network:
     path = Path(folder) / f"{name}.safetensors"
     try:
-        network = kind(**config)
-    except (TypeError, ValueError) as error:
-        raise WeightsError(f"{folder}/{DESCRIPTION}: cannot build {kind.__name__}: {error}") from None
+        network = _built(kind, config)
+    except WeightsError as error:
+        raise WeightsError(f"{folder}/{DESCRIPTION}: {error}") from None
     try:
         network.load_state_dict(load_file(path))
     except FileNotFoundError:
