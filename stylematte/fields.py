@@ -59,7 +59,7 @@ def to_plain(config: Any) -> Any:
 def from_plain(kind: type[T], plain: Any, hooks: Mapping[type, Callable[[Any], Any]] | None = None) -> T:
     """The dataclass that `to_plain` made `plain` of. hooks: for fields of a type that `plain` itself has to choose.
 
-    Raises ValueError naming the field if one is missing, unknown or of another type.
+    Raises ValueError that names the field, or the value of an enum, if one is missing, unknown or of another type.
     """
     try:
         rules = dacite.Config(cast=[Enum, tuple], strict=True, type_hooks={float: _number, **(hooks or {})})

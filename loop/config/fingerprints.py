@@ -1,7 +1,7 @@
 """What a run reads of the user's files, as digests: the data folder, weights files, initial generators.
 
-The data folder is told by names, sizes, times and its manifest's text (it may hold a terabyte): a touched file makes
-`prepare` run again, and if its output is the same, everything after it sleeps on. Weights are told by their contents;
+Of the data folder names, sizes, times and the manifest's text count (it may hold a terabyte): a touched file makes
+`prepare` run again, and if its output is the same, everything after it sleeps on. Of weights the contents count;
 a digest is kept for each (path, size, time), so that `plan` and `status` need not read them again.
 """
 

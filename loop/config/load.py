@@ -167,16 +167,16 @@ def _variant_first(leaves: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
 
 
 def _choose_variant(config: DictConfig, name: str) -> str | None:
-    """Give matter.network the keys of that variant; what the former one had by the same name keeps its value."""
+    """Give matter.network the keys of that variant; what the one before had by the same name keeps its value."""
     try:
         options = variant(name).options
     except ValueError as error:
         return f"{VARIANT}={name}: {error}"
-    former = OmegaConf.to_container(config.matter.network)
-    assert isinstance(former, dict)
+    before = OmegaConf.to_container(config.matter.network)
+    assert isinstance(before, dict)
     names = {item.name for item in fields(options)} - {"variant"}
     config.matter.network = OmegaConf.structured(options)
-    config.matter.network.merge_with({key: value for key, value in former.items() if key in names})
+    config.matter.network.merge_with({key: value for key, value in before.items() if key in names})
     return None
 
 

@@ -1,4 +1,4 @@
-"""How a fit runs: one Lightning Trainer, checkpoints at every tick, a clean stop, a sign of life, a progress bar.
+"""The Lightning Trainer of every fit: a checkpoint at each tick, resume from it, a clean stop, heartbeat and progress.
 
 The gradients are reduced by the modules themselves (`stylematte.distributed`), so the strategy here opens the process
 group and wraps nothing: plain DDP dies at the second backward of two networks in one module (Lightning issue #20328).
@@ -27,6 +27,13 @@ from loop.tracking.curves import METRICS
 from loop.tracking.fit_loggers import stage_logger
 from stylematte.config import FitConfig
 from stylematte.distributed import any_over_ranks, broadcast_module
+
+EXPECTED_WARNINGS = (
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning 2.6 under the torch that is pinned here
+    r"Found \d+ module\(s\) in eval mode at the start of training",  # the averaged copies are, on purpose
+    r"The '\w+_dataloader' does not have many workers",  # how many is the configuration's choice
+)
+"""Beginnings of messages that say nothing to a user; every other warning is shown."""
 
 
 class ReducingStrategy(DDPStrategy):
@@ -96,7 +103,8 @@ def fit(
     )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+            for message in EXPECTED_WARNINGS:
+                warnings.filterwarnings("ignore", message)
             trainer.fit(module, datamodule=data, ckpt_path=str(checkpoint) if checkpoint.is_file() else None)
     finally:  # also of a fit that diverged: its curve is what one wants to see
         if ctx.is_first_rank and (ctx.scratch / METRICS).is_file():

@@ -1,4 +1,4 @@
-"""Is the candidate kept? Held-out numbers decide, with an interval and a reason.
+"""The gate of a round: the new matter is accepted or refused by held-out errors, with intervals and a reason.
 
 The candidate is compared, picture by picture, with the best matter so far and with round 0's (so that small losses
 cannot add up). Refused, the previously accepted matter goes on.

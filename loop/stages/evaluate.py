@@ -1,4 +1,4 @@
-"""A candidate matter on the held-out pictures, picture by picture, without the padding that made them square.
+"""SAD, MSE, MAD, Grad and Conn of the new matter on the held-out pictures, without the padding that made them square.
 
 Headline numbers of a domain are those against kind `alpha`; a domain without such pictures is measured against
 `pseudo-alpha` and says so. Two floors stand beside them: the all-zero matte and the best constant one.

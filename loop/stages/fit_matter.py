@@ -1,4 +1,4 @@
-"""Real pictures (with an alpha or a trimap) and kept pairs -> a matter (its EMA). Round 0 sees real ones alone.
+"""Fits a matter on real pictures (with an alpha or a trimap) and kept pairs; round 0 on real ones alone.
 
 Out: matter.safetensors, matter.json; or, when the loss became NaN or the matte collapsed, stopped.json with the reason
 and no weights.

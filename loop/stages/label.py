@@ -1,4 +1,4 @@
-"""Accepted matter + photos of one domain -> the cut-outs its generator learns from.
+"""Pseudo-labels: the accepted matter cuts out the photos of one domain, for its generator to learn from.
 
 Labelled training pictures go in as they are. Unlabelled photos get the matter's alpha and stay out when its flipped
 and scaled views disagree; photos with a mask also stay out when the alpha contradicts the mask. Held-out pictures

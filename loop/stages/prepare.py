@@ -1,4 +1,4 @@
-"""Pictures -> checked, oriented, squared pictures with a split: the only stage that reads the user's folder.
+"""Checks, orients, squares and splits the user's pictures; no other stage reads their folder.
 
 Then, in this order: training alphas of `data.weaken` become masks; training pictures of kinds that `data.learn_from`
 does not name get the split "excluded" and are read by nothing; trimaps are solved in closed form if a fit wants that.

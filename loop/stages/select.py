@@ -1,4 +1,4 @@
-"""Invented cut-outs -> the pairs worth learning from. Every refusal has its reason.
+"""Filters generated cut-outs to the pairs worth learning from; every refusal has its reason.
 
 A pair is kept if its foreground fraction is sane, its foreground is one connected body, it is no near-duplicate of a
 kept one, and the accepted matter, shown the cut-out on new backgrounds, finds the alpha the generator gave it.

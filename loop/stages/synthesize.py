@@ -1,4 +1,4 @@
-"""Generator -> invented cut-outs, with the seed and psi of each.
+"""Samples cut-outs from the selected generator and records the seed and psi of each.
 
 Psi comes from a continuous interval away from 0: StyleGAN3 has no noise inputs, so equal w is an equal picture, and
 at psi 0 every w is equal. Out: rgba/*.png (straight), index.jsonl {id, rgba, kept, reason, seed, psi}.
