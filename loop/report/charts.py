@@ -42,7 +42,7 @@ class Frame(NamedTuple):
     y0: float
     y1: float
 
-    def place(self, x: float, y: float) -> tuple[float, float]:
+    def pixel(self, x: float, y: float) -> tuple[float, float]:
         across, up = (x - self.x0) / (self.x1 - self.x0), (y - self.y0) / (self.y1 - self.y0)
         return self.left + across * (self.right - self.left), self.bottom - up * (self.bottom - self.top)
 
@@ -64,17 +64,17 @@ def line_chart(title: str, lines: Sequence[Line], width: int = 330, height: int 
 def _axes(frame: Frame, height: int) -> list[str]:
     parts = []
     for tick in _ticks(frame.y0, frame.y1, 5):
-        _, y = frame.place(frame.x0, tick)
+        _, y = frame.pixel(frame.x0, tick)
         parts.append(f'<line class="grid" x1="{frame.left}" x2="{frame.right}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="tick e" x="{frame.left - 5}" y="{y + 3.5:.1f}">{_short(tick)}</text>')
     for tick in _ticks(frame.x0, frame.x1, 4, whole=True):
-        x, _ = frame.place(tick, frame.y0)
+        x, _ = frame.pixel(tick, frame.y0)
         parts.append(f'<text class="tick m" x="{x:.1f}" y="{height - 5}">{_short(tick)}</text>')
     return parts
 
 
 def _curve(frame: Frame, line: Line, dots: bool) -> list[str]:
-    spots = [frame.place(x, y) for x, y in line.points]
+    spots = [frame.pixel(x, y) for x, y in line.points]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
     colour = f"c{line.colour % COLOURS}"
     style = f"line {colour}" + (" dashed" if line.dashed else "")
@@ -108,7 +108,7 @@ def interval_chart(title: str, spans: Sequence[Span], limit: float | None, width
     frame = Frame(190, width - 110, 26, height - 20, x0, x1, 0.0, 1.0)
     parts = [f'<text class="ct" x="8" y="14">{escape(title)}</text>']
     for tick in _ticks(x0, x1, 5):
-        x, _ = frame.place(tick, 0.0)
+        x, _ = frame.pixel(tick, 0.0)
         parts.append(_upright(frame, tick, "grid"))
         parts.append(f'<text class="tick m" x="{x:.1f}" y="{height - 5}">{_percent(tick, 0)}</text>')
     parts.append(_upright(frame, 0.0, "zero"))
@@ -121,12 +121,12 @@ def interval_chart(title: str, spans: Sequence[Span], limit: float | None, width
 
 def _upright(frame: Frame, value: float, style: str) -> str:
     """A line over the whole height at `value`."""
-    x, _ = frame.place(value, 0.0)
+    x, _ = frame.pixel(value, 0.0)
     return f'<line class="{style}" x1="{x:.1f}" x2="{x:.1f}" y1="{frame.top}" y2="{frame.bottom}"/>'
 
 
 def _interval(frame: Frame, span: Span, y: float) -> list[str]:
-    low, middle, high = (frame.place(value, 0.0)[0] for value in (span.low, span.value, span.high))
+    low, middle, high = (frame.pixel(value, 0.0)[0] for value in (span.low, span.value, span.high))
     style = f"c{span.colour % COLOURS}"
     return [
         f'<text class="lab" x="8" y="{y + 4:.1f}">{escape(span.label)}</text>',

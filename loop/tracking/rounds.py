@@ -38,22 +38,34 @@ def log_round(
     if config.tracking.wandb.value == "disabled":
         return False
     try:
-        entry = RoundEntry(
-            mode=config.tracking.wandb.value,
-            project=config.tracking.project,
-            run_dir=str(run_dir),
-            round=round,
-            metrics={name: number(value) for name, value in metrics.items()},
-            accepted=bool(verdict.get("accepted")),
-            reason=str(verdict.get("reason", "")),
-            images={name: str(path) for name, path in (images or {}).items() if Path(path).is_file()},
-            config=plain(config),
-            stages=[StageEntry.of(run_dir, record) for record in stages if not record.stage.startswith("fit_")],
-        )
+        entry = _entry(config, run_dir, round, metrics, verdict, images or {}, stages)
         return _in_child(entry.to_json(), timeout)
     except Exception as error:
         _log.warning(f"round {round} was not mirrored to W&B: {one_line(error)}")
         return False
+
+
+def _entry(
+    config: Config,
+    run_dir: Path,
+    round: int,
+    metrics: Mapping[str, float],
+    verdict: Mapping[str, Any],
+    images: Mapping[str, Path],
+    stages: Sequence[StageRecord],
+) -> RoundEntry:
+    return RoundEntry(
+        mode=config.tracking.wandb.value,
+        project=config.tracking.project,
+        run_dir=str(run_dir),
+        round=round,
+        metrics={name: number(value) for name, value in metrics.items()},
+        accepted=bool(verdict.get("accepted")),
+        reason=str(verdict.get("reason", "")),
+        images={name: str(path) for name, path in images.items() if Path(path).is_file()},
+        config=plain(config),
+        stages=[StageEntry.of(run_dir, record) for record in stages if not record.stage.startswith("fit_")],
+    )
 
 
 def _in_child(entry: str, timeout: float) -> bool:
