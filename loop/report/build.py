@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any
 
+from loop.engine.files import write_text
 from loop.report import gallery, page
 from loop.report.data import FIGURES, Run, read_run
 
@@ -46,9 +46,7 @@ def build_report(run_dir: Path) -> Path:
         body=page.tiles(run) + "\n".join(body for body in bodies.values() if body),
     )
     target = Path(run_dir) / "report.html"
-    partial = target.with_name(f".report.html.{os.getpid()}")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, target)  # whoever has the page open never sees half of it
+    write_text(target, text)  # whoever has the page open never sees half of it
     return target
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from loop.tracking.curves import METRICS, read_curves, read_rows
+from loop.tracking.curves import METRICS, read_curves
+from stylematte.jsonl import read_jsonl
 
 Json = dict[str, Any]
 FIGURES = ("SAD", "MSE", "MAD", "Grad", "Conn")
@@ -91,7 +92,7 @@ def read_run(folder: Path) -> Run:
         planned=int(planned or 0),
         rounds=rounds,
         counts=_metrics(prepared).get("counts") or {},
-        left_out=read_rows(prepared / "left_out.jsonl"),
+        left_out=read_jsonl(prepared / "left_out.jsonl", growing=True),
         curves=_curves(rounds),
     )
 
@@ -121,7 +122,7 @@ def _round(folder: Path) -> Round:
 
 
 def _sifted(folder: Path) -> Sifted:
-    rows = read_rows(folder / "index.jsonl")
+    rows = read_jsonl(folder / "index.jsonl", growing=True)
     reasons = Counter(_rule(row) for row in rows if not row.get("kept"))
     return Sifted(sum(bool(row.get("kept")) for row in rows), dict(reasons.most_common()))
 

@@ -7,7 +7,7 @@ from html import escape
 from loop.report.data import Json, Round, Run
 from loop.report.page import num, section
 from loop.report.pictures import sheet, tile
-from loop.tracking.curves import read_rows
+from stylematte.jsonl import read_jsonl
 
 WORST = 8
 SHOWN = ("photo", "truth", "prediction")
@@ -74,7 +74,9 @@ def _kept(round_: Round, domain: str) -> str:
 
 def _worst(run: Run, round_: Round) -> str:
     rows = [
-        r for r in read_rows(round_.folder / "evaluate" / "per_picture.jsonl") if isinstance(r.get("SAD"), float | int)
+        r
+        for r in read_jsonl(round_.folder / "evaluate" / "per_picture.jsonl", growing=True)
+        if isinstance(r.get("SAD"), float | int)
     ]
     parts = []
     for domain in run.domains:

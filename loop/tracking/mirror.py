@@ -95,16 +95,14 @@ def stage_logger(ctx: Any) -> list[Any]:
     return fit_loggers(tracking, run_dir, ctx.step_id, ctx.step_id.rpartition("/")[2], ctx.scratch)
 
 
-def fit_loggers(
-    tracking: Any, run_dir: Path, step_id: str, stage: str, folder: Path, from_step: int | None = None
-) -> list[Any]:
+def fit_loggers(tracking: Any, run_dir: Path, step_id: str, stage: str, folder: Path) -> list[Any]:
     """The Lightning loggers of one fit: `folder`/metrics.jsonl, and W&B unless tracking.wandb is disabled.
 
     tracking: TrackingConfig (or anything with .wandb and .project). step_id: such as "01/portraits/fit_generator".
-    folder: survives a crash (the stage's scratch); copy metrics.jsonl to the result at the end. from_step: the step
-    a resumed fit starts at; when not given, the first logged step tells. Only rank 0 writes.
+    folder: survives a crash (the stage's scratch); copy metrics.jsonl to the result at the end. Only rank 0
+    writes.
     """
-    loggers: list[Any] = [_lightning_logger(MetricsFile(Path(folder) / METRICS, from_step), "jsonl", step_id)]
+    loggers: list[Any] = [_lightning_logger(MetricsFile(Path(folder) / METRICS), "jsonl", step_id)]
     mode = _mode(tracking)
     if mode != "disabled":
         name = loop_id(run_dir)
