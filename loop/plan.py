@@ -150,10 +150,12 @@ def _gated_fit(config: Config, files: Fingerprints, round_: int, pools: Mapping[
         domains=list(config.data.domains),
         extra_subjects=config.data.extra_subjects,
         network=matter.network,
-        fit=matter.later if round_ else matter.first,
+        fit=matter.later.without_the_loop() if round_ else matter.first,
         compile=matter.compile,
         precision=config.launch.precision,
         mask_as=config.data.mask_as,
+        real_weight=matter.later.real_weight if round_ else 1.0,
+        unlabelled_share=matter.later.unlabelled_share if round_ else 0.0,
         backbone_digest=None if round_ else files.backbone,
     )
     # How often refusals stop a run is no property of a verdict: it stays out of the key.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any, ClassVar, NamedTuple
 
@@ -117,9 +117,13 @@ class MatterLossConfig:
     """Weights. `known` and what follows apply to pictures with a trimap alone, the others to pictures with an alpha."""
 
     l1: float = ranged(1.0, 0)
+    """Mean absolute difference of alpha."""
     laplacian: float = ranged(0.5, 0)
+    """Difference of Laplacian pyramids: edges at every scale (Hou and Liu 2019)."""
     gradient: float = ranged(0.5, 0)
+    """Difference of alpha's gradients: sharp hair."""
     composition: float = ranged(1.0, 0)
+    """Difference of the pictures that both alphas compose from the same foreground and background."""
     semantic: float = ranged(0.0, 0)
     """What is foreground at all, learned by a head at 1/16 of the size (detail): against gross failures."""
     known: float = ranged(1.0, 0)
@@ -162,6 +166,7 @@ class DdcConfig:
     window: int = ranged(11, 3)
     """Side of the square, in pixels, in which similar colours are looked for; odd."""
     neighbours: int = ranged(11, 1)
+    """How many of the nearest colours a pixel's alpha is compared with."""
     border: DdcBorder = DdcBorder.exclude
     """What lies outside the picture. zero compares with black and pulls dark frames towards alpha 0."""
     include_self: bool = False
@@ -207,21 +212,19 @@ class PhotometryPlace(str, Enum):
 @dataclass
 class MatterFitConfig(FitConfig):
     lr: float = ranged(1e-3, 1e-9, 1)
+    """Of AdamW, after the warm-up."""
     weight_decay: float = ranged(1e-2, 0)
+    """Of AdamW, on matrices and kernels; norms and biases have none."""
     warmup: int = ranged(50, 0)
     """Steps of linear warm-up, then cosine to lr/100."""
     ema: float = ranged(0.995, 0, 0.99999)
+    """Decay per step of the averaged weights, which are what a fit gives."""
     clip: float = ranged(1.0, 0)
     """Gradient norm clip; 0 = off."""
-    real_weight: float = ranged(0.5, 0.5, 1)
-    """Share of the loss that real pictures keep once generated pairs join; 0.5 to 1. At 1 no pair joins (control)."""
     mask_share: float = ranged(0.0, 0, 1)
     """Share of a domain's real pictures in a batch that are of kind `mask`, if it has labelled ones, too."""
     trimap_share: float = ranged(0.25, 0, 1)
     """The same for pictures of kind `trimap`."""
-    unlabelled_share: float = ranged(0.0, 0, 1)
-    """The same for photos of kind `none` (matter.later): the known regions of their trimaps are what the accepted
-    matter is sure of, written by `label`."""
     new_background: float = ranged(0.5, 0, 1)
     """Probability that a real picture's foreground is put on a new background."""
     trimap_shown: float = ranged(0.0, 0, 1)
@@ -250,6 +253,21 @@ class MatterFitConfig(FitConfig):
 
 
 @dataclass
+class LaterMatterFitConfig(MatterFitConfig):
+    """A fit from round 1 on: what labelling and generating have made joins the real pictures."""
+
+    real_weight: float = ranged(0.5, 0.5, 1)
+    """Share of the loss that real pictures keep once generated pairs join. At 1 no pair joins (control)."""
+    unlabelled_share: float = ranged(0.0, 0, 1)
+    """Share of a domain's real pictures in a batch that are photos of kind `none`: the known regions of their trimaps
+    are what the accepted matter is sure of, written by `label`."""
+
+    def without_the_loop(self) -> MatterFitConfig:
+        """The same fit without what only the loop knows of."""
+        return MatterFitConfig(**{item.name: getattr(self, item.name) for item in fields(MatterFitConfig)})
+
+
+@dataclass
 class MatterConfig:
     network: NetworkConfig = field(default_factory=FpnConfig)
     """matter.network.variant chooses which keys there are: fpn, released or detail."""
@@ -257,5 +275,5 @@ class MatterConfig:
     """Fits run through torch.compile: minutes at their start, less time a step. Needs a C++ compiler."""
     first: MatterFitConfig = field(default_factory=MatterFitConfig)
     """Round 0: on real pairs alone, from random (or network.backbone.weights)."""
-    later: MatterFitConfig = field(default_factory=MatterFitConfig)
+    later: LaterMatterFitConfig = field(default_factory=LaterMatterFitConfig)
     """Rounds 1, 2, ...: warm-started from the accepted matter."""

@@ -13,18 +13,29 @@ from stylematte.fields import ranged
 @dataclass
 class GeneratorNetworkConfig:
     z_dim: int = ranged(64, 1)
+    """Length of the latent z."""
     w_dim: int = ranged(64, 1)
+    """Length of the style w."""
     mapping_layers: int = ranged(2, 1)
+    """Layers from z to w; StyleGAN3 has 2."""
     channel_base: int = ranged(2048, 1)
+    """Width of G: a layer at resolution r has channel_base / r channels."""
     channel_max: int = ranged(64, 1)
+    """The most channels a layer of G has."""
     num_layers: int = ranged(14, 2)
+    """Layers of the synthesis network beside input and toRGB; StyleGAN3 has 14 at 256 x 256 and more."""
     num_critical: int = ranged(2, 1)
+    """Layers at the end that are sampled critically; StyleGAN3 has 2. A small picture may want fewer."""
     margin_size: int = ranged(10, 1)
+    """Pixels that layers work on outside the picture; StyleGAN3 has 10."""
     d_channel_base: int = ranged(2048, 1)
+    """Width of D, as channel_base is of G."""
     d_channel_max: int = ranged(64, 1)
+    """The most channels a layer of D has."""
     magnitude_ema_nimg: float = ranged(20000.0, 1)
     """Half-life, in images, of the magnitude EMA."""
     w_avg_beta: float = ranged(0.998, 0, 1)
+    """Decay per step of the mean style that truncation pulls to."""
 
     def problems(self) -> Iterator[str]:
         """What is impossible beyond the fields' ranges: "key=value: expected ..." lines."""
@@ -63,7 +74,9 @@ class GeneratorFitConfig(FitConfig):
     """logistic: non-saturating, with R1. relativistic: every generated picture against a real one, with R1 and R2
     (R3GAN); it wants an r1_gamma of its own, and r1_every=1 as published."""
     glr: float = ranged(2.5e-3, 1e-9, 1)
+    """Learning rate of G."""
     dlr: float = ranged(2e-3, 1e-9, 1)
+    """Learning rate of D."""
     warmup: int = ranged(0, 0)
     """Steps of linear warm-up of both learning rates: a warm-started fit begins with an empty Adam."""
     later_lr: float = ranged(0.3, 1e-6, 10)
@@ -78,6 +91,7 @@ class GeneratorFitConfig(FitConfig):
     path_weight: float = ranged(0.0, 0)
     """Of the path length penalty, StyleGAN2's 2.0; StyleGAN3 has none."""
     path_every: int = ranged(4, 1)
+    """Steps between two path length penalties."""
     path_shrink: int = ranged(2, 1)
     """The penalty is measured on a batch this many times smaller."""
     path_decay: float = ranged(0.01, 1e-6, 1)
@@ -93,19 +107,25 @@ class GeneratorFitConfig(FitConfig):
     ema_kimg: float = ranged(2.0, 0)
     """Half-life of G_ema in thousands of images."""
     ema_rampup: float = ranged(0.05, 0)
+    """The half-life of G_ema is at most this share of the pictures shown so far: an early average forgets the start
+    sooner."""
     ada_target: float = ranged(0.6, -1, 1)
+    """The mean sign of D's logits on real pictures that the augmentation probability is steered to."""
     ada_kimg: float = ranged(50.0, 1e-3)
     """Thousands of images in which the augmentation probability may go from 0 to 1."""
     augment_p: float = ranged(0.0, 0, 1)
     """Start value of the augmentation probability."""
     augment_max: float = ranged(0.8, 0, 1)
+    """The probability never exceeds it: at p near 1 a generator learns the augmentations."""
     augment_set: AugmentSet = AugmentSet.bgc
     """bgc: blitting, geometry, colour. More letters: octave filter, noise, cutout. bg: no change of colour at all."""
     ada: bool = True
+    """false: the probability stays at augment_p."""
     snapshots: int = ranged(4, 1)
     """Measured of each fit, at equal distances, its end among them; the nearest to the training set is selected. 1 =
     the end alone. Each takes the disk of a generator."""
     mirror: bool = True
+    """Also show every cut-out mirrored, at random."""
     pseudo_share: float = ranged(0.5, 0, 1)
     """At most this share of a batch are pseudo-labelled photos when real cut-outs exist."""
 

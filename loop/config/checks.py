@@ -95,9 +95,6 @@ def _matter(config: Config) -> Iterator[str]:
             f"matter.network.backbone.weights={weights}: no such file; download it yourself or set null for random "
             "weights"
         )
-    if matter.first.unlabelled_share:
-        share = matter.first.unlabelled_share
-        yield f"matter.first.unlabelled_share={share}: nothing has labelled photos before round 1"
     for name, fit in (("first", matter.first), ("later", matter.later)):
         for key, value in {} if matter.network.takes_trimap else fit.needs_trimap_input().items():
             yield (
@@ -112,20 +109,23 @@ def _fits(config: Config) -> Iterator[str]:
     for name, fit in {**fits, "generator.fit": config.generator.fit}.items():
         if config.launch.devices > 0 and fit.batch % config.launch.devices:
             yield f"{name}.batch={fit.batch}: expected a multiple of launch.devices={config.launch.devices}"
-    yield from _every_source("matter.first", matter.first, config, generated=False)
+    yield from _every_source("matter.first", matter.first, config)
     if config.run.rounds:
-        yield from _every_source("matter.later", matter.later, config, generated=matter.later.real_weight < 1)
+        later = matter.later
+        yield from _every_source("matter.later", later, config, later.unlabelled_share, generated=later.real_weight < 1)
 
 
-def _every_source(name: str, fit: MatterFitConfig, config: Config, generated: bool) -> Iterator[str]:
+def _every_source(
+    name: str, fit: MatterFitConfig, config: Config, unlabelled_share: float = 0.0, generated: bool = False
+) -> Iterator[str]:
     """Every source is in every batch: labelled, mask, trimap, unlabelled and generated pictures of each domain, extra
     subjects. Labelled ones get what the others leave. Whether there are trimaps, the manifest says."""
     kinds = kinds_in(config.data.root)
-    asked = {"mask": fit.mask_share, "trimap": fit.trimap_share, "none": fit.unlabelled_share}
+    asked = {"mask": fit.mask_share, "trimap": fit.trimap_share, "none": unlabelled_share}
     total = sum(share for kind, share in asked.items() if kind in kinds)
     if total > 1:
         yield f"{name}: mask_share, trimap_share and unlabelled_share add up to {total:g}: expected 1 or less"
-    weak = (fit.mask_share > 0) + (fit.trimap_share > 0 and "trimap" in kinds) + (fit.unlabelled_share > 0)
+    weak = (fit.mask_share > 0) + (fit.trimap_share > 0 and "trimap" in kinds) + (unlabelled_share > 0)
     sources = len(config.data.domains) * (1 + weak + generated) + len(config.data.extra_subjects)
     if fit.batch < sources:
         yield f"{name}.batch={fit.batch}: expected {sources} or more, at least one for each source of pictures"

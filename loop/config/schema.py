@@ -27,6 +27,7 @@ class RunConfig:
     dir: str = "runs/default"
     """The run folder. Everything the loop writes is below it."""
     seed: int = ranged(0, 0)
+    """Everything random in a run is a function of it and of a position."""
     rounds: int = ranged(2, 0)
     """Rounds after round 0 (round 0 trains the matter on real pairs alone)."""
 
@@ -44,6 +45,7 @@ class DrawnConfig:
     backgrounds: int = ranged(64, 2)
     """Background pictures, shared by all domains."""
     seed: int = ranged(1, 0)
+    """Other numbers draw other pictures."""
 
 
 @dataclass
@@ -51,7 +53,9 @@ class HeldoutConfig:
     """Percent of the pictures of each kind that are held out, by a hash of the file name."""
 
     alpha: int = ranged(40, 0, 90)
+    """Of pictures with a true alpha."""
     pseudo_alpha: int = ranged(40, 0, 90)
+    """Of pictures with somebody's pseudo-alpha; 0 = measure against true ones alone."""
 
 
 class MaskAs(str, Enum):
@@ -66,6 +70,7 @@ class TrimapConfig:
     """How a mask becomes a trimap: unknown around its edge, in units of the square root of the subject's area."""
 
     radius: float = ranged(0.05, 0, 0.5)
+    """Inside the mask; 0.05 of a subject 100 pixels across is 5 pixels."""
     outward: float | None = ranged(None, 0, 1)
     """Outside the mask; null = as inside. Hair reaches past a mask, so shaggy subjects want more."""
 
@@ -100,7 +105,9 @@ class LabelConfig:
     min_confidence: float = ranged(0.9, 0, 1)
     """Photos whose flip/scale agreement is lower are left out."""
     min_foreground: float = ranged(0.03, 0, 1)
+    """Photos with a smaller share of foreground are left out: nothing is there."""
     max_foreground: float = ranged(0.95, 0, 1)
+    """Photos with a larger share are left out: no background is to be seen."""
 
     def problems(self) -> Iterator[str]:
         """What is impossible beyond the fields' ranges: "key=value: expected ..." lines."""
@@ -111,9 +118,11 @@ class LabelConfig:
 @dataclass
 class SynthesizeConfig:
     count: int = ranged(400, 1)
+    """Cut-outs of each domain and round."""
     psi: tuple[float, float] = (0.5, 1.0)
     """Truncation is drawn uniformly from this interval; it must not contain 0."""
     batch: int = ranged(16, 1)
+    """Pictures drawn at once; they do not depend on it."""
 
     def problems(self) -> Iterator[str]:
         """What is impossible beyond the fields' ranges: "key=value: expected ..." lines."""
@@ -127,8 +136,11 @@ class SelectConfig:
     max_disagreement: float = ranged(0.08, 0, 1)
     """Mean absolute difference between the generator's alpha and the matter's on new backgrounds."""
     backgrounds: int = ranged(2, 1)
+    """New backgrounds on which the matter is asked, the mean of which counts."""
     min_foreground: float = ranged(0.05, 0, 1)
+    """Pairs with a smaller share of foreground are refused."""
     max_foreground: float = ranged(0.9, 0, 1)
+    """Pairs with a larger share are refused."""
     min_body: float = ranged(0.95, 0, 1)
     """Share of the foreground in its largest connected body."""
     max_similarity: float = ranged(0.985, -1, 1)
@@ -149,7 +161,9 @@ class AcceptConfig:
     must_improve: list[str] = field(default_factory=list)
     """Domains in which the upper bound must be below 0."""
     confidence: float = ranged(0.95, 0.5, 0.999)
+    """Of the intervals that a verdict rests on."""
     resamples: int = ranged(10000, 100)
+    """Of the paired bootstrap."""
     stop_after: int = ranged(0, 0)
     """Stop the run (exit code 4) after this many refused rounds in a row; 0 = never."""
 
@@ -157,7 +171,9 @@ class AcceptConfig:
 @dataclass
 class TrackingConfig:
     wandb: WandbMode = WandbMode.offline
+    """offline writes W&B's files for a later `wandb sync`; online sends them; disabled writes none."""
     project: str = "stylematte"
+    """Of W&B."""
 
 
 @dataclass

@@ -104,6 +104,10 @@ class FitMatterStep:
     compile: bool
     precision: str
     mask_as: MaskAs
+    real_weight: float
+    """Share of the loss that real pictures keep; 1: no generated pair joins."""
+    unlabelled_share: float
+    """Share of a domain's real pictures in a batch that are photos with trimaps of what the matter was sure of."""
     backbone_digest: str | None = None
     """Of network.backbone.weights, where the fit begins with them."""
 

@@ -21,6 +21,8 @@ def _at_least(default: Any, low: float) -> Any:
 @dataclass
 class LaunchConfig:
     kind: Launch = Launch.inline
+    """inline: in the orchestrator's own process, but for fits beside others. torchrun: each stage in processes of its
+    own, fits on `devices` of them."""
     devices: int = _at_least(1, 1)
     """Processes of each fit."""
     at_once: int = _at_least(1, 1)
@@ -35,5 +37,6 @@ class LaunchConfig:
     stop_grace: float = _at_least(120.0, 0)
     """Seconds a fit may take to reach its next checkpoint after a stop signal."""
     retries: int = _at_least(2, 0)
+    """How often a fit that died or fell silent is tried again; each try goes on from its last checkpoint."""
     ask_above: float = _at_least(180.0, 0)
     """`run` asks before it makes results again that took more seconds than this together; --redo is a yes."""

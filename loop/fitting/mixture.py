@@ -34,10 +34,10 @@ class Real(NamedTuple):
 
 def matter_sources(ctx: Context, config: FitMatterStep) -> list[Source]:
     """Real sources of every domain, then one source of kept pairs for each domain (all rounds together)."""
-    pairs = {} if config.fit.real_weight >= 1 else _pairs(ctx)
+    pairs = {} if config.real_weight >= 1 else _pairs(ctx)
     real = _real(ctx, config)
     generated = generated_shares(
-        1 - config.fit.real_weight,
+        1 - config.real_weight,
         {domain: len(rows) for domain, rows in pairs.items()},
         {domain: sum(len(r.rows) for r in real if r.name.startswith(f"{domain}/")) for domain in pairs},
     )
@@ -69,7 +69,7 @@ def domain_shares(pictures: dict[str, int], asked: dict[str, float]) -> dict[str
 def _real(ctx: Context, config: FitMatterStep) -> list[Real]:
     data, fit = ctx.inputs["data"], config.fit
     as_trimap = config.mask_as is MaskAs.trimap
-    asked = {"mask": fit.mask_share, "trimap": fit.trimap_share, "unlabelled": fit.unlabelled_share}
+    asked = {"mask": fit.mask_share, "trimap": fit.trimap_share, "unlabelled": config.unlabelled_share}
     found = []
     for domain in config.domains:
         masks = _rows(data, domain, ("mask",))
@@ -77,7 +77,7 @@ def _real(ctx: Context, config: FitMatterStep) -> list[Real]:
             "labelled": _rows(data, domain, LABELLED),
             "mask": [row for row in masks if row.get("trimap")] if as_trimap else masks,
             "trimap": _rows(data, domain, ("trimap",)),
-            "unlabelled": _confident(ctx, domain) if fit.unlabelled_share else [],
+            "unlabelled": _confident(ctx, domain) if config.unlabelled_share else [],
         }
         for name, share in domain_shares({name: len(rows[name]) for name in rows}, asked).items():
             by_trimap = name in ("trimap", "unlabelled") or (name == "mask" and as_trimap)

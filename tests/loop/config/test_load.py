@@ -33,7 +33,7 @@ BAD_OVERRIDES = [
         "data.domains.cats=cat: only 'portrait' and 'animal' can be drawn; else set data.root",
     ),
     ("accept.must_improve=[birds]", "accept.must_improve: 'birds' is not one of data.domains (portraits, animals)"),
-    ("matter.first.real_weight=0.3", "matter.first.real_weight=0.3: expected a number from 0.5 to 1"),
+    ("matter.later.real_weight=0.3", "matter.later.real_weight=0.3: expected a number from 0.5 to 1"),
     (
         "generator.fit.batch=6",
         "generator.fit.batch=6: expected a multiple of 4 (the discriminator compares groups of 4 on each device)",

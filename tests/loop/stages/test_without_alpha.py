@@ -158,7 +158,8 @@ BAD = [
     ),
     (
         "matter.first.unlabelled_share=0.1",
-        "matter.first.unlabelled_share=0.1: nothing has labelled photos before round 1",
+        "matter.first.unlabelled_share=0.1: Key 'unlabelled_share' not in 'MatterFitConfig'. "
+        "Did you mean: 'matter.later.unlabelled_share'?",
     ),
 ]
 
