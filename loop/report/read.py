@@ -12,7 +12,8 @@ from typing import Any, TypeGuard
 import yaml
 
 from loop.report.data import Change, Counts, Curves, Distances, LeftOut, Picture, Round, Run, Score, Sieve, Verdict
-from loop.tracking.curves import METRICS, read_curves, read_rows
+from loop.tracking.curves import METRICS, read_curves
+from stylematte.jsonl import read_jsonl
 
 Record = dict[str, Any]
 """A JSON object as it was found: nothing in it is certain."""
@@ -29,6 +30,7 @@ def read_run(folder: Path) -> Run:
     rounds = [_round(path) for path in sorted((folder / "rounds").glob("[0-9]*")) if path.is_dir()]
     rounds = [round_ for round_ in rounds if planned is None or round_.number <= planned]
     prepared = folder / "rounds" / "00" / "prepare"
+    left_out = read_jsonl(prepared / "left_out.jsonl", growing=True)
     return Run(
         name=folder.resolve().name,
         config_text=text,
@@ -37,7 +39,7 @@ def read_run(folder: Path) -> Run:
         planned=int(planned or 0),
         rounds=rounds,
         counts=_counts(prepared),
-        left_out=[LeftOut(_word(r, "file"), _word(r, "reason")) for r in read_rows(prepared / "left_out.jsonl")],
+        left_out=[LeftOut(_word(row, "file"), _word(row, "reason")) for row in left_out],
         curves=_curves(rounds),
     )
 
@@ -51,9 +53,8 @@ def _domains(config: Record, rounds: list[Round]) -> list[str]:
 def _round(folder: Path) -> Round:
     evaluated = folder / "evaluate"
     scores = {domain: _score(record) for domain, record in _metrics(evaluated).items() if isinstance(record, dict)}
-    pictures = [
-        _picture(evaluated, row) for row in read_rows(evaluated / "per_picture.jsonl") if _is_number(row.get("SAD"))
-    ]
+    rows = read_jsonl(evaluated / "per_picture.jsonl", growing=True)
+    pictures = [_picture(evaluated, row) for row in rows if _is_number(row.get("SAD"))]
     found = Round(int(folder.name), folder, scores, pictures, verdict=_verdict(_json(folder / "accept/verdict.json")))
     for record in _inside(folder, "stage.json"):
         step = record.parent.relative_to(folder).as_posix()
@@ -123,7 +124,7 @@ def _change(values: Any) -> Change | None:
 
 
 def _sieve(folder: Path) -> Sieve:
-    rows = read_rows(folder / "index.jsonl")
+    rows = read_jsonl(folder / "index.jsonl", growing=True)
     reasons = Counter(_rule(row) for row in rows if not row.get("kept"))
     return Sieve(sum(bool(row.get("kept")) for row in rows), dict(reasons.most_common()))
 

@@ -14,12 +14,13 @@ import pytest
 from loop.config.schema import Config, WandbMode
 from loop.engine.stage import StageRecord
 from loop.tracking import rounds, wandb_run
-from loop.tracking.curves import MetricsFile, read_curves, read_rows
+from loop.tracking.curves import MetricsFile, read_curves
 from loop.tracking.entries import RoundEntry, StageEntry
 from loop.tracking.fit_loggers import fit_loggers, stage_logger
 from loop.tracking.loop_id import loop_id
 from loop.tracking.rounds import log_round
 from loop.tracking.wandb_run import WandbRun
+from stylematte.jsonl import read_jsonl
 
 ROOT = Path(__file__).parents[3]
 
@@ -46,14 +47,6 @@ def test_a_resumed_file_equals_the_unbroken_one(tmp_path):
     assert broken.read_text() == whole.read_text()
 
 
-def test_from_step_drops_more_than_the_first_write_would(tmp_path):
-    path = tmp_path / "m.jsonl"
-    MetricsFile(path).write(1, {"a": 1.0})
-    MetricsFile(path).write(5, {"a": 5.0})
-    MetricsFile(path, from_step=3).write(8, {"a": 8.0})
-    assert [row["step"] for row in read_rows(path)] == [1, 8]
-
-
 def test_nan_becomes_null_and_every_line_stays_json(tmp_path):
     path = tmp_path / "m.jsonl"
     MetricsFile(path).write(0, {"a": float("nan"), "b": 2})
@@ -66,7 +59,7 @@ def test_disabled_gives_the_file_alone_and_writes_through_lightning(tmp_path):
     assert [logger.name for logger in loggers] == ["jsonl"]
     loggers[0].log_metrics({"loss/l1": 0.5, "epoch": 0}, step=3)
     loggers[0].finalize("success")
-    assert read_rows(tmp_path / "s" / "metrics.jsonl") == [{"step": 3, "loss/l1": 0.5, "epoch": 0.0}]
+    assert read_jsonl(tmp_path / "s" / "metrics.jsonl") == [{"step": 3, "loss/l1": 0.5, "epoch": 0.0}]
     assert not (tmp_path / "wandb").exists()
 
 
@@ -103,7 +96,7 @@ def test_a_context_is_enough(tmp_path):
     ctx.runtime = {}
     (file,) = stage_logger(ctx)
     file.log_metrics({"loss": 1.0}, 0)
-    assert read_rows(tmp_path / "scratch" / "metrics.jsonl") == [{"step": 0, "loss": 1.0}]
+    assert read_jsonl(tmp_path / "scratch" / "metrics.jsonl") == [{"step": 0, "loss": 1.0}]
 
 
 def test_loop_id_is_made_once(tmp_path):
@@ -128,7 +121,7 @@ def test_a_broken_wandb_is_one_warning_and_the_file_goes_on(tmp_path, monkeypatc
     assert [record.message for record in caplog.records] == [
         "W&B mirror stopped: RuntimeError: no W&B today; the fit goes on and metrics.jsonl has every number"
     ]
-    assert len(read_rows(tmp_path / "metrics.jsonl")) == 3
+    assert len(read_jsonl(tmp_path / "metrics.jsonl")) == 3
 
 
 def test_online_without_a_way_out_falls_back_to_offline(tmp_path, monkeypatch, caplog):
