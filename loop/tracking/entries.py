@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from loop.engine.stage import StageRecord
+from loop.engine.record import StageRecord
 from loop.engine.step import step_folder
 
 

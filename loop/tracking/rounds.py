@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from loop.config.schema import Config
-from loop.engine.stage import StageRecord
+from loop.engine.record import StageRecord
 from loop.tracking.curves import number
 from loop.tracking.entries import RoundEntry, StageEntry
 from loop.tracking.wandb_run import one_line, plain
