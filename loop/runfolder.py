@@ -1,4 +1,4 @@
-"""Where things lie in a run folder or an export: the accepted matter, and the selected generator of each domain."""
+"""Finding things in a run folder: its configuration, the accepted matter, the generator that stands in a domain."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ class NoSuchArtefact(ValueError):
 
 
 def is_run(folder: Path) -> bool:
-    """Whether `folder` holds a configuration and rounds."""
     return (folder / "config.yaml").is_file() and (folder / "rounds").is_dir()
 
 
@@ -30,13 +29,12 @@ def accepted_matter(folder: Path) -> Path:
 
 
 def accepted_round(folder: Path) -> int:
-    """The round whose matter is the accepted one of the run `folder`."""
     verdict = json.loads((accepted_matter(folder) / "verdict.json").read_text())
     return int(verdict["accepted_round"])
 
 
 def generators(folder: Path) -> dict[str, Path]:
-    """Domain -> folder with generator.json: the one selected last in each domain of a run, or those of an export."""
+    """Domain -> folder with generator.json: the one that stands in each domain of a run, or those of an export."""
     found: dict[str, Path] = {}
     for file in _of_rounds(folder, "*/select_generator/generator.json"):
         found[file.parent.parent.name] = file.parent
