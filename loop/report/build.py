@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from loop.engine.files import write_text
+from loop.engine.files import write_atomically
 from loop.report import gallery, page
 from loop.report.data import FIGURES, Run, read_run
 
@@ -46,7 +46,7 @@ def build_report(run_dir: Path) -> Path:
         body=page.tiles(run) + "\n".join(body for body in bodies.values() if body),
     )
     target = Path(run_dir) / "report.html"
-    write_text(target, text)  # whoever has the page open never sees half of it
+    write_atomically(target, text)  # whoever has the page open never sees half of it
     return target
 
 
