@@ -15,7 +15,7 @@ from loop.config.load import ConfigError, load_config, to_yaml
 from loop.config.schema import Config
 from loop.engine import consent
 from loop.engine.execute import execute
-from loop.engine.files import write_text
+from loop.engine.files import write_atomically
 from loop.engine.lock import one_writer
 from loop.engine.step import step_folder
 from loop.plan import plan
@@ -90,4 +90,4 @@ def _check_backbone(config: Config, run_dir: Path) -> None:
 def _write_config(config: Config, run_dir: Path) -> None:
     text, path = to_yaml(config), run_dir / "config.yaml"
     if not path.is_file() or path.read_text() != text:
-        write_text(path, text)
+        write_atomically(path, text)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from string import Template
 
+from loop.engine.files import write_atomically
 from loop.report import fits, gallery, headline, inputs, rounds
 from loop.report.data import Run
 from loop.report.read import read_run
@@ -33,9 +33,7 @@ def build_report(run_dir: Path) -> Path:
     Rounds that are missing or under way are left out. Raises ValueError when `run_dir` holds no run.
     """
     target = Path(run_dir) / "report.html"
-    partial = target.with_name(f".report.html.{os.getpid()}")
-    partial.write_text(page(read_run(Path(run_dir))), encoding="utf-8")
-    os.replace(partial, target)  # whoever has the page open never sees half of it
+    write_atomically(target, page(read_run(Path(run_dir))))  # whoever has the page open never sees half of it
     return target
 
 

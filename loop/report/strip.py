@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+from loop.engine.files import write_atomically
 
 SCALE = 1.5
 MARGIN = 8  # pixels
@@ -33,9 +35,9 @@ def build_strip(run_dir: Path, target: Path) -> Path:
     height = sum(picture.height + CAPTION + MARGIN for _, picture in rows) + MARGIN
     strip = Image.new("RGB", (width, height), "white")
     _paste(strip, rows)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.png")
-    strip.quantize(256, dither=Image.Dither.NONE).save(partial, optimize=True)
-    os.replace(partial, target)
+    png = io.BytesIO()
+    strip.quantize(256, dither=Image.Dither.NONE).save(png, "PNG", optimize=True)
+    write_atomically(target, png.getvalue())
     return target
 
 

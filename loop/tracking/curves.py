@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from loop.engine.files import write_text
+from loop.engine.files import write_atomically
 from stylematte.jsonl import read_jsonl
 
 METRICS = "metrics.jsonl"
@@ -40,7 +40,7 @@ class MetricsFile:
             for row in read_jsonl(self.path, growing=True)
             if isinstance(row.get("step"), (int, float)) and row["step"] < step
         ]
-        write_text(self.path, "".join(json.dumps(row) + "\n" for row in kept))
+        write_atomically(self.path, "".join(json.dumps(row) + "\n" for row in kept))
 
 
 def read_curves(path: Path) -> dict[str, list[tuple[float, float]]]:
