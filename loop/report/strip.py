@@ -6,10 +6,10 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from loop.engine.files import write_atomically
+
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-from loop.engine.files import write_atomically
 
 SCALE = 1.5
 MARGIN = 8  # pixels
