@@ -11,7 +11,7 @@ from loop.config.schema import Config
 from loop.engine.execute import Event
 from loop.engine.stage import StageRecord
 from loop.engine.step import step_folder
-from loop.tracking.mirror import log_round
+from loop.tracking.rounds import log_round
 
 
 class GateStop(ValueError):

@@ -12,16 +12,14 @@ from torch import Tensor
 
 from stylematte.data.manifest import MEASURED, PICTURES
 from stylematte.imagefile import read_alpha, read_rgb
+from stylematte.jsonl import read_jsonl
 
 Row = dict[str, Any]
 
 
 def read_index(folder: Path) -> list[Row]:
     """The rows of `folder`/index.jsonl in their order; none if there is no index."""
-    path = folder / "index.jsonl"
-    if not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text().splitlines() if line]
+    return read_jsonl(folder / "index.jsonl")
 
 
 def write_index(folder: Path, rows: Iterable[Row], name: str = "index.jsonl") -> None:

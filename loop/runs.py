@@ -21,13 +21,14 @@ from loop.config.load import load_config, to_yaml
 from loop.config.schema import Config
 from loop.engine import consent
 from loop.engine.execute import Event, execute
-from loop.engine.files import write_text
+from loop.engine.files import write_atomically
 from loop.engine.lock import one_writer
 from loop.engine.step import Step, step_folder
 from loop.gate import RoundWatch
 from loop.plan import plan, plan_generator_alone
 from loop.redo import Agree, obtain_consent
-from loop.report.build import build_report, round_table
+from loop.report.build import build_report
+from loop.report.table import round_table
 from loop.runfolder import is_run
 from stylematte.errors import ConfigError, UserError
 from stylemattegan.config import CompositeDiscriminatorKind
@@ -181,7 +182,7 @@ def _make(
     fingerprints(config, folder, keep=True)
     text, path = to_yaml(config), folder / "config.yaml"
     if not path.is_file() or path.read_text() != text:
-        write_text(path, text)
+        write_atomically(path, text)
     tracking = {"wandb": config.tracking.wandb.value, "project": config.tracking.project}
     execute(folder, steps, config.launch, on_event, {"tracking": tracking})
     consent.withdraw(folder)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from loop.cli.announce import Announcer
 from loop.redo import duration
-from loop.report.build import print_round_table
+from loop.report.table import print_round_table
 from loop.runs import bring_up_to_date, configured
 
 

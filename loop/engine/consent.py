@@ -1,4 +1,4 @@
-"""What a run would give up: finished results that would be made again, and whether the user has agreed to that.
+"""Which finished results a changed plan would make again, at what cost, and whether the user has agreed to that.
 
 Nothing here asks anybody. A door does, before it changes anything on disk, and then calls `give`: while the plan stays
 the same, a stopped run goes on without being asked again.

@@ -1,4 +1,4 @@
-"""Walk the plan: skip what is fresh, run the rest in order, one writer, one commit per step.
+"""Carries out a plan: skips what is fresh, brings back what is kept, runs the rest in order, one commit per step.
 
 With launch.at_once above 1, steps that do not need each other run side by side in processes of their own.
 """

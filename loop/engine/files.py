@@ -1,4 +1,7 @@
-"""Files that survive a power cut: JSON replaced in one step, and folders written through to the disk."""
+"""Files that survive a power cut: replaced in one step, and folders written through to the disk.
+
+The engine has its own function for that because it imports neither package, and because it waits for the disk.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,15 @@ from typing import Any
 
 
 def write_json(path: Path, value: Any, sort_keys: bool = True) -> None:
-    """As `write_text`."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=sort_keys, allow_nan=False) + "\n")
+    """As `write_atomically`."""
+    write_atomically(path, json.dumps(value, indent=2, sort_keys=sort_keys, allow_nan=False) + "\n")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replace `path` at once; a reader sees the old text or the new one, also after a power cut."""
+def write_atomically(path: Path, data: str | bytes) -> None:
+    """Replace `path` at once; a reader sees the old content or the new one, also after a power cut."""
     partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "w", encoding="utf-8") as file:
-        file.write(text)
+    with open(partial, "wb") as file:
+        file.write(data.encode() if isinstance(data, str) else data)
         file.flush()
         os.fsync(file.fileno())
     os.replace(partial, path)

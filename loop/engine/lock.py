@@ -1,4 +1,4 @@
-"""One writer per run folder. The kernel holds the lock, so a killed process leaves none behind.
+"""Locks that let one process at a time write a run folder; the kernel holds them, so a killed process leaves none.
 
 POSIX record locks (lockf): forked data workers do not inherit them. Their trap is that closing *any* descriptor of
 the file drops the lock of the whole process, so a process never opens a file it has locked a second time.

@@ -1,4 +1,4 @@
-"""Stopping cleanly. A signal handler only sets a flag; whoever works polls it at a place where stopping is safe.
+"""Clean stops after SIGINT and SIGTERM: the handler sets a flag, which is polled at places where stopping is safe.
 
 Doing work in the handler hangs: when one rank alone is signalled, its handler waits in a broadcast for ranks that are
 in the middle of a step. Fits agree on the flag over all ranks at the end of a tick.

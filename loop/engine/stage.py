@@ -1,4 +1,4 @@
-"""A stage is a pure function over folders: its context, its record, and how its result comes to exist.
+"""One stage: the context it reads and writes, the key of what it read, and how its result comes to exist.
 
 The key says what was read. Same key: nothing to do, or a kept result comes back. Otherwise the stage writes into a
 temporary sibling, stage.json last, and one rename is the commit; half a result cannot exist. `loop.engine.commit` has

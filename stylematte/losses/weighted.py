@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import fields
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from stylematte import distributed
@@ -43,13 +44,17 @@ class WeightedLoss:
         return {name: value * (factor if name == "ddc" else 1.0) for name, value in self.weights.items()}
 
     def __call__(
-        self, prediction: Tensor, semantic: Tensor | None, batch: MattingBatch, step: int
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+        self,
+        prediction: Float[Tensor, "n 1 h w"],
+        semantic: Float[Tensor, "n 1 h w"] | None,
+        batch: MattingBatch,
+        step: int,
+    ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
         """This rank's loss, and the named terms (and total) of the global batch, detached and equal on all ranks.
 
-        prediction, semantic: (N, 1, H, W), float32; semantic: what the network's semantic head says. As gradients are
-        averaged over ranks, this rank divides by the mean of the ranks' weight sums. A term is reported as its mean
-        over the samples it applies to, and not at all if there are none. One all-reduce carries everything.
+        semantic: what the network's semantic head says. As gradients are averaged over ranks, this rank divides by the
+        mean of the ranks' weight sums. A term is reported as its mean over the samples it applies to, and not at all if
+        there are none. One all-reduce carries everything.
         """
         with torch.autocast(prediction.device.type, enabled=False):
             terms = named_terms(prediction, batch, self.weights, self.ddc, semantic)

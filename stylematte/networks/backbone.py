@@ -12,6 +12,7 @@ from typing import Any
 
 import timm
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from stylematte.config import BackboneConfig
@@ -143,7 +144,7 @@ class Backbone(nn.Module):
             return True
         raise ConfigError(f"backbone {self.name!r}: maps of shapes {got} for a picture of {PROBE}; choose another")
 
-    def forward(self, image: Tensor) -> list[Tensor]:
+    def forward(self, image: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n _ _ _"]]:
         maps = self.extractor((image - self.mean) / self.std)
         if self.channels_last:
             maps = [m.permute(0, 3, 1, 2).contiguous() for m in maps]

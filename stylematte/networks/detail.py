@@ -8,10 +8,9 @@ says at 1/16 of the size what is foreground at all; training alone asks it.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -24,8 +23,8 @@ from stylematte.networks.stylematte import pad_to_multiple
 PICTURE, KNOWN = 3, 2
 
 
-def known_channels(trimap: Tensor) -> Tensor:
-    """Trimap or coarse mask (N, 1, H, W) in [0, 1] -> (N, 2, H, W): how surely foreground, how surely background.
+def known_channels(trimap: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 2 h w"]:
+    """Trimap or coarse mask in [0, 1] -> how surely foreground, how surely background.
 
     max(0, 2t - 1) and max(0, 1 - 2t): on {0, 1/2, 1} the two known regions. 1/2 everywhere is (0, 0) everywhere, the
     same as no trimap, so "nothing known" needs no encoding of its own.
@@ -67,7 +66,7 @@ class DetailStyleMatte(nn.Module):
         if config.channels_last:
             self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def encode(self, image: Tensor) -> list[Tensor]:
+    def encode(self, image: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n _ _ _"]]:
         """image with H and W multiples of 32 -> feature maps, NCHW, at strides 4, 8, 16, 32."""
         return self.backbone(image)
 
@@ -76,8 +75,10 @@ class DetailStyleMatte(nn.Module):
             return checkpoint(stage, *maps, use_reentrant=False)
         return stage(*maps)
 
-    def logits(self, image: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-        """image (N, 3, H, W), known (N, 2, H, W), sides multiples of 32 -> (N, 1, H, W), and the fused map at 1/16."""
+    def logits(
+        self, image: Float[Tensor, "n 3 h w"], known: Float[Tensor, "n 2 h w"]
+    ) -> tuple[Float[Tensor, "n 1 h w"], Float[Tensor, "n c h//16 w//16"]]:
+        """Of a picture with sides that are multiples of 32; and the fused map at 1/16."""
         at4, at8, at16, at32 = self.encode(image + self.tint(known))
         picture = torch.cat([2 * image - 1, known], dim=1)
         if self.config.channels_last:
@@ -89,8 +90,10 @@ class DetailStyleMatte(nn.Module):
         x = self._fuse(self.fuse2, x, detail2)
         return self.head(self._fuse(self.fuse1, x, picture)), coarse
 
-    def forward(self, image: Tensor, trimap: Tensor | None = None, semantic: bool = False) -> Any:
-        """semantic: give a second map (N, 1, H, W), what the semantic head sees at 1/16, enlarged."""
+    def forward(
+        self, image: Float[Tensor, "n 3 h w"], trimap: Float[Tensor, "n 1 h w"] | None = None, semantic: bool = False
+    ) -> Float[Tensor, "n 1 h w"] | tuple[Float[Tensor, "n 1 h w"], Float[Tensor, "n 1 h w"]]:
+        """semantic: give a second map, what the semantic head sees at 1/16, enlarged."""
         if image.ndim != 4 or image.shape[1] != PICTURE:
             raise ValueError(f"image of shape {tuple(image.shape)}: expected (N, 3, H, W); convert it to RGB")
         known = image.new_zeros(image.shape[0], KNOWN, *image.shape[-2:])

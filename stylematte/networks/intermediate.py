@@ -13,6 +13,7 @@ from typing import Any
 import timm
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from stylematte.config import BackboneConfig
@@ -94,7 +95,7 @@ class PlainBackbone(nn.Module):
         finally:
             self.train()
 
-    def forward(self, image: Tensor) -> list[Tensor]:
+    def forward(self, image: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n _ _ _"]]:
         image = (image - self.mean) / self.std
         if self.patch != self.token_stride:
             size = [side // self.token_stride * self.patch for side in image.shape[-2:]]

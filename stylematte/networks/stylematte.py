@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from stylematte.config import FpnConfig, checked
@@ -16,14 +17,16 @@ from stylematte.networks.fpn import FPN
 from stylematte.ops.guided_filter import fast_guided_filter
 
 
-def pad_axis(image: Tensor, before: int, after: int, axis: int) -> Tensor:
+def pad_axis(image: Float[Tensor, "n c _ _"], before: int, after: int, axis: int) -> Float[Tensor, "n c _ _"]:
     """Pad axis -1 or -2 by reflection, or by repeating the border where the picture is too small to reflect."""
     padding = (before, after, 0, 0) if axis == -1 else (0, 0, before, after)
     mode = "reflect" if max(before, after) < image.shape[axis] else "replicate"
     return F.pad(image, padding, mode=mode)
 
 
-def pad_to_multiple(image: Tensor, multiple: int) -> tuple[Tensor, tuple[slice, slice]]:
+def pad_to_multiple(
+    image: Float[Tensor, "n c _ _"], multiple: int
+) -> tuple[Float[Tensor, "n c _ _"], tuple[slice, slice]]:
     """Grow H and W to multiples, evenly on both sides; also the slices that undo it."""
     crop = []
     for axis in (-2, -1):
@@ -47,17 +50,19 @@ class StyleMatte(nn.Module):
         self.backbone = Backbone(config.backbone)
         self.fpn = FPN(self.backbone.channels, config.channels)
 
-    def encode(self, image: Tensor) -> list[Tensor]:
+    def encode(self, image: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n _ _ _"]]:
         """image with H and W multiples of 32 -> feature maps, NCHW, at strides 4, 8, 16, 32."""
         return self.backbone(image)
 
-    def refine(self, image: Tensor, logits: Tensor) -> Tensor:
-        """Logits (N, 1, H/4, W/4) -> (N, 1, H, W). float32 always: window variances cancel in half precision."""
+    def refine(
+        self, image: Float[Tensor, "n 3 h w"], logits: Float[Tensor, "n 1 h//4 w//4"]
+    ) -> Float[Tensor, "n 1 h w"]:
+        """Logits at 1/4 of the size -> at all of it. float32 always: window variances cancel in half precision."""
         with torch.autocast(image.device.type, enabled=False):
             grey = image.float().mean(1, keepdim=True)
             return fast_guided_filter(grey, logits.float(), self.config.filter_radius, self.config.filter_eps)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
         if image.ndim != 4 or image.shape[1] != 3:
             raise ValueError(f"image of shape {tuple(image.shape)}: expected (N, 3, H, W); convert it to RGB")
         padded, (rows, columns) = pad_to_multiple(image, self.backbone.stride)

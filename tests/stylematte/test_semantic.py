@@ -39,8 +39,12 @@ def test_it_is_blind_to_edges_and_takes_any_size() -> None:
     for height, width in ((1, 1), (15, 40), (33, 17)):
         everywhere = torch.ones(2, 1, height, width)
         assert semantic(everywhere * 0.75, everywhere * 0.25).tolist() == pytest.approx([0.125, 0.125])
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_mattes_of_two_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="resize one"):
-        semantic(stripes, stripes[..., 1:])
+        semantic(torch.rand(1, 1, 64, 64), torch.rand(1, 1, 64, 63))
 
 
 @pytest.mark.parametrize("size", [(64, 64), (40, 52)])

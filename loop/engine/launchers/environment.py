@@ -44,7 +44,9 @@ def waiting() -> dict[str, str]:
     """OpenMP threads sleep while they wait for each other, instead of spinning on a core that another process needs.
 
     torch's wheels carry GNU's libgomp, which reads OMP_WAIT_POLICY; KMP_BLOCKTIME says the same to Intel's and LLVM's,
-    in other builds.
+    in other builds. Measured with benchmarks/openmp_wait.py on two cores that other work kept busy (load 3 to 6), two
+    fits of two threads each: 0.8 and 2.4 steps/s a fit when threads spin, 32 and 24 when they sleep; one fit alone:
+    12 and 1.9, against 30 and 16. Results are the same bits.
     """
     policy = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
     return {name: value for name, value in policy.items() if name not in os.environ}

@@ -72,19 +72,17 @@ def _until_over(
             kill_at = now + settings.stop_grace
             report("stopping", f"{job.step.id}: waiting for its next checkpoint")
             launcher.ask_to_stop()
-        if kill_at is not None and now >= kill_at:
-            launcher.kill()
-            continue
         beat = launcher.heartbeat()
         if beat is not None and beat.at != last:
             last, moved = beat.at, now
             if beat.progress is not None:
                 progress(beat.progress)
         watched = job.step.fit or last is not None
-        if watched and now - moved > settings.heartbeat_timeout:
+        if kill_at is not None and now >= kill_at:
+            launcher.kill()
+        elif watched and now - moved > settings.heartbeat_timeout:
             hung = True
             launcher.kill(grace=min(HANG_GRACE, settings.stop_grace))
-            continue
         time.sleep(POLL)
     if hung and outcome.problem is not None and not outcome.problem.type:
         silent = replace(outcome.problem, message=f"no heartbeat for {settings.heartbeat_timeout:g} s")

@@ -7,6 +7,7 @@ with their weights (`stylematte import-weights`), without transformers.
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from stylematte.config import ReleasedConfig, checked
@@ -24,7 +25,7 @@ def mirror_index(size: int, before: int, device: torch.device) -> Tensor:
     return torch.minimum(place, 2 * size - 1 - place)
 
 
-def pad_as_released(image: Tensor) -> Tensor:
+def pad_as_released(image: Float[Tensor, "n c _ _"]) -> Float[Tensor, "n c _ _"]:
     """Mirror rows onto the top and columns onto the left, 8 minus the rest by 8 of both sides.
 
     As in the authors' evaluation: as soon as one side needs it, a side that is a multiple of 8 gets 8 more too.
@@ -50,12 +51,14 @@ class ReleasedStyleMatte(nn.Module):
         self.fpn = SharedFPN(channels)
         self.head = nn.Conv2d(channels, 1, 3, padding=1)
 
-    def encode(self, image: Tensor) -> list[Tensor]:
+    def encode(self, image: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n _ _ _"]]:
         """image (N, 3, H, W) of any size -> feature maps, NCHW, at strides 4, 8, 16, 32, sizes rounded up."""
         return self.backbone(image)
 
-    def refine(self, picture: Tensor, logits: Tensor) -> Tensor:
-        """picture: normalised (N, 3, H, W). Logits (N, 1, H/4, W/4) -> (N, 1, H, W).
+    def refine(
+        self, picture: Float[Tensor, "n 3 h w"], logits: Float[Tensor, "n 1 h//4 w//4"]
+    ) -> Float[Tensor, "n 1 h w"]:
+        """Logits at a quarter of the size -> at all of it; picture: normalised.
 
         float32 always: window variances cancel in half precision.
         """
@@ -63,7 +66,7 @@ class ReleasedStyleMatte(nn.Module):
             guide = picture.float().mean(1, keepdim=True)
             return filter_logits(guide, logits.float(), self.config.filter_radius, self.config.filter_eps)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
         if image.ndim != 4 or image.shape[1] != 3:
             raise ValueError(f"image of shape {tuple(image.shape)}: expected (N, 3, H, W); convert it to RGB")
         height, width = image.shape[-2:]
@@ -71,7 +74,7 @@ class ReleasedStyleMatte(nn.Module):
             image = pad_as_released(image)
         return self.from_normalised(self.backbone.normalise(image))[..., -height:, -width:]
 
-    def from_normalised(self, picture: Tensor) -> Tensor:
+    def from_normalised(self, picture: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
         """What the authors' network takes: (N, 3, H, W) less ImageNet's mean, over its deviation; H, W multiples of 4.
 
         The guided filter magnifies the last bit of its input some thousand times, so a picture that was normalised by

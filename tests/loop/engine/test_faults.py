@@ -158,8 +158,8 @@ def test_a_killed_rank_is_tried_again_and_a_stopped_one_stops_all(tmp_path: Path
     assert all(torch.equal(one[key], two[key]) for key in one)
 
 
-def another(file: Path, former: str) -> bool:
-    return file.is_file() and file.read_text() not in ("", former)
+def another(file: Path, previous: str) -> bool:
+    return file.is_file() and file.read_text() not in ("", previous)
 
 
 def wait_until(true: Callable[[], bool], otherwise: str, seconds: float = 120) -> None:

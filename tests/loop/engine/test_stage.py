@@ -104,7 +104,7 @@ def test_an_input_counts_by_its_digest(tmp_path):
         run_stage(step, {"data": tmp_path / "none"}, tmp_path, writes("x"))
 
 
-def test_a_failure_keeps_scratch_and_the_former_result(tmp_path):
+def test_a_failure_keeps_scratch_and_the_previous_result(tmp_path):
     run_stage(STEP, {}, tmp_path, writes("old"))
     changed = replace(STEP, config={"word": "b"})
 

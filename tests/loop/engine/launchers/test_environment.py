@@ -14,7 +14,7 @@ from loop.engine.execute import execute
 from loop.engine.launchers.environment import child_environment
 from tests.loop.toy_run import toy
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 @pytest.mark.parametrize("fit", [False, True])
