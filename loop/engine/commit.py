@@ -123,18 +123,16 @@ class StepFolders:
             shutil.rmtree(self.discarded)
 
     def _share_files(self, kept: Path) -> None:
-        """If both results have the same bytes, let the kept one's files be links to the present ones': no more disk.
+        """If both results have the same bytes, let the kept one's files be links to the present ones: no more disk.
 
-        It often is so: a touched file of a data folder makes `prepare` run again. Finished results are never written to.
+        A touched file of a data folder makes `prepare` run again, for the same bytes. Nobody writes to finished results.
         """
         one, two = StageRecord.load(self.final), StageRecord.load(kept)
         if one is None or two is None or one.outputs != two.outputs:
             return
         self.discard(self.discarded)
         self.discarded.mkdir()
-        link = (
-            self.discarded / "link"
-        )  # replaces each file in one step; a crash leaves some of each, all the same bytes
+        link = self.discarded / "link"  # takes a file's place in one step; a crash leaves some of each kind
         with suppress(OSError):  # a file system without links
             for file in sorted(self.final.rglob("*")):
                 if file.is_file() and file != self.final / RECORD:
@@ -142,7 +140,7 @@ class StepFolders:
                     os.replace(link, kept / file.relative_to(self.final))
 
     def _keep(self, result: Path) -> Path | None:
-        """Move a finished result to the kept ones: where it is now. None, and it is gone, if its key is there already."""
+        """Move a finished result to the kept ones: where it is now. None, and it goes, if its key is there already."""
         folder, record = kept_folder(self.run_dir, self.step_id), StageRecord.load(result)
         if record is None:  # put there by hand, so of unknown worth
             target = next(path for n in count(1) if not (path := folder / f"unrecorded-{n}").exists())

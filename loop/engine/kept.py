@@ -66,10 +66,8 @@ def _results(run_dir: Path) -> Iterator[Kept]:
             record = StageRecord.load(folder)
         except StageError:
             record = None
-        when = record.finished if record else _last_change(folder)
-        yield Kept(
-            step, folder.name, "result", when, record.seconds if record else None, freed_by_removing(folder), folder
-        )
+        when, seconds = (record.finished, record.seconds) if record else (_last_change(folder), None)
+        yield Kept(step, folder.name, "result", when, seconds, freed_by_removing(folder), folder)
 
 
 def _folders_with_record(root: Path) -> Iterator[Path]:
