@@ -125,7 +125,7 @@ class StepFolders:
     def _share_files(self, kept: Path) -> None:
         """If both results have the same bytes, let the kept one's files be links to the present ones: no more disk.
 
-        A touched file of a data folder makes `prepare` run again, for the same bytes. Nobody writes to finished results.
+        A touched file of a data folder makes `prepare` run again, for the same bytes. Nobody writes to results.
         """
         one, two = StageRecord.load(self.final), StageRecord.load(kept)
         if one is None or two is None or one.outputs != two.outputs:
@@ -135,9 +135,10 @@ class StepFolders:
         link = self.discarded / "link"  # takes a file's place in one step; a crash leaves some of each kind
         with suppress(OSError):  # a file system without links
             for file in sorted(self.final.rglob("*")):
-                if file.is_file() and file != self.final / RECORD:
+                twin = kept / file.relative_to(self.final)
+                if file.is_file() and file != self.final / RECORD and not os.path.samefile(file, twin):
                     os.link(file, link)
-                    os.replace(link, kept / file.relative_to(self.final))
+                    os.replace(link, twin)
 
     def _keep(self, result: Path) -> Path | None:
         """Move a finished result to the kept ones: where it is now. None, and it goes, if its key is there already."""
