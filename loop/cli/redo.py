@@ -34,18 +34,21 @@ def obtain_consent(config: Config, run_dir: Path, steps: Sequence[Step], redo: b
     print(listing(stake, _changed_options(config, run_dir)), file=sys.stderr, flush=True)
     if not redo and not (may_ask and _says_yes(seconds)):
         raise NeedsConsent(
-            f"nothing was changed: {len(stake)} results of {duration(seconds)} would be made again; --redo does it "
-            f"(the present ones are kept until `stylematte gc`)"
+            f"nothing was changed: {len(stake)} results that took {duration(seconds)} may be made again; to do it, add "
+            f"--redo (the present ones are kept until `stylematte gc`)"
         )
     consent.give(run_dir, steps)
 
 
 def listing(stake: Sequence[AtStake], changed: str) -> str:
-    """One line a result that would be made again: its step, what it took, why."""
+    """One line a result that would be made again: its step, what it took, why.
+
+    "may", because a step behind a changed one sleeps on if its input comes out with the same bytes.
+    """
     width = max(len(one.step.id) for one in stake)
     lines = [f"  {one.step.id:{width}}  {duration(one.seconds):>9}  {one.reason}" for one in stake]
     why = f" ({changed})" if changed else ""
-    return "\n".join([f"results that would be made again{why}:", *lines])
+    return "\n".join([f"results that may be made again{why}:", *lines])
 
 
 def duration(seconds: float) -> str:
@@ -58,7 +61,7 @@ def duration(seconds: float) -> str:
 def _says_yes(seconds: float) -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
-    print(f"make them again ({duration(seconds)})? The present ones are kept. [y/N] ", end="", file=sys.stderr)
+    print(f"make them again (up to {duration(seconds)})? The present ones are kept. [y/N] ", end="", file=sys.stderr)
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
