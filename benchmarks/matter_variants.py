@@ -38,12 +38,13 @@ def measure(variant: str, size: int, repeats: int, tile: int) -> None:
     """In the child: one network, one size, in tiles or (0) in one piece; prints JSON."""
     import torch
 
+    from stylematte.config import network_from_plain
     from stylematte.inference.tiles import in_tiles
     from stylematte.networks.variants import build_matter
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    network = build_matter({"variant": variant}).eval()
+    network = build_matter(network_from_plain({"variant": variant})).eval()
     picture = torch.rand(1, 3, size, size)
     times = []
     with torch.inference_mode():
@@ -128,14 +129,15 @@ class Learner:
     def __init__(self, name: str, seed: int, lr: float, steps: int) -> None:
         import torch
 
+        from stylematte.config import network_from_plain
         from stylematte.module import learning_rate_factor, parameter_groups
         from stylematte.networks.variants import build_matter
         from stylematte.sampling import generator_at, position_seed
 
         self.name, self.trimaps = name, generator_at(seed, "trimap dropout")
         torch.manual_seed(position_seed(seed, "matter", "init"))
-        kwargs = {"backbone": "swin_tiny_patch4_window7_224", "backbone_kwargs": SMALL_SWIN}
-        self.network = build_matter({**SMALL[name], **kwargs}).train()
+        backbone = {"name": "swin_tiny_patch4_window7_224", "kwargs": SMALL_SWIN}
+        self.network = build_matter(network_from_plain({**SMALL[name], "backbone": backbone})).train()
         self.optimizer = torch.optim.AdamW(parameter_groups(self.network, WEIGHT_DECAY), lr=lr)
         rate: Callable[[int], float] = lambda step: learning_rate_factor(step, WARMUP, steps)  # noqa: E731
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, rate)

@@ -24,6 +24,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -34,6 +35,16 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from stylematte.config import (
+    BackboneConfig,
+    DdcBorder,
+    DdcConfig,
+    DdcRegion,
+    DdcVariant,
+    FpnConfig,
+    MatterFitConfig,
+    MatterLossConfig,
+)
 from stylematte.data.datamodule import MatterData, Source
 from stylematte.data.folders import centre_square, content_box, square, square_trimap
 from stylematte.data.manifest import BACKGROUND, MEASURED, DataError, heldout, read_manifest
@@ -49,6 +60,7 @@ from stylematte.imagefile import (
     write_rgb,
     write_trimap,
 )
+from stylematte.losses.ddc import PAPER
 from stylematte.module import Collapsed, MatterModule
 from stylematte.ops.foreground import estimate_foreground
 from stylematte.trimap import problem
@@ -56,12 +68,11 @@ from stylematte.trimap import problem
 Row = dict[str, Any]
 HELDOUT = 40.0
 SWIN = {"embed_dim": 32, "depths": [1, 1, 2, 1], "num_heads": [1, 2, 4, 8], "window_size": 4, "drop_path_rate": 0.0}
-NETWORK = {"backbone": "swin_tiny_patch4_window7_224", "backbone_kwargs": SWIN, "channels": 64}
-FIT = {"lr": 2e-3, "weight_decay": 1e-2, "warmup": 25, "ema": 0.98, "clip": 1.0}
+NETWORK = FpnConfig(backbone=BackboneConfig("swin_tiny_patch4_window7_224", kwargs=SWIN), channels=64)
+FIT = MatterFitConfig(lr=2e-3, weight_decay=1e-2, warmup=25, ema=0.98, clip=1.0)
 OFF = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary", "use_distributed_sampler")
 ALPHA = {"l1": 1.0, "laplacian": 0.5, "gradient": 0.5, "composition": 1.0}
-LOCAL = {"window": 11, "neighbours": 11, "border": "exclude", "region": "unknown", "warmup": None}
-PAPER = {**LOCAL, "border": "zero", "region": "all", "warmup": 0}
+LOCAL = replace(PAPER, border=DdcBorder.exclude, region=DdcRegion.unknown, warmup=None)
 
 
 class Arm(NamedTuple):
@@ -69,12 +80,12 @@ class Arm(NamedTuple):
 
     label: str
     losses: Mapping[str, float]
-    ddc: Mapping[str, Any] = LOCAL
+    ddc: DdcConfig = LOCAL
     new_background: float = 0.0
 
 
-def consistent(variant: str, weight: float, label: str = "trimap", options: Mapping[str, Any] = LOCAL) -> Arm:
-    return Arm(label, {"known": 1.0, "ddc": weight}, {**options, "variant": variant})
+def consistent(variant: str, weight: float, label: str = "trimap", options: DdcConfig = LOCAL) -> Arm:
+    return Arm(label, {"known": 1.0, "ddc": weight}, replace(options, variant=DdcVariant(variant)))
 
 
 ARMS = {
@@ -138,7 +149,7 @@ def taught_rows(folder: Path, rows: Sequence[Row], arm: Arm) -> list[Row]:
 
 def fit(arm: Arm, folder: Path, rows: Sequence[Row], seed: int, args: argparse.Namespace) -> tuple[MatterModule, str]:
     """The fitted module, and "" or why the fit was stopped."""
-    options = {**FIT, "steps": args.steps, "losses": dict(arm.losses), "ddc": dict(arm.ddc)}
+    options = replace(FIT, steps=args.steps, losses=MatterLossConfig.only(**arm.losses), ddc=arm.ddc)
     module = MatterModule(NETWORK, options, seed)
     by_trimap = arm.label.endswith("trimap")
     source = Source(arm.label, taught_rows(folder, rows, arm), 1.0, by_trimap=by_trimap)

@@ -1,7 +1,28 @@
-"""Tests run on one thread each: on a busy machine two OpenMP threads wait for each other longer than they work."""
+"""What every test shares: one thread each, and annotations of types and shapes that are executed.
+
+On a busy machine two OpenMP threads wait for each other longer than they work. Modules of CHECKED are imported with
+their functions decorated (jaxtyping's import hook, beartype): an argument or result whose type or shape is not what
+the signature says raises jaxtyping.TypeCheckError. Outside the tests annotations are text and cost nothing.
+"""
 
 import os
+from collections.abc import Iterator
 
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+import jaxtyping  # noqa: E402 (loads NumPy, which reads the variables)
+import pytest  # noqa: E402
+
+CHECKED = ("stylematte.networks", "stylematte.losses", "stylematte.ops", "stylematte.metrics")
+"""Packages and modules whose signatures are executed."""
+jaxtyping.install_import_hook(CHECKED, "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """No checks inside: for tests that compile or export, where they would be traced along."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

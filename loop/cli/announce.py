@@ -25,7 +25,7 @@ from loop.config.schema import Config
 from loop.engine.execute import Event
 from loop.engine.stage import StageRecord
 from loop.engine.step import step_folder
-from loop.tracking.mirror import log_round
+from loop.tracking.rounds import log_round
 
 LINE_EVERY = 30.0  # seconds between lines of progress when the output is no terminal
 

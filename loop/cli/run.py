@@ -19,7 +19,8 @@ from loop.engine.files import write_atomically
 from loop.engine.lock import one_writer
 from loop.engine.step import step_folder
 from loop.plan import plan
-from loop.report.build import build_report, print_round_table, round_table
+from loop.report.build import build_report
+from loop.report.table import print_round_table, round_table
 from loop.runfolder import is_run
 
 

@@ -23,7 +23,7 @@ from loop.engine import signals
 from loop.engine.heartbeat import Progress, beat
 from loop.engine.stage import Context, Stopped
 from loop.tracking.curves import METRICS
-from loop.tracking.mirror import stage_logger
+from loop.tracking.fit_loggers import stage_logger
 from stylematte.config import FitConfig
 from stylematte.distributed import any_over_ranks, broadcast_module
 

@@ -38,8 +38,7 @@ def test_a_cut_run_goes_on_where_it_was(tmp_path, monkeypatch):
     for i in range(6):
         write_rgba(pool / f"{i}.png", torch.rand(4, 32, 32, generator=generator_at("run", i)))
     config = to_dict(load_config(Path("configs/tiny.yaml"), ["generator.fit.steps=6"]))
-    backbone = config["matter"]["backbone"]
-    network = StyleMatte(backbone["name"], backbone_kwargs=backbone["kwargs"], channels=16)
+    network = StyleMatte(load_config(Path("configs/tiny.yaml")).matter.network)
     save_matter(tmp_path / "matter", network, {})
     whole = train(pool, tmp_path / "whole", tmp_path / "matter", config, looks=3, seed=1)
     assert [row["kimg"] for row in whole] == [0.008, 0.016, 0.024, "real"]

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from stylemattegan.training.ema import AdaController, ema_beta, update_ema
+from stylematte.averaging import update_ema
+from stylemattegan.training.ema import AdaController, ema_beta
 
 FIXTURES = Path(__file__).parents[2].parent / "shared" / "fixtures" / "stylegan3"
 
