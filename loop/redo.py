@@ -38,18 +38,21 @@ def obtain_consent(config: Config, run_dir: Path, steps: Sequence[Step], agree: 
         return
     if not agree(listing(stake, _changed_options(config, run_dir)), seconds):
         raise NeedsConsent(
-            f"nothing was changed: {len(stake)} results of {duration(seconds)} would be made again; --redo does it "
-            f"(the present ones are kept until `stylematte gc`)"
+            f"nothing was changed: {len(stake)} results that took {duration(seconds)} may be made again; to do it, add "
+            f"--redo (the present ones are kept until `stylematte gc`)"
         )
     consent.give(run_dir, steps)
 
 
 def listing(stake: Sequence[AtStake], changed: str) -> str:
-    """One line a result that would be made again: its step, what it took, why."""
+    """One line a result that would be made again: its step, what it took, why.
+
+    "may", because a step behind a changed one sleeps on if its input comes out with the same bytes.
+    """
     width = max(len(one.step.id) for one in stake)
     lines = [f"  {one.step.id:{width}}  {duration(one.seconds):>9}  {one.reason}" for one in stake]
     why = f" ({changed})" if changed else ""
-    return "\n".join([f"results that would be made again{why}:", *lines])
+    return "\n".join([f"results that may be made again{why}:", *lines])
 
 
 def duration(seconds: float) -> str:
