@@ -91,6 +91,7 @@ class DetailConfig(NetworkConfig):
 
     takes_trimap: ClassVar[bool] = True
     switches: ClassVar[tuple[str, ...]] = ("gradient_checkpointing", "channels_last", "semantic_head")
+    """They cost or save time and memory, or add an output that is learned beside alpha."""
 
 
 class Variant(NamedTuple):

@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    wanted = _wanted(args)
+    wanted = _wanted(args.metrics, args.against is not None, args.halves, args.count)
     folder = _folder(args.generator, args.domain)
     import torch
 
@@ -121,17 +121,17 @@ def _folder(source: Path, domain: str | None) -> Path:
     return next(iter(found.values()))
 
 
-def _wanted(args: argparse.Namespace) -> list[Metric]:
-    names = args.metrics.split(",") if args.metrics else [m.value for m in (Metric if args.against else ALONE)]
+def _wanted(asked: str | None, against: bool, halves: int, count: int) -> list[Metric]:
+    names = asked.split(",") if asked else [m.value for m in (Metric if against else ALONE)]
     for name in names:
         if name not in Metric.__members__:
-            raise ConfigError(f"--metrics {args.metrics}: no metric {name!r}; there are {NAMES.replace(',', ', ')}")
-        if Metric(name) in AGAINST_REAL and args.against is None:
+            raise ConfigError(f"--metrics {asked}: no metric {name!r}; there are {NAMES.replace(',', ', ')}")
+        if Metric(name) in AGAINST_REAL and not against:
             raise ConfigError(f"--metrics {name}: is measured against real pictures, give --against DATASET")
-    if args.halves not in (0, *range(2, 10_000)):
-        raise ConfigError(f"--halves {args.halves}: expected 2 to 9999, or 0 for none")
-    if args.count < LEAST:
-        raise ConfigError(f"--count {args.count}: must be at least {LEAST}")
+    if halves not in (0, *range(2, 10_000)):
+        raise ConfigError(f"--halves {halves}: expected 2 to 9999, or 0 for none")
+    if count < LEAST:
+        raise ConfigError(f"--count {count}: must be at least {LEAST}")
     return [Metric(name) for name in names]
 
 
