@@ -1,4 +1,4 @@
-"""StyleMatte: photo -> alpha. Knows no generator; `stylemattegan` imports only its ground modules.
+"""StyleMatte: photo -> alpha. Knows no generator; `stylemattegan` imports only its base modules.
 
 matter = stylematte.load("matter/")             # a folder with matter.safetensors and matter.json
 alpha = stylematte.inference.predict(photo, matter)       # PIL, numpy (H, W, 3) or tensor (3, H, W) of any size

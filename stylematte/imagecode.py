@@ -1,6 +1,6 @@
-"""Pictures as bytes <-> integers: what PNG, JPEG and the other formats hold. The lower half of `imagefile`.
+"""Encodes and decodes pictures: bytes of PNG, JPEG and other formats <-> arrays of integers.
 
-Together with `imagefile` (files <-> tensors) the only place that knows picture formats. Decoding gives uint8 or uint16
+`imagefile` (files <-> tensors) is built on it. Decoding gives uint8 or uint16
 arrays, upright, colour and alpha apart; encoding takes them. What cannot be decoded raises `BadPicture`.
 """
 

@@ -1,10 +1,8 @@
-"""Pictures on disk <-> tensors: the only place that opens or writes pictures, the only uint8 <-> float32.
-
-Formats are the affair of `imagecode`, its lower half.
+"""Reads and writes pictures: files on disk <-> float32 tensors. Formats are decoded and encoded by `imagecode`.
 
 In memory: float32 in [0, 1], straight sRGB, (C, H, W). On disk: 8-bit PNG (or JPEG for `write_rgb`). Reading accepts
 what people have: EXIF-rotated JPEG, CMYK, palettes with transparency, 1-bit, grey, LA, 16-bit PNG. What cannot be
-read raises `BadPicture` with one line that names the file and the reason. Writing is atomic: readers see the former
+read raises `BadPicture` with one line that names the file and the reason. Writing is atomic: readers see the previous
 file or the whole new one.
 """
 
@@ -27,7 +25,7 @@ _PathLike = str | os.PathLike[str]
 
 
 def read_rgb(path: _PathLike) -> Tensor:
-    """(3, H, W) in [0, 1]. Transparent places are shown on white, as picture viewers do. Raises BadPicture."""
+    """(3, H, W) in [0, 1]. What is transparent is shown on white, as picture viewers do. Raises BadPicture."""
     colour, alpha = _decode(path)
     if alpha is None:
         return _to_float(colour)
@@ -171,8 +169,8 @@ def contact_sheet(pictures: Sequence[Tensor], columns: int, gap: int = 2) -> Ten
     columns = min(columns, len(shown))
     rows = -(-len(shown) // columns)
     sheet = torch.ones(3, rows * (height + gap) - gap, columns * (width + gap) - gap)
-    for place, picture in enumerate(shown):
-        top, left = place // columns * (height + gap), place % columns * (width + gap)
+    for index, picture in enumerate(shown):
+        top, left = index // columns * (height + gap), index % columns * (width + gap)
         sheet[:, top : top + picture.shape[1], left : left + picture.shape[2]] = picture
     return sheet
 
@@ -224,7 +222,7 @@ def _write(path: _PathLike, picture: Tensor, channels: int, bits: int, text: Map
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write all of a file or leave the former one."""
+    """Write all of a file or leave the previous one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from stylematte import distributed
 from stylematte.imagefile import read_rgba, resize
 from stylematte.rgba import premultiply_about_grey, unpremultiply_about_grey
-from stylematte.sampling import Draw, LateLoader, MixtureSampler, shares_to_places
+from stylematte.sampling import Draw, LateLoader, MixtureSampler, shares_to_slots
 
 VISIBLE = 0.05
 MARGIN = 0.08
@@ -113,14 +113,14 @@ class CutoutData(pl.LightningDataModule):
             raise ValueError("no cut-outs to train on: every source is empty")
         shares = [len(source) for source in files] if shares is None else shares
         shares = [share if source else 0.0 for share, source in zip(shares, files, strict=True)]
-        self.places = shares_to_places(shares, batch)
+        self.slots = shares_to_slots(shares, batch)
         self.dataset = Cutouts(files, resolution, mirror, cache_bytes // max(1, workers))
         self.steps_per_epoch, self.seed, self.workers = steps_per_epoch, seed, workers
 
     def train_dataloader(self) -> DataLoader[Tensor]:
         sizes = [len(source) for source in self.dataset.files]
         order = MixtureSampler(
-            sizes, self.places, self.steps_per_epoch, self.seed, distributed.rank(), distributed.world()
+            sizes, self.slots, self.steps_per_epoch, self.seed, distributed.rank(), distributed.world()
         )
         # As `sampler` of whole batches, not as `batch_sampler`: Lightning calls set_epoch on the former only.
         return LateLoader(
