@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from loop.config.load import load_config
-from loop.report.build import round_table
+from loop.report.table import round_table
 from loop.runfolder import accepted_round
 
 FRONT_MATTER = """---
