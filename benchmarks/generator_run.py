@@ -35,13 +35,14 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from loop.config.load import ConfigError, load_config, to_dict
-from loop.pools import on_checkerboard, write_sheet
+from loop.config.load import load_config, to_dict
 from loop.stages.select_generator import BATCH, Blocks, describe, distances
-from stylematte.data.manifest import DataError, read_manifest
-from stylematte.imagefile import BadPicture, read_alpha, read_rgb, read_rgba, write_rgba
-from stylematte.networks.weights import WeightsError, load_matter
+from stylematte.data.manifest import read_manifest
+from stylematte.errors import BadPicture, ConfigError, DataError, WeightsError
+from stylematte.imagefile import read_alpha, read_rgb, read_rgba, write_rgba
+from stylematte.networks.weights import load_matter
 from stylematte.ops.foreground import estimate_foreground
+from stylematte.sheets import on_checkerboard, write_sheet
 from stylemattegan.sample import sample
 from stylemattegan.training.cutouts import CutoutData, frame_cutout
 from stylemattegan.training.module import GeneratorModule

@@ -35,6 +35,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from loop.cli.exit_codes import exit_code
 from stylematte.config import (
     BackboneConfig,
     DdcBorder,
@@ -47,19 +48,11 @@ from stylematte.config import (
 )
 from stylematte.data.datamodule import MatterData, Source
 from stylematte.data.folders import centre_square, content_box, square, square_trimap
-from stylematte.data.manifest import BACKGROUND, MEASURED, DataError, heldout, read_manifest
+from stylematte.data.manifest import BACKGROUND, MEASURED, heldout, read_manifest
 from stylematte.data.trimaps import TrimapOptions, teach, weaken
+from stylematte.errors import BadPicture, DataError
 from stylematte.evaluate.statistics import paired_bootstrap
-from stylematte.imagefile import (
-    BadPicture,
-    read_alpha,
-    read_rgb,
-    read_trimap,
-    resize,
-    write_alpha,
-    write_rgb,
-    write_trimap,
-)
+from stylematte.imagefile import read_alpha, read_rgb, read_trimap, resize, write_alpha, write_rgb, write_trimap
 from stylematte.losses.ddc import PAPER
 from stylematte.module import Collapsed, MatterModule
 from stylematte.ops.foreground import estimate_foreground
@@ -299,7 +292,7 @@ def main() -> None:
             fits, nothing = run(args, Path(folder))
     except (DataError, BadPicture) as error:
         print(f"without_alpha: {error}", file=sys.stderr)
-        sys.exit(DataError.exit_code)
+        sys.exit(exit_code(error))
     table = summary(fits)
     if args.json:
         print(json.dumps({"arms": table, "half": nothing}, indent=2))

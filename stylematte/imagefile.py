@@ -1,4 +1,6 @@
-"""Reads and writes pictures: files on disk <-> float32 tensors. Formats are decoded and encoded by `imagecode`.
+"""Picture files <-> tensors: reading whatever people have, writing PNG and JPEG, resizing; uint8 <-> float32.
+
+The bytes of formats are decoded and encoded in `imagecode`.
 
 In memory: float32 in [0, 1], straight sRGB, (C, H, W). On disk: 8-bit PNG (or JPEG for `write_rgb`). Reading accepts
 what people have: EXIF-rotated JPEG, CMYK, palettes with transparency, 1-bit, grey, LA, 16-bit PNG. What cannot be
@@ -9,7 +11,7 @@ file or the whole new one.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylematte.imagecode import BadPicture as BadPicture
+from stylematte.atomic import replace_file
+from stylematte.errors import BadPicture
 from stylematte.imagecode import Decoded, animate, decode, encode, header, lanczos, text_of
-from stylematte.rgba import checkerboard, composite, split_rgba
+from stylematte.rgba import composite, split_rgba
 
 _PathLike = str | os.PathLike[str]
 
@@ -157,31 +160,6 @@ def write_animation(path: _PathLike, frames: Iterable[Tensor], fps: float) -> No
     replace_file(Path(path), animate(path, (to_uint8(frame) for frame in frames), fps))
 
 
-def contact_sheet(pictures: Sequence[Tensor], columns: int, gap: int = 2) -> Tensor:
-    """Pictures of 1, 3 or 4 channels in a grid, row by row, on white: (3, H', W').
-
-    RGBA is shown on a checkerboard. Smaller pictures keep their size in the upper left of their cell.
-    """
-    if not pictures or columns < 1:
-        raise ValueError(f"a contact sheet needs pictures and columns, got {len(pictures)} and {columns}")
-    shown = [_to_show(picture.detach().cpu().float()) for picture in pictures]
-    height, width = (max(picture.shape[axis] for picture in shown) for axis in (1, 2))
-    columns = min(columns, len(shown))
-    rows = -(-len(shown) // columns)
-    sheet = torch.ones(3, rows * (height + gap) - gap, columns * (width + gap) - gap)
-    for index, picture in enumerate(shown):
-        top, left = index // columns * (height + gap), index % columns * (width + gap)
-        sheet[:, top : top + picture.shape[1], left : left + picture.shape[2]] = picture
-    return sheet
-
-
-def _to_show(picture: Tensor) -> Tensor:
-    if picture.shape[0] == 4:
-        colour, alpha = split_rgba(picture)
-        picture = composite(colour, alpha, checkerboard(*picture.shape[1:]))
-    return picture.expand(3, -1, -1)
-
-
 def _decode(path: _PathLike) -> Decoded:
     """Whole file -> integers, upright. The file is read once, so that it cannot change between two decoders."""
     return decode(path, _read(path))
@@ -219,15 +197,3 @@ def _write(path: _PathLike, picture: Tensor, channels: int, bits: int, text: Map
         raise ValueError(f"{path}: pictures have 8 or 16 bits, got {bits}")
     array = _to_integers(picture, 2**bits - 1).astype(np.uint8 if bits == 8 else np.uint16)
     replace_file(path, encode(path, array[..., 0] if channels == 1 else array, text))
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Write all of a file or leave the previous one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -41,7 +41,7 @@ def subject_window(alpha: Tensor) -> tuple[int, int, int]:
 
 
 def frame_cutout(rgba: Tensor, size: int) -> Tensor:
-    """Straight RGBA (4, H, W) -> (4, size, size) with the subject at a normal place and scale (`subject_window`).
+    """Straight RGBA (4, H, W) -> (4, size, size) with the subject at a normal position and scale (`subject_window`).
 
     Outside the picture is transparent. Resized premultiplied, so colour under alpha 0 never shows.
     """
@@ -114,6 +114,7 @@ class CutoutData(pl.LightningDataModule):
         shares = [len(source) for source in files] if shares is None else shares
         shares = [share if source else 0.0 for share, source in zip(shares, files, strict=True)]
         self.slots = shares_to_slots(shares, batch)
+        """Pictures of each source in a global batch."""
         self.dataset = Cutouts(files, resolution, mirror, cache_bytes // max(1, workers))
         self.steps_per_epoch, self.seed, self.workers = steps_per_epoch, seed, workers
 
@@ -122,7 +123,7 @@ class CutoutData(pl.LightningDataModule):
         order = MixtureSampler(
             sizes, self.slots, self.steps_per_epoch, self.seed, distributed.rank(), distributed.world()
         )
-        # As `sampler` of whole batches, not as `batch_sampler`: Lightning calls set_epoch on the former only.
+        # As `sampler` of whole batches, not as `batch_sampler`: Lightning calls set_epoch on a sampler only.
         return LateLoader(
             self.dataset,
             sampler=order,

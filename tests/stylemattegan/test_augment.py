@@ -14,6 +14,7 @@ from stylematte.sampling import generator_at
 from stylemattegan.augment import pipe as augment
 from stylemattegan.augment.color import apply_bands, band_filters
 from stylemattegan.augment.geometry import SYM6, warp
+from stylemattegan.config import AugmentSet
 
 FIXTURES = Path(__file__).parents[2].parent / "shared" / "fixtures" / "stylegan3"
 NEUTRAL = dict(flip=0, quarter=0, scale=1, turn_before=0, stretch=1, turn_after=0)
@@ -188,6 +189,10 @@ def test_cutout_is_a_square_of_half_the_side():
     expected = torch.zeros(16, 16, dtype=torch.bool)
     expected[4:12, 0:8] = True
     assert torch.equal(grey, expected)
+
+
+def test_every_set_can_be_configured():
+    assert set(augment.SETS) == {name.value for name in AugmentSet}
 
 
 @pytest.mark.parametrize("name", augment.SETS)

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from stylematte.averaging import update_ema
-from stylemattegan.training.ema import AdaController, ema_beta
+from stylemattegan.training.ada import AdaController
+from stylemattegan.training.ema import ema_beta
 
 FIXTURES = Path(__file__).parents[2].parent / "shared" / "fixtures" / "stylegan3"
 
