@@ -6,9 +6,11 @@ import os
 from collections.abc import Callable
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from stylematte.imagefile import BadPicture, to_uint8
+from stylematte.errors import BadPicture
+from stylematte.imagefile import to_uint8
 
 Path = str | os.PathLike[str]
 
@@ -28,8 +30,14 @@ class PictureCache:
         picture = to_uint8(read(path))
         height, width = picture.shape[:2]
         if (height, width) != (self.size, self.size):
-            raise BadPicture(path, f"is {width} x {height}, expected {self.size} x {self.size}: prepare it again")
+            raise BadPicture(
+                path, f"is {width} x {height} pixels, expected {self.size} x {self.size}: prepare it again"
+            )
         if picture.nbytes <= self.room:
             self.room -= picture.nbytes
             self.kept[key] = picture
         return picture
+
+    def tensor(self, path: Path, read: Callable[[Path], Tensor]) -> Tensor:
+        """The same as a uint8 tensor (C, size, size)."""
+        return torch.from_numpy(self.get(path, read)).permute(2, 0, 1).contiguous()

@@ -13,8 +13,8 @@ from stylematte.data import augment, datamodule
 from stylematte.data.augment import Augment, Chance, compose, solve_background
 from stylematte.data.datamodule import MatterData, Source
 from stylematte.data.placement import placement, plain_background, touched_sides
-from stylematte.errors import DataError
-from stylematte.imagefile import BadPicture, read_rgb, write_alpha, write_rgb, write_rgba
+from stylematte.errors import BadPicture, DataError
+from stylematte.imagefile import read_rgb, write_alpha, write_rgb, write_rgba
 from stylematte.picturecache import PictureCache
 from stylematte.rgba import composite
 
@@ -153,7 +153,7 @@ def test_the_cache_keeps_what_fits_and_checks_the_size(pictures):
     assert cache.get(pictures / "back0.png", read_rgb) is first
     second = cache.get(pictures / "back1.png", read_rgb)
     assert cache.get(pictures / "back1.png", read_rgb) is not second
-    with pytest.raises(BadPicture, match=r"back0.png: is 24 x 24, expected 32 x 32: prepare it again"):
+    with pytest.raises(BadPicture, match=r"back0.png: is 24 x 24 pixels, expected 32 x 32: prepare it again"):
         PictureCache(32, 0).get(pictures / "back0.png", read_rgb)
 
 

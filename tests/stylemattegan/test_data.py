@@ -134,7 +134,7 @@ def test_small_cache_gives_the_same_batches(sources):
 
 
 def test_refusals(sources):
-    with pytest.raises(ValueError, match="8 x 8 pixels, expected 16 x 16"):
+    with pytest.raises(ValueError, match="is 8 x 8 pixels, expected 16 x 16"):
         next(iter(data(sources, resolution=16).train_dataloader()))
     with pytest.raises(ValueError, match="no cut-outs"):
         data([[], []])
