@@ -169,7 +169,7 @@ def run(args: argparse.Namespace) -> None:
         given, backgrounds = sources(Path(folder), args.size)
         data = MatterData(given, backgrounds, args.size, args.batch, 1000, args.workers, trimap_shown=0.5)
         dataset = MatterDataset(data.sources, backgrounds, args.size, 0.5, trimap_shown=0.5)
-        draws = iter(MixtureSampler([len(s.rows) for s in given], data.places, 1000, 0))
+        draws = iter(MixtureSampler([len(s.rows) for s in given], data.slots, 1000, 0))
         parts = loading_parts(dataset, [next(draws) for _ in range(9)])
         tell("loading a sample:", parts)
         loading = parts["all"] * args.batch / max(1, args.workers)

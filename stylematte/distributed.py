@@ -1,4 +1,4 @@
-"""What one process of several has to know: its rank, and the sums it shares with the others.
+"""Training on several processes: rank and world size, means over ranks, reduction of gradients.
 
 Gradients are reduced once per optimizer step as one flat tensor, without Lightning's DDP wrapper: two networks, lazy
 R1 and its double backward then need nothing special. With one process everything here is the identity.

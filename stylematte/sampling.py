@@ -1,4 +1,4 @@
-"""Order as a function of position: which sample comes when depends on (seed, epoch, step), never on history.
+"""Order of training samples and seeds of random numbers as functions of position: (seed, epoch, step), never history.
 
 A resumed fit therefore equals the unbroken one, and N processes see the slices of what one process would see.
 """
@@ -36,11 +36,11 @@ class Draw(NamedTuple):
 
 
 class MixtureSampler(Sampler[list[Draw]]):
-    """Batches of `Draw`s: source s gets `per_batch[s]` places in every global batch, items without replacement.
+    """Batches of `Draw`s: source s gets `per_batch[s]` slots in every global batch, items without replacement.
 
-    sizes: items in each source. per_batch: places of each source in the global batch (a source of size 0 needs 0).
+    sizes: items in each source. per_batch: slots of each source in the global batch (a source of size 0 needs 0).
     steps: batches in an epoch. A source runs through a permutation of its items, then through the next one, across
-    epochs, so every item is seen equally often. Rank r of w takes places r, r + w, r + 2w … of each global batch.
+    epochs, so every item is seen equally often. Rank r of w takes slots r, r + w, r + 2w … of each global batch.
     Lightning calls `set_epoch` at the start of each epoch.
     """
 
@@ -55,9 +55,9 @@ class MixtureSampler(Sampler[list[Draw]]):
     ) -> None:
         if sum(per_batch) % world:
             raise ValueError(f"a global batch of {sum(per_batch)} does not divide among {world} processes")
-        for size, places in zip(sizes, per_batch, strict=True):
-            if places and not size:
-                raise ValueError("an empty source was given places in the batch")
+        for size, slots in zip(sizes, per_batch, strict=True):
+            if slots and not size:
+                raise ValueError("an empty source was given slots in the batch")
         self.sizes, self.per_batch, self.steps = list(sizes), list(per_batch), steps
         self.seed, self.rank, self.world, self.epoch = seed, rank, world, 0
 
@@ -68,40 +68,40 @@ class MixtureSampler(Sampler[list[Draw]]):
         return self.steps
 
     def _item(self, source: int, position: int, cache: dict[tuple[int, int], np.ndarray]) -> int:
-        lap, place = divmod(position, self.sizes[source])
+        lap, index = divmod(position, self.sizes[source])
         if (source, lap) not in cache:
             rng = np.random.default_rng(position_seed(self.seed, "order", source, lap))
             cache[source, lap] = rng.permutation(self.sizes[source])
-        return int(cache[source, lap][place])
+        return int(cache[source, lap][index])
 
     def __iter__(self) -> Iterator[list[Draw]]:
         cache: dict[tuple[int, int], np.ndarray] = {}
         for step in range(self.epoch * self.steps, (self.epoch + 1) * self.steps):
             batch = []
-            for source, places in enumerate(self.per_batch):
-                for place in range(places):
-                    position = step * places + place
+            for source, slots in enumerate(self.per_batch):
+                for slot in range(slots):
+                    position = step * slots + slot
                     seed = position_seed(self.seed, "augment", source, position)
                     batch.append(Draw(source, self._item(source, position, cache), seed))
             yield batch[self.rank :: self.world]
 
 
-def shares_to_places(shares: Sequence[float], batch: int) -> list[int]:
-    """Whole places in a batch for fractional shares (largest remainder); every positive share gets at least one.
+def shares_to_slots(shares: Sequence[float], batch: int) -> list[int]:
+    """Whole slots in a batch for fractional shares (largest remainder); every positive share gets at least one.
 
-    Raises ValueError if the batch has fewer places than there are positive shares.
+    Raises ValueError if the batch has fewer slots than there are positive shares.
     """
     positive = [i for i, share in enumerate(shares) if share > 0]
     if len(positive) > batch:
         raise ValueError(f"a batch of {batch} cannot hold {len(positive)} sources: raise the batch size")
     total = float(sum(shares))
     exact = [batch * share / total for share in shares]
-    places = [max(int(value), 1) if i in positive else 0 for i, value in enumerate(exact)]
-    while sum(places) > batch:
-        places[max((i for i in positive if places[i] > 1), key=lambda i: places[i] - exact[i])] -= 1
-    while sum(places) < batch:
-        places[max(positive, key=lambda i: exact[i] - places[i])] += 1
-    return places
+    slots = [max(int(value), 1) if i in positive else 0 for i, value in enumerate(exact)]
+    while sum(slots) > batch:
+        slots[max((i for i in positive if slots[i] > 1), key=lambda i: slots[i] - exact[i])] -= 1
+    while sum(slots) < batch:
+        slots[max(positive, key=lambda i: exact[i] - slots[i])] += 1
+    return slots
 
 
 class LateLoader(DataLoader[T]):

@@ -1,1 +1,1 @@
-"""Pictures of the matter: from a data root to training batches."""
+"""Data of the matting network: from a data root to training batches."""

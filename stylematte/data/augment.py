@@ -1,4 +1,4 @@
-"""Augmentation that keeps the compositing equation: I = alpha F + (1 - alpha) B holds in every sample, to rounding.
+"""Augmentation of training samples: geometry, colour, camera; I = alpha F + (1 - alpha) B holds in each, to rounding.
 
 Geometry moves image, alpha and foreground together: a photo with its own background is reflected beyond its frame;
 what goes on another background (a generated cut-out, or the foreground of a photo) is transparent beyond it. Colour
@@ -34,7 +34,7 @@ from stylematte.data.placement import crop_background, place_cutout, plain_backg
 from stylematte.rgba import trimap_of_shares
 
 OPAQUE = 0.99
-"""Above this alpha the background of a photo cannot be told from it."""
+"""Above this alpha the background of a photo cannot be distinguished from it."""
 COLOUR: list[tuple[str, dict[str, Any]]] = [
     ("RandomBrightnessContrast", {"brightness_limit": 0.2, "contrast_limit": 0.2, "p": 0.5}),
     ("HueSaturationValue", {"hue_shift_limit": 8, "sat_shift_limit": 25, "val_shift_limit": 10, "p": 0.4}),

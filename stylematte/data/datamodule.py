@@ -1,4 +1,4 @@
-"""The batches the matter trains on: sources mixed in fixed proportion, every sample a function of its `Draw`."""
+"""Training batches of the matting network: sources mixed in fixed shares, each sample a function of its `Draw`."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from stylematte.data import photometry
 from stylematte.data.augment import Augment, Chance, Layers
 from stylematte.data.trimap_input import exact_trimap, unknown_everywhere, widened_trimap
 from stylematte.errors import DataError
-from stylematte.imagefile import read_alpha, read_rgb, read_rgba, read_trimap, to_uint8
+from stylematte.imagefile import read_alpha, read_rgb, read_rgba, read_trimap
+from stylematte.picturecache import PictureCache
 from stylematte.rgba import MattingBatch
-from stylematte.sampling import Draw, LateLoader, MixtureSampler, position_seed, shares_to_places
+from stylematte.sampling import Draw, LateLoader, MixtureSampler, position_seed, shares_to_slots
 
 CACHE_BYTES = 1 << 30
 
 
 class Source(NamedTuple):
-    """Pictures that share a place in the mixture.
+    """Pictures that share slots of the batch.
 
     rows: records with absolute paths: `image`, `alpha` and `foreground` (a labelled photo), `rgba` (a cut-out), or, if
     `by_trimap`, `image`, `trimap` and perhaps `closed_form` (a teacher's alpha). share: part of the global batch
@@ -39,28 +40,6 @@ class Source(NamedTuple):
     share: float
     weight: float = 1.0
     by_trimap: bool = False
-
-
-class PictureCache:
-    """Decoded pictures, uint8 (H, W, C), kept up to a number of bytes; what comes later is read each time."""
-
-    def __init__(self, size: int, capacity: int) -> None:
-        self.size, self.room = size, capacity
-        self.kept: dict[tuple[str, Any], np.ndarray] = {}
-
-    def get(self, path: str | os.PathLike[str], read: Any) -> np.ndarray:
-        """The picture at `path`, read by one of imagefile's readers. Raises BadPicture, DataError."""
-        key = str(path), read
-        if key not in self.kept:
-            picture = to_uint8(read(path))
-            if picture.shape[:2] != (self.size, self.size):
-                height, width = picture.shape[:2]
-                raise DataError(f"{path} is {width} x {height}, expected {self.size} x {self.size}: prepare it again")
-            if picture.nbytes > self.room:
-                return picture
-            self.room -= picture.nbytes
-            self.kept[key] = picture
-        return self.kept[key]
 
 
 class MatterDataset(Dataset[MattingBatch]):
@@ -162,9 +141,9 @@ class MatterData(LightningDataModule):
         if not self.sources:
             raise DataError("no source has a share of the batch: there is nothing to train on")
         shares = [source.share for source in self.sources]
-        self.places = shares_to_places(shares, batch)
-        # Places are whole numbers, shares are not: the samples' weights make up for the rounding.
-        exact = [share / sum(shares) * batch / places for share, places in zip(shares, self.places, strict=True)]
+        self.slots = shares_to_slots(shares, batch)
+        # Slots are whole numbers, shares are not: the samples' weights make up for the rounding.
+        exact = [share / sum(shares) * batch / slots for share, slots in zip(shares, self.slots, strict=True)]
         self.sources = [s._replace(weight=s.weight * by) for s, by in zip(self.sources, exact, strict=True)]
         self.backgrounds, self.size, self.new_background = list(backgrounds), size, new_background
         self.steps, self.workers, self.seed, self.trimap_shown = steps_per_epoch, workers, seed, trimap_shown
@@ -178,7 +157,7 @@ class MatterData(LightningDataModule):
         `set_epoch` on `loader.sampler` and on `loader.batch_sampler.sampler`, never on `loader.batch_sampler`.
         """
         sizes = [len(source.rows) for source in self.sources]
-        sampler = MixtureSampler(sizes, self.places, self.steps, self.seed, distributed.rank(), distributed.world())
+        sampler = MixtureSampler(sizes, self.slots, self.steps, self.seed, distributed.rank(), distributed.world())
         options = self.new_background, self.cache_bytes, self.trimap_shown, not self.photometry_on_device
         dataset = MatterDataset(self.sources, self.backgrounds, self.size, *options)
         return LateLoader(

@@ -1,4 +1,4 @@
-"""Colour and camera on the device that trains: what `augment` has albumentations do, done by kornia to a whole batch.
+"""Colour changes, blur, noise and JPEG of a batch on the training device, by kornia: what `augment` does on the CPU.
 
 Kinds, ranges and probabilities are `augment`'s own table. Brightness, contrast, hue, saturation and value change F and
 B of a sample alike, and its image is composited from the results; blur, noise and JPEG change the image, and the

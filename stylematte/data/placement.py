@@ -1,4 +1,7 @@
-"""Where a cut-out or a background goes in the frame. Plain NumPy and OpenCV on uint8 (H, W[, C]) arrays."""
+"""Random mirroring, scale, turn and shift of cut-outs in the frame, and random crops of backgrounds.
+
+Plain NumPy and OpenCV on uint8 (H, W[, C]) arrays.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trimap that a network is shown in training, so that it learns to work with one.
+"""The trimap that a network is given as an input in training, widened at random.
 
 People draw wide bands and narrow ones, and never where alpha just begins: each of the two known regions gives up a band
 of a random width of its own.

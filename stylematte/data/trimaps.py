@@ -1,4 +1,4 @@
-"""Trimaps in a prepared data folder: written beside the picture, and what else is made of them.
+"""Writes trimaps, and closed-form alphas solved from them, into a prepared data folder.
 
 A record is a row of index.jsonl; its paths are relative to the folder. Functions return changed records or set the
 paths they wrote.

@@ -1,4 +1,4 @@
-"""What "close to the true alpha" means: five terms, each (N, 1, H, W) pairs -> (N,), one value per sample.
+"""Losses against a known alpha: L1, gradient, Laplacian pyramid, composition, semantic; one value per sample.
 
 Per-sample values, not a mean over the batch, so that samples can be weighted and a global batch split over processes.
 All terms but composition are norms of the difference d = prediction - truth, and are computed on d alone.
@@ -17,7 +17,7 @@ from stylematte.rgba import composite
 
 LEVELS = 5
 CELL = 16
-"""Side of what the semantic term takes for one place, in pixels."""
+"""Side of a cell of the semantic term, in pixels."""
 BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 
 

@@ -1,8 +1,8 @@
-"""When training on trimaps fails by becoming flat: found while it happens, and stopped by name.
+"""Detects that a matte trained with the distance consistency loss (`ddc`) collapses to a constant.
 
-A constant matte has the least ddc there is. If ddc weighs too much, the matte gives up what its trimaps say for it:
-the known-region term rises while ddc's excess over its floor falls to 0. (The weight of Liu et al., 10, does this to
-a small network from random weights; theirs was pretrained.)
+A constant matte reaches the floor of ddc. If ddc weighs too much, the matte gives up the known pixels of its trimaps
+for it: the known-region term rises while ddc's excess over its floor falls to 0. (The weight of Liu et al., 10, does
+this to a small network from random weights; theirs was pretrained.)
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PATIENCE = 10
 
 
 class CollapseWatch:
-    """Reads (known, excess) step by step. All it knows is in `state`, so a resumed fit decides as the unbroken one."""
+    """Takes (known, excess) step by step. All it keeps is in `state`, so a resumed fit decides as the unbroken one."""
 
     def __init__(self) -> None:
         self.state: dict[str, Any] = {"steps": 0, "known": 0.0, "excess": 0.0, "least": None, "then": 0.0, "held": 0}

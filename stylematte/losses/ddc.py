@@ -171,7 +171,7 @@ def _sweep(
     with_gradient: bool,
 ) -> tuple[Float[Tensor, "n 1 h w"], Float[Tensor, "n 1 h w"], Float[Tensor, "n 1 h w"] | None]:
     """Cost and floor of every pixel where weight > 0 (else 0), and d(sum of cost * weight)/d alpha."""
-    flat = torch.cat([alpha.flatten(), alpha.new_zeros(1)])  # the last one stands for all that lies outside
+    flat = torch.cat([alpha.flatten(), alpha.new_zeros(1)])  # the last one: all that lies outside
     value_map, floor_map, gradient = (torch.zeros_like(flat) for _ in range(3))
     share = weight.flatten() / config.neighbours
     for i, j, d, contrast in _neighbours(image, weight, config, sweep):
@@ -179,7 +179,7 @@ def _sweep(
         value_map[i] = cost.mean(0)
         if config.variant != "hinge":
             floor_map[i] = d.mean(0)
-        if with_gradient:
+        if with_gradient:  # x_ij = alpha_i - alpha_j: + slope at i, - slope at j
             slope = slope * share[i]
             gradient.index_add_(0, i, slope.sum(0))
             gradient.index_add_(0, j.flatten(), slope.neg_().flatten())

@@ -1,7 +1,7 @@
 """The named loss terms of a batch in which some samples have an alpha and others a trimap alone.
 
-A sample with an alpha is judged by the terms on alpha, and by nothing else; a sample with a trimap by its known
-region, by `ddc` in the unknown one and, where a teacher solved it, by the teacher's alpha there. A term is computed on
+The terms on alpha apply to a sample with an alpha, and nothing else does; to a sample with a trimap apply its known
+region, `ddc` in the unknown one and, where a teacher solved it, the teacher's alpha there. A term is computed on
 the samples it applies to and is 0 on the others.
 """
 
@@ -47,7 +47,7 @@ def named_terms(
     """The terms `names` (of NAMES) of a prediction in float32, and `ddc_excess` where ddc is one of them.
 
     ddc: how that term is measured. semantic: what the network's semantic head says, for the term of that name; None:
-    the prediction itself is judged.
+    it is computed on the prediction itself.
     """
     functions: dict[str, Compute] = {
         "l1": lambda p, b: on_alpha.l1(p, b.alpha),
@@ -62,8 +62,8 @@ def named_terms(
     terms: dict[str, Term] = {}
     for name in names:
         applies = applies_to(name, batch)
-        judged = semantic if name == "semantic" and semantic is not None else prediction
-        value = _where(applies, functions[name], judged, batch, (2,) if name == "ddc" else ())
+        given = semantic if name == "semantic" and semantic is not None else prediction
+        value = _where(applies, functions[name], given, batch, (2,) if name == "ddc" else ())
         if name == "ddc":
             value, lowest = value.unbind(1)
             terms |= {name: Term(value, applies), EXCESS: Term((value - lowest).detach(), applies)}
@@ -73,7 +73,7 @@ def named_terms(
 
 
 def applies_to(name: str, batch: MattingBatch) -> Float[Tensor, " n"]:
-    """1.0 for the samples that the term `name` judges, 0.0 for the others."""
+    """1.0 for the samples that the term `name` applies to, 0.0 for the others."""
     if name in ON_ALPHA:
         return batch.known_alpha
     by_trimap = 1 - batch.known_alpha

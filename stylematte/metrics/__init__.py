@@ -1,4 +1,4 @@
-"""The field's figures of a matte, at the truth's own size, by the protocol of P3M and AM-2k. Lower is better.
+"""SAD, MSE, MAD, Grad and Conn of a matte, at the truth's own size, by the protocol of P3M and AM-2k. Lower is better.
 
 Predictions and truths are float arrays (H, W) in [0, 1], trimaps {0, 1/2, 1}. uint8 is refused, because a difference
 of bytes wraps around (a prediction one grey level off then scores SAD 361 instead of 1.4). P3M is Li et al. 2021,

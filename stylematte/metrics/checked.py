@@ -1,4 +1,4 @@
-"""What every figure demands of its input, and the three regions of a trimap."""
+"""Checks the input of every metric (shape, type, range), and splits a trimap into its three regions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conn, fast: one byte per pixel instead of eleven masks, and a flood instead of labels.
+"""Connectivity error (Conn; Rhemann et al. 2009), computed fast: a flood fill on one byte per pixel instead of labels.
 
 Let m = min(p, a) per pixel. The pixels shared by {p >= t} and {a >= t} are {m >= t}, so a picture of bytes, "how many
 thresholds does m reach", holds every threshold's mask. The largest body of the highest mask lies in all lower masks;

@@ -1,4 +1,4 @@
-"""Grad, fast: the length of a Gaussian derivative, by OpenCV on central differences.
+"""Gradient error (Grad; Rhemann et al. 2009), computed fast: Gaussian derivatives by OpenCV on central differences.
 
 A derivative kernel d is antisymmetric, so it is a symmetric kernel h, two taps shorter, applied to central differences:
 d = h * [1, 0, -1]. Filtering differences with h in float32 keeps every digit that `scipy.ndimage` keeps in float64 (a

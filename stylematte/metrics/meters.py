@@ -1,12 +1,12 @@
-"""The figures as torchmetrics: update with batches, on any number of processes, compute the mean over pictures.
+"""The matting metrics as torchmetrics: update with batches, on any number of processes, compute the mean over pictures.
 
     mean_sad = SAD()
-    mean_sad.update(pred, truth, place=place)     # (N, 1, H, W) floats in [0, 1]; place (N,): each picture's number
+    mean_sad.update(pred, truth, index=index)     # (N, 1, H, W) floats in [0, 1]; index (N,): each picture's number
     mean_sad.compute()                            # mean over all pictures of all processes
     mean_sad.per_picture()                        # {number: value}, of all processes
 
 States are the sum and the count, added over processes, and the list of each picture's value. A distributed sampler
-repeats pictures to fill its last batch; with `place` given a repeated picture counts once. All of it in float64.
+repeats pictures to fill its last batch; with `index` given a repeated picture counts once. All of it in float64.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class MattingMetric(Metric):
     full_state_update = False
     total: Tensor
     count: Tensor
-    places: list[Tensor]
+    indices: list[Tensor]
     values: list[Tensor]
 
     def __init__(self, region: str = "whole", **kwargs: Any) -> None:
@@ -47,38 +47,40 @@ class MattingMetric(Metric):
             raise ValueError(f"{self.figure} has no region {region!r}; expected one of {', '.join(REGIONS)}")
         self.add_state("total", torch.zeros((), dtype=torch.float64), "sum")
         self.add_state("count", torch.zeros((), dtype=torch.int64), "sum")
-        self.add_state("places", [], "cat")
+        self.add_state("indices", [], "cat")
         self.add_state("values", [], "cat")
 
-    def update(self, pred: Tensor, truth: Tensor, trimap: Tensor | None = None, place: Tensor | None = None) -> None:
-        """pred, truth, trimap: (N, 1, H, W) floats; place (N,) integers >= 0, the pictures' numbers."""
+    def update(self, pred: Tensor, truth: Tensor, trimap: Tensor | None = None, index: Tensor | None = None) -> None:
+        """pred, truth, trimap: (N, 1, H, W) floats; index (N,) integers >= 0, the pictures' numbers."""
         if self.key not in FIGURES and trimap is None:
             raise ValueError(f"{self.key} is measured inside a trimap, but update got none")
         values = self._measured(pred, truth, trimap if self.key not in FIGURES else None)
         self.total += values.sum()
         self.count += len(values)
         self.values.append(values)
-        self.places.append(torch.full_like(values, -1, dtype=torch.int64) if place is None else place.to(values.device))
+        self.indices.append(
+            torch.full_like(values, -1, dtype=torch.int64) if index is None else index.to(values.device)
+        )
 
     def compute(self) -> Tensor:
         """The mean over pictures, a float64 scalar; NaN before the first update."""
-        places, values = self._listed()
-        if len(places) and (places >= 0).all():
-            return torch.stack(list(_by_place(places, values).values())).mean()
+        indices, values = self._listed()
+        if len(indices) and (indices >= 0).all():
+            return torch.stack(list(_by_index(indices, values).values())).mean()
         return self.total / self.count
 
     def per_picture(self) -> dict[int, float]:
-        """place -> value, sorted, over all processes. Every process must call it. Needs `place` at each update."""
+        """index -> value, sorted, over all processes. Every process must call it. Needs `index` at each update."""
         with self.sync_context(should_sync=self._to_sync, should_unsync=self._should_unsync):
-            places, values = self._listed()
-        if len(places) and (places < 0).any():
-            raise ValueError("per_picture needs the pictures' numbers: pass place=... to every update")
-        return {place: float(value) for place, value in sorted(_by_place(places, values).items())}
+            indices, values = self._listed()
+        if len(indices) and (indices < 0).any():
+            raise ValueError("per_picture needs the pictures' numbers: pass index=... to every update")
+        return {index: float(value) for index, value in sorted(_by_index(indices, values).items())}
 
     def _listed(self) -> tuple[Tensor, Tensor]:
-        if isinstance(self.places, list) and not self.places:
+        if isinstance(self.indices, list) and not self.indices:
             return torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.float64)
-        return dim_zero_cat(self.places), dim_zero_cat(self.values)
+        return dim_zero_cat(self.indices), dim_zero_cat(self.values)
 
     def _measured(self, pred: Tensor, truth: Tensor, trimap: Tensor | None) -> Tensor:
         if pred.ndim != 4 or pred.shape[1] != 1 or pred.shape != truth.shape:
@@ -132,9 +134,9 @@ def matting_metrics(trimap: bool = False) -> MetricCollection:
     return MetricCollection(meters, compute_groups=False)
 
 
-def _by_place(places: Tensor, values: Tensor) -> dict[int, Tensor]:
-    """The last value of each place."""
-    return dict(zip(places.tolist(), values, strict=True))
+def _by_index(indices: Tensor, values: Tensor) -> dict[int, Tensor]:
+    """The last value of each index."""
+    return dict(zip(indices.tolist(), values, strict=True))
 
 
 def _plane(picture: Tensor) -> np.ndarray:

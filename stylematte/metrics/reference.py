@@ -1,4 +1,4 @@
-"""The same figures as their definitions say them, slow: what the fast ones are tested and timed against.
+"""The matting metrics written as their definitions, slow: what the fast ones are tested and timed against.
 
 Written from the published definitions (P3M: Li et al. 2021, arXiv 2104.14222; Grad and Conn: Rhemann et al. 2009, "A
 perceptually motivated online benchmark for image matting"). Arguments are (H, W) float arrays in [0, 1].

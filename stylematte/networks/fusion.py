@@ -1,4 +1,4 @@
-"""The full-resolution path: a stream of convolutions that looks at the picture itself, and how it meets the encoder.
+"""The detail stream (convolutions on the picture itself) and the blocks that fuse it with the encoder's maps.
 
 ViTMatte (Yao et al., arXiv 2305.15272) showed that a light stream at 1/2, 1/4 and 1/8, fused step by step up to the
 picture, finds what an encoder of stride 16 cannot. Here the maps are narrowed before they are enlarged (a 1 x 1

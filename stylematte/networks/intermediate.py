@@ -1,4 +1,4 @@
-"""Encoders of every kind of timm model for the detail network: pyramids as they are, plain ViTs made into one.
+"""Encoders of the detail network: any timm pyramid as it is, or a plain ViT made into a pyramid.
 
 A plain ViT has one stride. Four of its blocks, evenly spaced in depth (as in DPT, Ranftl et al., arXiv 2103.13413),
 become maps at strides 4, 8, 16, 32: the shallow ones are enlarged by transposed convolutions, the deepest is pooled

@@ -1,1 +1,1 @@
-"""Pure tensor functions."""
+"""Pure tensor functions: guided filter, nearest colours, deformable attention, closed-form alpha, foreground colour."""

@@ -85,6 +85,7 @@ def gathered(
     above, below = (share * weights.view(n, queries, points) for share in (above, below))
     head = torch.arange(heads, dtype=torch.int32).repeat_interleave(points // heads)
     picture = torch.arange(n, dtype=torch.int32)[:, None, None] * (cells * heads)
+    # cell (y, x) of a map, head m of picture n is row ((n S + begin + y W + x) M + m) of the table
     first = row.mul_(width * heads).add_(column.mul_(heads)).add_(begin * heads + head + picture)
     bags = (n, queries, heads, 4, points // heads)
     index, share = torch.empty(bags, dtype=torch.int32), torch.empty(bags)

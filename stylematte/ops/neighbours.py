@@ -102,10 +102,10 @@ def nearest(
     order = spiral(window).to(distances.device)
     ranked = distances[order]
     if ranked.dtype == torch.float32:
-        # Bits of non-negative floats sort like the floats: distance above, place in the spiral below, no two alike.
+        # Bits of non-negative floats sort like the floats: distance above, index in the spiral below, no two alike.
         bits = (window**2).bit_length()
-        place = torch.arange(len(order), device=order.device)[:, None]
-        key = ranked.view(torch.int32).long().mul_(2**bits).add_(place)
+        index = torch.arange(len(order), device=order.device)[:, None]
+        key = ranked.view(torch.int32).long().mul_(2**bits).add_(index)
         kept = key.topk(neighbours, 0, largest=False, sorted=False).values.remainder_(2**bits)
     else:
         kept = ranked.sort(dim=0, stable=True).indices[:neighbours]
@@ -166,7 +166,7 @@ def neighbours_by_band(
     with_contrast: bool,
     band_rows: int = 0,
 ) -> Iterator[Found]:
-    """The neighbours of every pixel where wanted (N, H, W) is true, a band of rows of the whole batch at a time.
+    """The neighbours of every pixel where `wanted` is true, a band of rows of the whole batch at a time.
 
     Memory grows with window^2 * N * W * band_rows and nothing else; 0 rows means as many as suit the device.
     """
@@ -174,10 +174,11 @@ def neighbours_by_band(
     radius = window // 2
     colours = pad_colour(image, radius, border)
     ends = padded_lumas(image, radius, border) if with_contrast else ()
-    places = _places(wanted, radius, border)
-    corners = torch.arange(places.numel(), device=image.device).view_as(places)[:, :height, :width]
+    pixels = _pixel_numbers(wanted, radius, border)
+    corners = torch.arange(pixels.numel(), device=image.device).view_as(pixels)[:, :height, :width]
     steps = torch.arange(window, device=image.device)
-    offsets = (steps[:, None] * places.shape[2] + steps).flatten()
+    # candidate (r, c) of a window lies r rows of W + 2 radius pixels and c pixels after the window's upper left corner
+    offsets = (steps[:, None] * pixels.shape[2] + steps).flatten()
     rows = band_rows or max(1, BAND_BYTES.get(image.device.type, 2**29) // (window**2 * n * width * 4))
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
@@ -195,11 +196,11 @@ def neighbours_by_band(
         if with_contrast:
             contrast = local_contrast(*(end[:, frame] for end in ends), columns, window, neighbours)
         centre = corner + offsets[window**2 // 2]
-        yield Found(places.view(-1)[centre], places.view(-1)[corner + offsets[number]], distance, contrast)
+        yield Found(pixels.view(-1)[centre], pixels.view(-1)[corner + offsets[number]], distance, contrast)
 
 
-def _places(like: Tensor, radius: int, border: str) -> Tensor:
-    """(N, H + 2r, W + 2r): which pixel of the batch stands there; N H W for the frame unless it is replicated."""
+def _pixel_numbers(like: Tensor, radius: int, border: str) -> Tensor:
+    """(N, H + 2r, W + 2r): the number of the pixel there; N H W for the frame unless it is replicated."""
     count = like.numel()
     numbers = torch.arange(count, device=like.device, dtype=torch.float64).view_as(like)  # F.pad replicates floats only
     return pad(numbers[:, None], radius, border, float(count))[:, 0].long()

@@ -1,4 +1,4 @@
-"""pymatting's methods, loaded and called so that they leave the number of threads of the process alone.
+"""Loads and calls methods of pymatting without changing the number of threads of the process.
 
 pymatting is imported on first use: numba compiles it once per machine (tens of seconds) and caches the result; later
 processes load it in about two seconds. Without a place to write the cache every process compiles anew: set

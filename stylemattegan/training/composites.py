@@ -16,6 +16,7 @@ from torch import Tensor
 
 from stylematte import distributed
 from stylematte.imagefile import read_rgb
+from stylematte.picturecache import PictureCache
 from stylematte.rgba import split_rgba
 from stylematte.sampling import generator_at
 
@@ -87,21 +88,8 @@ class Backgrounds:
     ) -> None:
         if not files:
             raise ValueError("no background for the composite discriminator: the data need rows of kind background")
-        self.files, self.resolution, self.plain, self.foreground = list(files), resolution, plain, foreground
-        self.room = cache_bytes
-        self.cache: dict[int, Tensor] = {}
-
-    def _read(self, index: int) -> Tensor:
-        if index in self.cache:
-            return self.cache[index]
-        stored = (read_rgb(self.files[index]) * 255).round().to(torch.uint8)
-        if stored.shape[1:] != (self.resolution, self.resolution):
-            size = f"{stored.shape[2]} x {stored.shape[1]}"
-            raise ValueError(f"{self.files[index]}: {size} pixels, expected {self.resolution} x {self.resolution}")
-        if stored.numel() <= self.room:
-            self.room -= stored.numel()
-            self.cache[index] = stored
-        return stored
+        self.files, self.plain, self.foreground = list(files), plain, foreground
+        self.cache = PictureCache(resolution, cache_bytes)
 
     def behind(self, encoded: Tensor, batch: int, *position: int | str) -> Tensor:
         """This rank's rows (n, 3, R, R) in [-1, 1], for its cut-outs (n, 4, R, R) of a global batch of `batch`."""
@@ -110,7 +98,7 @@ class Backgrounds:
         mirrored = distributed.rank_slice(torch.rand(batch, generator=generator) < 0.5)
         kind = distributed.rank_slice(torch.rand(batch, generator=generator)).to(encoded.device)[:, None, None, None]
         colours = distributed.rank_slice(torch.rand(batch, 3, 1, 1, generator=generator) * 2 - 1).to(encoded)
-        photos = torch.stack([self._read(pick) for pick in picks])
+        photos = torch.stack([self.cache.tensor(self.files[pick], read_rgb) for pick in picks])
         photos = torch.where(mirrored[:, None, None, None], photos.flip(3), photos).to(encoded) / 127.5 - 1
         drawn = torch.where(kind < self.foreground + self.plain, colours, photos)
         return torch.where(kind < self.foreground, mean_colour(encoded), drawn) if self.foreground else drawn

@@ -14,8 +14,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from stylematte import distributed
 from stylematte.imagefile import read_rgba, resize
+from stylematte.picturecache import PictureCache
 from stylematte.rgba import premultiply_about_grey, unpremultiply_about_grey
-from stylematte.sampling import Draw, LateLoader, MixtureSampler, shares_to_places
+from stylematte.sampling import Draw, LateLoader, MixtureSampler, shares_to_slots
 
 VISIBLE = 0.05
 MARGIN = 0.08
@@ -60,26 +61,11 @@ class Cutouts(Dataset[Tensor]):
     """Straight RGBA files by source, read once and kept as 8-bit while they fit into `cache_bytes`."""
 
     def __init__(self, files: Sequence[Sequence[Path]], resolution: int, mirror: bool, cache_bytes: int) -> None:
-        self.files, self.resolution, self.mirror = files, resolution, mirror
-        self.room = cache_bytes
-        self.cache: dict[tuple[int, int], Tensor] = {}
-
-    def _read(self, source: int, index: int) -> Tensor:
-        if (source, index) in self.cache:
-            return self.cache[source, index]
-        path = self.files[source][index]
-        rgba = read_rgba(path)
-        if rgba.shape[1:] != (self.resolution, self.resolution):
-            size = f"{rgba.shape[2]} x {rgba.shape[1]}"
-            raise ValueError(f"{path}: {size} pixels, expected {self.resolution} x {self.resolution}: frame it first")
-        stored = (rgba * 255).round().to(torch.uint8)
-        if stored.numel() <= self.room:
-            self.room -= stored.numel()
-            self.cache[source, index] = stored
-        return stored
+        self.files, self.mirror = files, mirror
+        self.cache = PictureCache(resolution, cache_bytes)
 
     def _encoded(self, draw: Draw) -> Tensor:
-        rgba = self._read(draw.source, draw.index).float() / 255
+        rgba = self.cache.tensor(self.files[draw.source][draw.index], read_rgba).float() / 255
         if self.mirror and draw.seed & 1:
             rgba = rgba.flip(2)
         return premultiply_about_grey(rgba)
@@ -113,7 +99,7 @@ class CutoutData(pl.LightningDataModule):
             raise ValueError("no cut-outs to train on: every source is empty")
         shares = [len(source) for source in files] if shares is None else shares
         shares = [share if source else 0.0 for share, source in zip(shares, files, strict=True)]
-        self.slots = shares_to_places(shares, batch)
+        self.slots = shares_to_slots(shares, batch)
         """Pictures of each source in a global batch."""
         self.dataset = Cutouts(files, resolution, mirror, cache_bytes // max(1, workers))
         self.steps_per_epoch, self.seed, self.workers = steps_per_epoch, seed, workers

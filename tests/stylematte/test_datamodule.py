@@ -11,10 +11,11 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from stylematte import distributed
 from stylematte.data import augment, datamodule
 from stylematte.data.augment import Augment, Chance, compose, solve_background
-from stylematte.data.datamodule import MatterData, PictureCache, Source
+from stylematte.data.datamodule import MatterData, Source
 from stylematte.data.placement import placement, plain_background, touched_sides
-from stylematte.errors import DataError
+from stylematte.errors import BadPicture, DataError
 from stylematte.imagefile import read_rgb, write_alpha, write_rgb, write_rgba
+from stylematte.picturecache import PictureCache
 from stylematte.rgba import composite
 
 SIDE = 24
@@ -152,7 +153,7 @@ def test_the_cache_keeps_what_fits_and_checks_the_size(pictures):
     assert cache.get(pictures / "back0.png", read_rgb) is first
     second = cache.get(pictures / "back1.png", read_rgb)
     assert cache.get(pictures / "back1.png", read_rgb) is not second
-    with pytest.raises(DataError, match=r"back0.png is 24 x 24, expected 32 x 32: prepare it again"):
+    with pytest.raises(BadPicture, match=r"back0.png: is 24 x 24 pixels, expected 32 x 32: prepare it again"):
         PictureCache(32, 0).get(pictures / "back0.png", read_rgb)
 
 
@@ -241,5 +242,5 @@ def test_rounded_places_leave_the_shares_of_the_loss_exact() -> None:
     shares = (0.2, 0.2, 0.1, 0.5)
     sources = [Source(str(i), [{"rgba": "unused.png"}], share) for i, share in enumerate(shares)]
     data = MatterData(sources, [], size=32, batch=7, steps_per_epoch=1)
-    weights = [source.weight * places for source, places in zip(data.sources, data.places, strict=True)]
+    weights = [source.weight * slots for source, slots in zip(data.sources, data.slots, strict=True)]
     assert [weight / sum(weights) for weight in weights] == pytest.approx(shares)

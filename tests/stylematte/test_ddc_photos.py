@@ -1,4 +1,4 @@
-"""What the consistency thinks of true alphas: better than blurred ones, and `scaled` better than hard-edged ones."""
+"""The distance consistency loss of true alphas: better than blurred ones, and `scaled` better than hard-edged ones."""
 
 import csv
 from dataclasses import replace

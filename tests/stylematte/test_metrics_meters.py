@@ -37,7 +37,7 @@ def test_means_and_pictures_equal_score_pair(trimap):
     meters = matting_metrics(trimap)
     for batch in (slice(0, 3), slice(3, 4), slice(4, N)):
         meters.update(
-            pred[batch], truth[batch], trimap=trimaps[batch] if trimap else None, place=torch.arange(N)[batch]
+            pred[batch], truth[batch], trimap=trimaps[batch] if trimap else None, index=torch.arange(N)[batch]
         )
     rows, means = expected(trimap), meters.compute()
     assert set(means) == set(TRIMAP_FIGURES if trimap else FIGURES)
@@ -49,14 +49,14 @@ def test_means_and_pictures_equal_score_pair(trimap):
 def test_a_picture_that_comes_twice_counts_once_and_reset_forgets():
     pred, truth, _ = pictures()
     meter = SAD()
-    meter.update(pred, truth, place=torch.arange(N))
-    meter.update(pred[:2], truth[:2], place=torch.tensor([0, 1]))
+    meter.update(pred, truth, index=torch.arange(N))
+    meter.update(pred[:2], truth[:2], index=torch.tensor([0, 1]))
     assert meter.compute().item() == pytest.approx(np.mean([row["SAD"] for row in expected(False)]))
     meter.reset()
     assert meter.per_picture() == {}
     meter.update(pred[:1], truth[:1])
     assert meter.compute().item() == pytest.approx(expected(False)[0]["SAD"])
-    with pytest.raises(ValueError, match="pass place="):
+    with pytest.raises(ValueError, match="pass index="):
         meter.per_picture()
 
 
@@ -80,8 +80,8 @@ def _measure(rank: int, port: int, shares: list[list[int]], answers: SimpleQueue
     torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=len(shares))
     pred, truth, _ = pictures()
     meter = SAD()
-    for place in shares[rank]:
-        meter.update(pred[place : place + 1], truth[place : place + 1], place=torch.tensor([place]))
+    for index in shares[rank]:
+        meter.update(pred[index : index + 1], truth[index : index + 1], index=torch.tensor([index]))
     answers.put((rank, meter.compute().item(), meter.per_picture()))
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()

@@ -1,4 +1,4 @@
-"""The semantic term and the head it judges: a closed form, gross failures only, and a head that may come and go."""
+"""The semantic term and the head it trains: a closed form, gross failures only, and a head that may come and go."""
 
 from dataclasses import replace
 

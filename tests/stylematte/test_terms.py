@@ -1,4 +1,4 @@
-"""Samples with an alpha and samples with a trimap in one batch: who is judged by what, and what weighs how much."""
+"""Samples with an alpha and samples with a trimap in one batch: which terms apply, and with what weight."""
 
 from dataclasses import replace
 

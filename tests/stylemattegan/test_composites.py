@@ -142,5 +142,5 @@ def test_bad_pools_are_one_line(tmp_path):
     with pytest.raises(ValueError, match="no background for the composite discriminator"):
         Backgrounds([], SIZE)
     write_rgb(tmp_path / "small.png", torch.zeros(3, 4, 5))
-    with pytest.raises(ValueError, match=r"small.png: 5 x 4 pixels, expected 32 x 32"):
+    with pytest.raises(ValueError, match=r"small.png: is 5 x 4 pixels, expected 32 x 32"):
         Backgrounds([tmp_path / "small.png"], SIZE).behind(torch.zeros(1, 4, SIZE, SIZE), 1, 0)

@@ -101,7 +101,7 @@ def test_batches_keep_the_shares_and_cover_every_picture(sources):
         red = (batch[:, 0, 0, 0] + 1) / 2
         torch.testing.assert_close(red, torch.tensor([0.2, 0.2, 0.2, 0.8]), atol=1e-6, rtol=0)
     index = ((torch.stack(batches)[:, :3, 1, 0, 0] + 1) / 2 * 255).round().flatten()
-    assert sorted(index.tolist()) == sorted([0.0, 1, 2, 3, 4] * 3)  # 15 places, 5 pictures, equally often
+    assert sorted(index.tolist()) == sorted([0.0, 1, 2, 3, 4] * 3)  # 15 slots, 5 pictures, equally often
 
 
 def test_order_is_a_function_of_the_epoch(sources):
@@ -134,7 +134,7 @@ def test_small_cache_gives_the_same_batches(sources):
 
 
 def test_refusals(sources):
-    with pytest.raises(ValueError, match="8 x 8 pixels, expected 16 x 16"):
+    with pytest.raises(ValueError, match="is 8 x 8 pixels, expected 16 x 16"):
         next(iter(data(sources, resolution=16).train_dataloader()))
     with pytest.raises(ValueError, match="no cut-outs"):
         data([[], []])

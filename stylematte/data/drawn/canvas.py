@@ -1,4 +1,4 @@
-"""The canvas of the drawn pictures: premultiplied RGBA, four times finer than wanted, reduced by area.
+"""The canvas that pictures are drawn on: premultiplied RGBA, four times finer than wanted, reduced by area.
 
 Coordinates are fractions of the frame: x to the right, y down, (0, 0) the top left corner, (1, 1) the bottom right.
 Everything is laid "over" what is there (Porter and Duff 1984): P <- c P_new + (1 - c) P for colour and alpha alike.
@@ -117,8 +117,8 @@ class Canvas:
 
     def colour_at(self, points: np.ndarray) -> np.ndarray:
         """Straight colour (n, 3) in [0, 1] of the drawing at points (n, 2); grey where nothing was drawn."""
-        place = np.clip((points * self.side).astype(int), 0, self.side - 1)
-        found = self.pixels[place[:, 1], place[:, 0]].astype(np.float64)
+        index = np.clip((points * self.side).astype(int), 0, self.side - 1)
+        found = self.pixels[index[:, 1], index[:, 0]].astype(np.float64)
         return np.where(found[:, 3:] > 8, found[:, :3] / np.maximum(found[:, 3:], 1), 0.5)
 
     def reduce(self) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Pictures drawn by code whose alpha is exact by construction: the quickstart's data, and the tests'.
+"""Makes a drawn picture of (subject, seed, size), and writes data roots of them; their alpha is exact by construction.
 
 A picture is a pure function of (subject, seed, size). The subject is rendered premultiplied and four times finer than
 wanted; colour and alpha are averaged over areas; then F = P / alpha and I = alpha F + (1 - alpha) B hold at the final

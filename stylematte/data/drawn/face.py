@@ -1,5 +1,5 @@
 # ruff: noqa: RUF005 - arrays are added to lists, not concatenated
-"""What sits on a drawn head: eyes, brows, nose, mouth; beard, glasses, hats. Units as in `drawn_portrait`."""
+"""Draws the parts of a face: eyes, brows, nose, mouth; beard, glasses, hats. Units as in `portrait`."""
 
 from __future__ import annotations
 

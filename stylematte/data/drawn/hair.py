@@ -1,4 +1,4 @@
-"""Hair of the drawn portraits, strand by strand. Units as in `drawn_portrait`: 1 is half the head's height.
+"""Draws the hair of portraits, strand by strand. Units as in `portrait`: 1 is half the head's height.
 
 A style is a mass (opaque, inside), strands that run beyond it (so the outline is made of hairs, with background
 between them), and flyaways. Curls are strands that turn by more than a full circle: one sees through them.

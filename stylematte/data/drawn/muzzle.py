@@ -1,5 +1,5 @@
 # ruff: noqa: RUF005 - arrays are added to lists, not concatenated
-"""The faces of the drawn animals: eyes, muzzle, nose, mouth, whiskers. Units as in `drawn_animal`."""
+"""Draws the faces of animals: eyes, muzzle, nose, mouth, whiskers. Units as in `animal`."""
 
 from __future__ import annotations
 

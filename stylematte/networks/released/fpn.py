@@ -1,4 +1,4 @@
-"""The released top: an FPN whose three smoothing convolutions are one, and a guided filter on logits.
+"""FPN and guided filter of the released StyleMatte; its three smoothing convolutions are one and the same.
 
 Both upsample with `align_corners=True`, which places a cell up to 1.5 pixels from where it was made; the weights were
 trained with it.
@@ -59,8 +59,8 @@ def window_sum(values: Float[Tensor, "n c h w"], radius: int, axis: int) -> Floa
     """The sum over i - radius ... i + radius along `axis`, which is -1 or -2."""
     size = values.shape[axis]
     totals = F.pad(values.cumsum(axis), (1, 0) if axis == -1 else (0, 0, 1, 0))  # totals[i]: of the first i
-    place = torch.arange(size, device=values.device)
-    last, before = (place + radius + 1).clamp_max(size), (place - radius).clamp_min(0)
+    index = torch.arange(size, device=values.device)
+    last, before = (index + radius + 1).clamp_max(size), (index - radius).clamp_min(0)
     return totals.index_select(axis, last) - totals.index_select(axis, before)
 
 

@@ -21,8 +21,8 @@ MULTIPLE = 8
 
 def mirror_index(size: int, before: int, device: torch.device) -> Tensor:
     """(before + size,) indices into an axis of `size`: its beginning mirrored, border pixel included, then itself."""
-    place = torch.arange(-before, size, device=device) % (2 * size)
-    return torch.minimum(place, 2 * size - 1 - place)
+    index = torch.arange(-before, size, device=device) % (2 * size)
+    return torch.minimum(index, 2 * size - 1 - index)
 
 
 def pad_as_released(image: Float[Tensor, "n c _ _"]) -> Float[Tensor, "n c _ _"]:

@@ -49,8 +49,8 @@ def roll_mask(
     """For each window, 0 between cells that were neighbours before the roll, -100 between those that were not."""
 
     def band(size: int) -> Tensor:
-        place = torch.arange(size, device=device)
-        return (place >= size - window).long() + (place >= size - shift).long()
+        index = torch.arange(size, device=device)
+        return (index >= size - window).long() + (index >= size - shift).long()
 
     region = (3 * band(height)[:, None] + band(width)).view(1, height, width, 1)
     label = windows(region, window)
@@ -58,7 +58,10 @@ def roll_mask(
 
 
 def window_attention(block: SwinTransformerBlock, x: Float[Tensor, "n h w c"]) -> Float[Tensor, "n h w c"]:
-    """x, normalised -> its attention in windows of (rolled) padded x, at x's size."""
+    """softmax(q k^T / sqrt d + B + M) v in windows of (rolled) padded x, at x's size; x is normalised.
+
+    B: the relative position bias; M: `roll_mask`, where the window is shifted.
+    """
     attention, window, shift = block.attn, block.window_size[0], max(block.shift_size)
     n, height, width, channels = x.shape
     heads = attention.num_heads
