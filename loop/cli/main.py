@@ -16,6 +16,7 @@ VERBS = {
     "run": "co-train a matter and its generators; the same command resumes",
     "plan": "the steps of a configuration or a run: fresh, stale or missing, and the disk they need",
     "status": "where a run stands",
+    "experiment": "a question asked of the loop: arms x seeds of runs, one table; the same command resumes",
     "report": "one self-contained HTML page about a run",
     "matte": "photos -> alpha and cut-out PNG",
     "sample": "RGBA pictures from a generator: by seeds, moved, turned, as a walk",
@@ -49,9 +50,20 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments of one verb. A verb with `words` takes key=value after its options, too."""
+    top = parser()
+    args, rest = top.parse_known_args(argv)
+    if rest and ("words" not in args or any(word.startswith("-") or "=" not in word for word in rest)):
+        top.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        args.words = [*args.words, *rest]
+    return args
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; the exit code. `sys.exit(main())` is the console script."""
-    args = parser().parse_args(argv)
+    args = parse(argv)
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network for its version at import
     try:
         return int(args.main(args))
