@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from loop.experiments.experiment import Experiment, Measured
 from loop.experiments.folder import MEASURED, read
-from loop.experiments.statistics import detectable, interval
 
 
 @dataclass(frozen=True)
@@ -82,6 +79,10 @@ def compare(found: Results, control: str) -> list[Row]:
 
 
 def _row(found: Results, control: str, arm: str, group: str, metric: str) -> Row | None:
+    import numpy as np  # here, so that the command line starts without it
+
+    from loop.experiments.statistics import detectable, interval
+
     arms = [arm] if arm == control or not _having(found, control, group) else [arm, control]
     seeds = sorted(set.intersection(*(set(_having(found, name, group)) for name in arms)))
     if not seeds:
