@@ -12,18 +12,15 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from fake_run import finish, make_run, rows
-
 from loop.report.build import HEADERS, SECTIONS, build_report, print_round_table, round_table
 from loop.report.charts import Line, Span, _ticks, interval_chart, line_chart
 from loop.report.data import read_run
+from tests.loop.odd_run import finish, make_run, rows
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> Path:
-    return make_run(tmp_path_factory.mktemp("runs") / "fake & <run>")
+def whole(tiny_run, tmp_path_factory) -> Path:
+    return make_run(tiny_run, tmp_path_factory.mktemp("runs") / "odd & <run>")
 
 
 @pytest.fixture
@@ -71,7 +68,7 @@ def test_a_whole_run_shows_every_section_in_one_file(whole):
     assert "<script" not in text
     for target in tags.targets:
         assert target.startswith("data:image/") or target[1:] in tags.anchors, target[:60]
-    assert text.count("data:image/png;base64,") == 2 * 2 * 2 + 3 + 2 * (2 * 8 * 3)  # sheets, probes, worst mattes
+    assert text.count("data:image/png;base64,") == 2 * 2 * 2 + 3 + 2 * (2 * 4 * 3)  # sheets, probes, worst mattes
 
 
 def test_the_page_says_what_happened(whole):
@@ -87,7 +84,7 @@ def test_the_page_says_what_happened(whole):
         "Portraits may be worse than the best so far",
         "−13.0 %</b> against round 0 (interval −29.0 % to +2.0 %)",
         "margin: 0.05",
-        "fake &amp; &lt;run&gt;",
+        "odd &amp; &lt;run&gt;",
     ):
         assert words in text, words
 
