@@ -1,4 +1,4 @@
-"""Rows on disk: the index of a pool of cut-outs or of prepared data, and which rows a stage may use."""
+"""index.jsonl, the table of a pool of cut-outs or of prepared pictures: reading, writing, choosing rows."""
 
 from __future__ import annotations
 

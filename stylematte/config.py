@@ -1,10 +1,18 @@
-"""The configuration's schema, the matter's part: its network, its fits, and how it learns without alphas."""
+"""Configuration of a matter: which network, how it is fitted, and how it learns where there is no alpha.
+
+Dataclasses only; nothing here imports torch. Ranges stand beside the fields (`stylematte.fields`). A network variant is
+one dataclass of options here and one line in VARIANTS that names its class.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
+
+from stylematte.fields import from_plain, ranged
 
 
 @dataclass
@@ -18,22 +26,113 @@ class BackboneConfig:
 
 
 @dataclass
-class MatterLossConfig:
-    """Weights. `known` and what follows judge pictures with a trimap alone, the others pictures with an alpha."""
+class NetworkConfig:
+    """What every network variant has: its name in VARIANTS, and the backbone under it."""
 
-    l1: float = 1.0
-    laplacian: float = 0.5
-    gradient: float = 0.5
-    composition: float = 1.0
-    semantic: float = 0.0
+    variant: str = "fpn"
+    """fpn: a small decoder and a guided filter. released: the authors' network. detail: a learned path to full
+    resolution, which sees colour edges and takes a trimap."""
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+
+    takes_trimap: ClassVar[bool] = False
+    """Whether `forward` takes a trimap beside the picture, and a semantic head can be had."""
+
+    def problems(self) -> Iterator[str]:
+        """What is impossible beyond the fields' ranges: "key=value: expected ..." lines."""
+        yield from ()
+
+
+@dataclass
+class FpnConfig(NetworkConfig):
+    """StyleMatte with a small decoder: backbone, FPN, guided filter. Trains anywhere."""
+
+    variant: str = "fpn"
+    channels: int = ranged(128, 8)
+    """Width of the decoder."""
+    filter_radius: int = ranged(1, 1)
+    """Of the guided filter, in pixels of its low resolution."""
+    filter_eps: float = ranged(1e-4, 1e-12, 1)
+    """Of the guided filter: variance of the picture below which it smooths."""
+
+
+@dataclass
+class ReleasedConfig(FpnConfig):
+    """The authors' network, for their weights. Theirs has 256 channels."""
+
+    variant: str = "released"
+
+    def problems(self) -> Iterator[str]:
+        if self.channels < 64 or self.channels % 32:
+            yield f"channels={self.channels}: the released network needs a multiple of 32 from 64 on"
+
+
+@dataclass
+class DetailConfig(NetworkConfig):
+    """A learned path to full resolution beside the backbone's maps (plain ViTs too), which may be shown a trimap."""
+
+    variant: str = "detail"
+    channels: int = ranged(128, 8)
+    """Width of the decoder."""
+    detail_channels: int = ranged(16, 1)
+    """Width of the path at full resolution."""
+    gradient_checkpointing: bool = False
+    """Less memory, a third more time."""
+    channels_last: bool = False
+    """How tensors lie in memory."""
+    semantic_head: bool = False
+    """A second output at 1/16 of the size: what is foreground at all. A fit with losses.semantic turns it on."""
+
+    takes_trimap: ClassVar[bool] = True
+
+
+class Variant(NamedTuple):
+    options: type[NetworkConfig]
+    network: str
+    """"module:Class"; the class is made of an instance of `options` and imported when it is built."""
+
+
+VARIANTS: dict[str, Variant] = {
+    "fpn": Variant(FpnConfig, "stylematte.networks.stylematte:StyleMatte"),
+    "released": Variant(ReleasedConfig, "stylematte.networks.released.network:ReleasedStyleMatte"),
+    "detail": Variant(DetailConfig, "stylematte.networks.detail:DetailStyleMatte"),
+}
+
+
+def variant(name: str) -> Variant:
+    """The registered variant of that name. Raises ValueError with the names there are."""
+    if name not in VARIANTS:
+        near = difflib.get_close_matches(str(name), VARIANTS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(VARIANTS)}"
+        raise ValueError(f"variant {name!r}: no such network; {hint}")
+    return VARIANTS[name]
+
+
+def network_from_plain(plain: Mapping[str, Any]) -> NetworkConfig:
+    """The options of whichever variant plain["variant"] names. Raises ValueError."""
+    return from_plain(variant(plain.get("variant", "fpn")).options, plain)
+
+
+@dataclass
+class MatterLossConfig:
+    """Weights. `known` and what follows apply to pictures with a trimap alone, the others to pictures with an alpha."""
+
+    l1: float = ranged(1.0, 0)
+    """Mean absolute difference of alpha."""
+    laplacian: float = ranged(0.5, 0)
+    """Difference of Laplacian pyramids: edges at every scale (Hou and Liu 2019)."""
+    gradient: float = ranged(0.5, 0)
+    """Difference of alpha's gradients: sharp hair."""
+    composition: float = ranged(1.0, 0)
+    """Difference of the pictures that both alphas compose from the same foreground and background."""
+    semantic: float = ranged(0.0, 0)
     """What is foreground at all, learned by a head at 1/16 of the size (detail): against gross failures."""
-    known: float = 1.0
+    known: float = ranged(1.0, 0)
     """The known region of a trimap: mean absolute difference over its known pixels."""
-    ddc: float = 2.0
+    ddc: float = ranged(2.0, 0)
     """Its unknown region: alpha may change where colours do. About 2 for a small network from random weights; the
     paper's 10 suits a pretrained ViT at 512 x 512 and spoils a small one (a matte gone flat stops the fit by name). At
     64 x 64 no weight was better than the known region alone: docs/without-alpha.md."""
-    closed_form: float = 0.0
+    closed_form: float = ranged(0.0, 0)
     """Its unknown region against the closed-form matte that `prepare` then solves (0.02 s a picture at 64 x 64).
     Tight trimaps: set 0.5, it beats every local loss (unknown-region SAD .070 against .107 with ddc alone). Wide ones,
     and those of coarse masks: leave it at 0, nothing local carries colour that far."""
@@ -64,30 +163,45 @@ class DdcConfig:
     """scaled multiplies the alpha difference by the local contrast. With it the true alpha scores better than its
     hard-edged self on 5 of 5 real portraits (ddc: 1 of 5), and a small network got .107 and .097 with it at about the
     same weight (ddc: .124 and .105; unknown-region SAD, two seeds). hinge came as close (.107, one seed)."""
-    window: int = 11
+    window: int = ranged(11, 3)
     """Side of the square, in pixels, in which similar colours are looked for; odd."""
-    neighbours: int = 11
+    neighbours: int = ranged(11, 1)
+    """How many of the nearest colours a pixel's alpha is compared with."""
     border: DdcBorder = DdcBorder.exclude
     """What lies outside the picture. zero compares with black and pulls dark frames towards alpha 0."""
     include_self: bool = False
     """Whether a pixel is among its own neighbours; it says nothing about itself."""
     region: DdcRegion = DdcRegion.unknown
     """unknown: where the trimap says nothing. all pulls at the known region, too."""
-    warmup: int | None = None
+    warmup: int | None = ranged(None, 0)
     """Steps over which its weight rises from 0; null = half of the fit. At full weight from the start, a network that
     knows nothing yet learns to be flat."""
+
+    def problems(self) -> Iterator[str]:
+        """What is impossible beyond the fields' ranges: "key=value: expected ..." lines."""
+        half = self.window // 2 + 1
+        most = half**2 - 1 if self.border is DdcBorder.exclude else self.window**2 - 1
+        if self.window % 2 == 0:
+            yield f"window={self.window}: expected an odd number, 3 or more"
+        elif self.neighbours > most:
+            yield f"neighbours={self.neighbours}: expected a number from 1 to {most}"
 
 
 @dataclass
 class FitConfig:
-    steps: int = 1000
+    steps: int = ranged(1000, 1)
     """Optimizer steps of one fit."""
-    tick: int = 50
+    tick: int = ranged(50, 1)
     """Steps between checkpoints; a stop signal waits at most this long."""
-    batch: int = 16
+    batch: int = ranged(16, 1)
     """Global batch, over all devices."""
-    workers: int = 0
+    workers: int = ranged(0, 0)
     """Data loading processes per device."""
+
+    def problems(self) -> Iterator[str]:
+        """What is impossible beyond the fields' ranges: "key=value: expected ..." lines."""
+        if self.tick > 0 and self.steps % self.tick:
+            yield f"steps={self.steps}: expected a multiple of tick={self.tick}"
 
 
 class PhotometryPlace(str, Enum):
@@ -97,25 +211,23 @@ class PhotometryPlace(str, Enum):
 
 @dataclass
 class MatterFitConfig(FitConfig):
-    lr: float = 1e-3
-    weight_decay: float = 1e-2
-    warmup: int = 50
+    lr: float = ranged(1e-3, 1e-9, 1)
+    """Of AdamW, after the warm-up."""
+    weight_decay: float = ranged(1e-2, 0)
+    """Of AdamW, on matrices and kernels; norms and biases have none."""
+    warmup: int = ranged(50, 0)
     """Steps of linear warm-up, then cosine to lr/100."""
-    ema: float = 0.995
-    clip: float = 1.0
+    ema: float = ranged(0.995, 0, 0.99999)
+    """Decay per step of the averaged weights, which are what a fit gives."""
+    clip: float = ranged(1.0, 0)
     """Gradient norm clip; 0 = off."""
-    real_weight: float = 0.5
-    """Share of the loss that real pictures keep once generated pairs join; 0.5 to 1. At 1 no pair joins (control)."""
-    mask_share: float = 0.0
-    """Share of a domain's real places given to pictures of kind `mask` if it has labelled ones, too."""
-    trimap_share: float = 0.25
+    mask_share: float = ranged(0.0, 0, 1)
+    """Share of a domain's real pictures in a batch that are of kind `mask`, if it has labelled ones, too."""
+    trimap_share: float = ranged(0.25, 0, 1)
     """The same for pictures of kind `trimap`."""
-    unlabelled_share: float = 0.0
-    """The same for photos of kind `none` (matter.later): the known regions of their trimaps are what the accepted
-    matter is sure of, written by `label`."""
-    new_background: float = 0.5
+    new_background: float = ranged(0.5, 0, 1)
     """Probability that a real picture's foreground is put on a new background."""
-    trimap_shown: float = 0.0
+    trimap_shown: float = ranged(0.0, 0, 1)
     """Probability that the network is shown a sample's trimap, widened at random (detail): between 0 and 1 one network
     learns to matte with a trimap and without."""
     photometry: PhotometryPlace = PhotometryPlace.cpu
@@ -124,33 +236,44 @@ class MatterFitConfig(FitConfig):
     losses: MatterLossConfig = field(default_factory=MatterLossConfig)
     ddc: DdcConfig = field(default_factory=DdcConfig)
 
+    def problems(self) -> Iterator[str]:
+        yield from super().problems()
+        if not any(
+            value > 0
+            for value in (self.losses.l1, self.losses.laplacian, self.losses.gradient, self.losses.composition)
+        ):
+            yield "losses: every weight of l1, laplacian, gradient and composition is 0; one must be positive"
+        if self.losses.known == 0:
+            yield "losses.known=0.0: expected a positive weight, else nothing keeps a matte learned from trimaps"
 
-class MatterVariant(str, Enum):
-    fpn = "fpn"
-    released = "released"
-    detail = "detail"
+    def needs_trimap_input(self) -> dict[str, float]:
+        """What of this fit only a network with `takes_trimap` can do, and has been asked for: key -> value."""
+        asked = {"trimap_shown": self.trimap_shown, "losses.semantic": self.losses.semantic}
+        return {key: value for key, value in asked.items() if value}
+
+
+@dataclass
+class LaterMatterFitConfig(MatterFitConfig):
+    """A fit from round 1 on: what labelling and generating have made joins the real pictures."""
+
+    real_weight: float = ranged(0.5, 0.5, 1)
+    """Share of the loss that real pictures keep once generated pairs join. At 1 no pair joins (control)."""
+    unlabelled_share: float = ranged(0.0, 0, 1)
+    """Share of a domain's real pictures in a batch that are photos of kind `none`: the known regions of their trimaps
+    are what the accepted matter is sure of, written by `label`."""
+
+    def without_the_loop(self) -> MatterFitConfig:
+        """The same fit without what only the loop knows of."""
+        return MatterFitConfig(**{item.name: getattr(self, item.name) for item in fields(MatterFitConfig)})
 
 
 @dataclass
 class MatterConfig:
-    variant: MatterVariant = MatterVariant.fpn
-    """fpn: a small decoder and a guided filter. released: the authors' network (channels a multiple of 32 from 64 on,
-    theirs 256). detail: a learned path to full resolution, which sees colour edges and takes a trimap."""
-    backbone: BackboneConfig = field(default_factory=BackboneConfig)
-    channels: int = 128
-    """Width of the decoder."""
-    filter_radius: int = 1
-    filter_eps: float = 1e-4
-    """Of the guided filter (fpn, released)."""
-    detail_channels: int = 16
-    """Width of the detail path at full resolution (detail)."""
-    gradient_checkpointing: bool = False
-    """Less memory, a third more time (detail)."""
-    channels_last: bool = False
-    """How tensors lie in memory (detail)."""
+    network: NetworkConfig = field(default_factory=FpnConfig)
+    """matter.network.variant chooses which keys there are: fpn, released or detail."""
     compile: bool = False
     """Fits run through torch.compile: minutes at their start, less time a step. Needs a C++ compiler."""
     first: MatterFitConfig = field(default_factory=MatterFitConfig)
-    """Round 0: on real pairs alone, from random (or backbone.weights)."""
-    later: MatterFitConfig = field(default_factory=MatterFitConfig)
+    """Round 0: on real pairs alone, from random (or network.backbone.weights)."""
+    later: LaterMatterFitConfig = field(default_factory=LaterMatterFitConfig)
     """Rounds 1, 2, ...: warm-started from the accepted matter."""

@@ -31,7 +31,10 @@ def main(args: argparse.Namespace) -> int:
     checks = [_python(), *_torch(), _compiler(), _disk(), _memory(), _wandb(), _albumentations()]
     if args.config is not None:
         config = load_config(args.config, args.overrides)
-        checks += [_data(config.data.root), *_weights(config.matter.backbone.name, config.matter.backbone.weights)]
+        checks += [
+            _data(config.data.root),
+            *_weights(config.matter.network.backbone.name, config.matter.network.backbone.weights),
+        ]
         if config.generator.composite_discriminator.kind.value == "projected":
             checks += _second(asdict(config.generator.composite_discriminator.backbone))
     if args.ops:

@@ -8,6 +8,7 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+from loop.config.fingerprints import fingerprints
 from loop.config.load import load_config
 from loop.config.schema import Config
 from loop.engine.execute import freshness
@@ -26,7 +27,7 @@ def main(args: argparse.Namespace) -> int:
     path = args.config / "config.yaml" if is_run(args.config) else args.config
     config = load_config(path, args.overrides, check=not is_run(args.config) or bool(args.overrides))
     run_dir = args.config if is_run(args.config) else Path(config.run.dir)
-    steps = plan(config)
+    steps = plan(config, fingerprints(config, run_dir))
     rows = [
         {"step": step.id, "state": _plainly(run_dir, step.id, state), "why": why, "work": work(config, step)}
         for step, state, why in freshness(run_dir, steps)

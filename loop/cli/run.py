@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from loop.cli.announce import Announcer
+from loop.config.fingerprints import fingerprints
 from loop.config.load import ConfigError, load_config, to_yaml
 from loop.config.schema import Config
 from loop.engine.execute import execute
@@ -36,9 +37,9 @@ def main(args: argparse.Namespace) -> int:
 
 def run(config: Config, run_dir: Path, as_json: bool = False) -> int:
     """Bring the run in `run_dir` up to date with `config`; prints as it goes."""
-    steps = plan(config)
     started = time.monotonic()
     with one_writer(run_dir):
+        steps = plan(config, fingerprints(config, run_dir, keep=True))
         _check_backbone(config, run_dir)
         _write_config(config, run_dir)
         tracking = {"wandb": config.tracking.wandb.value, "project": config.tracking.project}
@@ -67,9 +68,9 @@ def _check_backbone(config: Config, run_dir: Path) -> None:
     from stylematte.networks.backbone import BackboneError, check_name
 
     try:
-        check_name(config.matter.backbone.name)
+        check_name(config.matter.network.backbone.name)
     except BackboneError as error:
-        raise ConfigError(f"matter.backbone.name={config.matter.backbone.name}: {error}") from None
+        raise ConfigError(f"matter.network.backbone.name={config.matter.network.backbone.name}: {error}") from None
 
 
 def _write_config(config: Config, run_dir: Path) -> None:

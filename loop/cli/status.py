@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from loop.config.fingerprints import fingerprints
 from loop.config.load import load_config
 from loop.engine.execute import freshness
 from loop.engine.lock import holder
@@ -21,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     if not is_run(args.run):
         raise NoSuchArtefact(f"{args.run}: not a run folder (no config.yaml and rounds/ in it)")
-    steps = plan(load_config(args.run / "config.yaml", check=False))
+    config = load_config(args.run / "config.yaml", check=False)
+    steps = plan(config, fingerprints(config, args.run))
     states = [(step, state) for step, state, _ in freshness(args.run, steps)]
     rows = []
     for step, state in states:

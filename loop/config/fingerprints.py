@@ -1,24 +1,69 @@
-"""What the user's data folder holds, as one digest: names, sizes and times, and the manifest's own text.
+"""What a run reads of the user's files, as digests: the data folder, weights files, initial generators.
 
-Contents are not read (a folder may hold a terabyte). A touched file makes `prepare` run again; if its output is the
-same, everything after it sleeps on.
+Of the data folder names, sizes, times and the manifest's text count (it may hold a terabyte): a touched file makes
+`prepare` run again, and if its output is the same, everything after it sleeps on. Of weights the contents count;
+a digest is kept for each (path, size, time), so that `plan` and `status` need not read them again.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from loop.config.checks_init import INIT_FILES
+from loop.config.schema import Config
+from stylemattegan.config import CompositeDiscriminatorKind
 
-def fingerprint(root: str | None) -> str:
+GONE = "gone"
+"""Of a finished run whose files were moved away: its steps show as stale, nothing else happens."""
+CACHE = ".fingerprints.json"
+
+
+@dataclass(frozen=True)
+class Fingerprints:
+    """What `loop.plan` needs to know of files."""
+
+    data: str = "drawn"
+    backbone: str | None = None
+    """Of matter.network.backbone.weights."""
+    composite_backbone: str | None = None
+    """Of generator.composite_discriminator.backbone.weights, if it is read."""
+    initial: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Of generator.init_from: domain -> file -> digest."""
+
+
+def fingerprints(config: Config, run_dir: Path | None = None, keep: bool = False) -> Fingerprints:
+    """Read what `config` names. run_dir: its kept digests are used, and with `keep` written."""
+    digests = FileDigests(None if run_dir is None else run_dir / CACHE)
+    composite = config.generator.composite_discriminator
+    reads_backbone = composite.kind is CompositeDiscriminatorKind.projected
+    found = Fingerprints(
+        data=folder_fingerprint(config.data.root),
+        backbone=digests.of(config.matter.network.backbone.weights),
+        composite_backbone=digests.of(composite.backbone.weights) if reads_backbone else None,
+        initial={
+            domain: {name: digests.of(str(Path(folder) / name)) or GONE for name in INIT_FILES}
+            for domain, folder in config.generator.init_from.items()
+        },
+    )
+    if keep:
+        digests.save()
+    return found
+
+
+def folder_fingerprint(root: str | None) -> str:
     """Digest of the folder `root`; of nothing when pictures are drawn by code (None)."""
     if root is None:
         return "drawn"
     folder = Path(root).expanduser()
     if not folder.is_dir():
-        return "gone"  # of a finished run whose data were moved away: its steps show as stale, nothing else happens
+        return GONE
     digest = hashlib.sha256()
     manifest = folder / "manifest.csv"
     if manifest.is_file():
@@ -28,24 +73,39 @@ def fingerprint(root: str | None) -> str:
     return digest.hexdigest()
 
 
-def file_fingerprint(path: str | None) -> str | None:
-    """Size and time of one file (a weights file may be large); None for None."""
-    if path is None:
-        return None
-    try:
-        info = Path(path).expanduser().stat()
-    except OSError:
-        return "gone"
-    return f"{info.st_size}:{info.st_mtime_ns}"
+class FileDigests:
+    """SHA-256 of files, each read once for every (path, size, time of change). path: where they are kept; or None."""
 
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.known: dict[str, list[str | int]] = {}
+        self.changed = False
+        with suppress(OSError, ValueError, AttributeError):
+            read = json.loads(path.read_text(encoding="utf-8")) if path is not None else {}
+            self.known = {name: row for name, row in read.items() if isinstance(row, list) and len(row) == 3}
 
-def content_digest(path: str) -> str:
-    """SHA-256 of one file: a copied or touched one is the same."""
-    try:
-        with open(Path(path).expanduser(), "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return "gone"
+    def of(self, file: str | None) -> str | None:
+        """The digest of `file`: GONE where it cannot be read, None for None."""
+        if file is None:
+            return None
+        path = Path(file).expanduser().absolute()
+        try:
+            info = path.stat()
+            row = self.known.get(str(path))
+            if row is None or row[:2] != [info.st_size, info.st_mtime_ns]:
+                with open(path, "rb") as opened:
+                    digest = hashlib.file_digest(opened, "sha256").hexdigest()
+                row = self.known[str(path)] = [info.st_size, info.st_mtime_ns, digest]
+                self.changed = True
+        except OSError:
+            return GONE
+        return str(row[2])
+
+    def save(self) -> None:
+        if self.changed and self.path is not None and self.path.parent.is_dir():
+            partial = self.path.with_name(f"{self.path.name}.partial")
+            partial.write_text(json.dumps(self.known, indent=1, sort_keys=True), encoding="utf-8")
+            os.replace(partial, self.path)
 
 
 def kinds_in(root: str | None) -> set[str]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import difflib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from loop.config.checks import impossible_values
 from loop.config.schema import Config
+from stylematte.config import VARIANTS, variant
+from stylematte.fields import to_plain
 
 
 class ConfigError(ValueError):
@@ -28,11 +31,12 @@ class ConfigError(ValueError):
 
 SHIPPED = Path(__file__).parents[1] / "_configs"
 """Where a wheel carries configs/*.yaml."""
+VARIANT = "matter.network.variant"
 WHOLE = (
     "data.domains",
     "data.learn_from",
     "generator.init_from",
-    "matter.backbone.kwargs",
+    "matter.network.backbone.kwargs",
     "generator.composite_discriminator.backbone.kwargs",
 )
 """Mappings with keys of the user's own: given, they replace what was there; their single keys can be set, too."""
@@ -48,12 +52,12 @@ def load_config(path: Path, overrides: Sequence[str] = (), check: bool = True) -
     asked: set[str] = set()  # keys that a file gives as ???, for the user to fill in
     merged: DictConfig = OmegaConf.structured(Config)
     for source, tree in _layers(path):
-        for key, value in _leaves(tree):
+        for key, value in _variant_first(_leaves(tree)):
             problem = _merge_one(merged, key, value)
             if problem:
                 problems.append(f"{source}: {problem}")
             (asked.add if value == "???" else asked.discard)(key)
-    for word in overrides:
+    for word in sorted(overrides, key=lambda word: not word.startswith(f"{VARIANT}=")):
         key, equals, _ = word.partition("=")
         if not equals:
             problems.append(f"'{word}': expected key=value, for example run.rounds=3")
@@ -83,7 +87,7 @@ def _absolute(config: Config) -> Config:
     """So that a run can be gone on with from any folder."""
     backbones = (
         (backbone, "weights")
-        for backbone in (config.matter.backbone, config.generator.composite_discriminator.backbone)
+        for backbone in (config.matter.network.backbone, config.generator.composite_discriminator.backbone)
     )
     for section, key in ((config.data, "root"), *backbones):
         value = getattr(section, key)
@@ -94,22 +98,9 @@ def _absolute(config: Config) -> Config:
     return config
 
 
-def to_dict(config: Any) -> dict[str, Any]:
-    """Plain types all through (enums become their names): what keys are made of and what stages receive."""
-    plain = OmegaConf.to_container(OmegaConf.structured(config), resolve=True, enum_to_str=True)
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
-
-
 def to_yaml(config: Config) -> str:
     """As resolved: every default written out; `load_config` reads it back to an equal Config."""
-    return yaml.safe_dump(_listed(to_dict(config)), sort_keys=False)
-
-
-def _listed(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _listed(item) for key, item in value.items()}
-    return [_listed(item) for item in value] if isinstance(value, (list, tuple)) else value
+    return yaml.safe_dump(to_plain(config), sort_keys=False)
 
 
 def _layers(path: Path, seen: tuple[Path, ...] = ()) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -153,6 +144,8 @@ def _leaves(tree: Any, prefix: str = "", whole: Sequence[str] = WHOLE) -> Iterat
 
 def _merge_one(config: DictConfig, key: str, value: Any) -> str | None:
     """Set one leaf; the problem as a line, or None."""
+    if key == VARIANT:
+        return _choose_variant(config, str(value))
     section = OmegaConf.select(config, key, default=None)
     if key in WHOLE and isinstance(value, dict):
         section.clear()
@@ -168,12 +161,34 @@ def _merge_one(config: DictConfig, key: str, value: Any) -> str | None:
     return None
 
 
+def _variant_first(leaves: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """It decides which other keys of matter.network there are, wherever it stands in the file."""
+    return sorted(leaves, key=lambda leaf: leaf[0] != VARIANT)
+
+
+def _choose_variant(config: DictConfig, name: str) -> str | None:
+    """Give matter.network the keys of that variant; what the one before had by the same name keeps its value."""
+    try:
+        options = variant(name).options
+    except ValueError as error:
+        return f"{VARIANT}={name}: {error}"
+    before = OmegaConf.to_container(config.matter.network)
+    assert isinstance(before, dict)
+    names = {item.name for item in fields(options)} - {"variant"}
+    config.matter.network = OmegaConf.structured(options)
+    config.matter.network.merge_with({key: value for key, value in before.items() if key in names})
+    return None
+
+
 def _one_line(message: str, key: str) -> str:
     first = message.splitlines()[0].rstrip(".")
+    last = key.rsplit(".", 1)[-1]
+    owners = [name for name, each in VARIANTS.items() if last in {item.name for item in fields(each.options)}]
+    if key == f"matter.network.{last}" and owners and first.startswith("Key "):
+        return f"{first.partition('. Did you')[0]}. It belongs to {VARIANT}={' or '.join(owners)}"
     if "Did you mean" in first or not first.startswith("Key "):
         return first
-    names = [name for name, _ in _leaves(to_dict(Config()))]
-    last = key.rsplit(".", 1)[-1]
+    names = [name for name, _ in _leaves(to_plain(Config()))]
     same = [name for name in names if name.rsplit(".", 1)[-1] == last]
     near = same or difflib.get_close_matches(key, names, n=1, cutoff=0.5)
     return f"{first}. Did you mean: '{near[0]}'?" if near else first

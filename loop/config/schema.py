@@ -6,18 +6,14 @@ impossible values.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
+from loop.engine.config import LaunchConfig
 from stylematte.config import MatterConfig
+from stylematte.fields import ranged
 from stylemattegan.config import GeneratorConfig
-
-
-class Launch(str, Enum):
-    """Where a stage's process runs."""
-
-    inline = "inline"
-    torchrun = "torchrun"
 
 
 class WandbMode(str, Enum):
@@ -30,8 +26,9 @@ class WandbMode(str, Enum):
 class RunConfig:
     dir: str = "runs/default"
     """The run folder. Everything the loop writes is below it."""
-    seed: int = 0
-    rounds: int = 2
+    seed: int = ranged(0, 0)
+    """Everything random in a run is a function of it and of a position."""
+    rounds: int = ranged(2, 0)
     """Rounds after round 0 (round 0 trains the matter on real pairs alone)."""
 
 
@@ -39,23 +36,26 @@ class RunConfig:
 class DrawnConfig:
     """How many pictures the drawn data set has, per domain (used when data.root is null)."""
 
-    alpha: int = 96
+    alpha: int = ranged(96, 2)
     """Labelled training pictures."""
-    heldout: int = 24
+    heldout: int = ranged(24, 2)
     """Labelled pictures kept for measurement."""
-    none: int = 128
+    none: int = ranged(128, 2)
     """Unlabelled photos."""
-    backgrounds: int = 64
+    backgrounds: int = ranged(64, 2)
     """Background pictures, shared by all domains."""
-    seed: int = 1
+    seed: int = ranged(1, 0)
+    """Other numbers draw other pictures."""
 
 
 @dataclass
 class HeldoutConfig:
     """Percent of the pictures of each kind that are held out, by a hash of the file name."""
 
-    alpha: int = 40
-    pseudo_alpha: int = 40
+    alpha: int = ranged(40, 0, 90)
+    """Of pictures with a true alpha."""
+    pseudo_alpha: int = ranged(40, 0, 90)
+    """Of pictures with somebody's pseudo-alpha; 0 = measure against true ones alone."""
 
 
 class MaskAs(str, Enum):
@@ -69,8 +69,9 @@ class MaskAs(str, Enum):
 class TrimapConfig:
     """How a mask becomes a trimap: unknown around its edge, in units of the square root of the subject's area."""
 
-    radius: float = 0.05
-    outward: float | None = None
+    radius: float = ranged(0.05, 0, 0.5)
+    """Inside the mask; 0.05 of a subject 100 pixels across is 5 pixels."""
+    outward: float | None = ranged(None, 0, 1)
     """Outside the mask; null = as inside. Hair reaches past a mask, so shaggy subjects want more."""
 
 
@@ -86,7 +87,7 @@ class DataConfig:
     """Subjects that train the matter but belong to no domain (never measured, never seen by a generator)."""
     learn_from: dict[str, list[str]] = field(default_factory=dict)
     """Domain -> the kinds that may train, e.g. {animals: [mask, trimap, none]}; a domain not named here uses all.
-    Other training pictures are set aside, from the generators too; held-out ones stay."""
+    Other training pictures are excluded, from the generators too; held-out ones stay."""
     weaken: list[str] = field(default_factory=list)
     """Domains whose training alphas are cut down to hard masks first: what is lost without alphas? Held-out stay."""
     mask_as: MaskAs = MaskAs.trimap
@@ -95,76 +96,84 @@ class DataConfig:
     trimap: TrimapConfig = field(default_factory=TrimapConfig)
     drawn: DrawnConfig = field(default_factory=DrawnConfig)
     heldout: HeldoutConfig = field(default_factory=HeldoutConfig)
-    max_per_source: int = 0
+    max_per_source: int = ranged(0, 0)
     """Use at most this many pictures of each (subject, kind); 0 = all. For quick looks."""
 
 
 @dataclass
 class LabelConfig:
-    min_confidence: float = 0.9
+    min_confidence: float = ranged(0.9, 0, 1)
     """Photos whose flip/scale agreement is lower are left out."""
-    min_foreground: float = 0.03
-    max_foreground: float = 0.95
+    min_foreground: float = ranged(0.03, 0, 1)
+    """Photos with a smaller share of foreground are left out: nothing is there."""
+    max_foreground: float = ranged(0.95, 0, 1)
+    """Photos with a larger share are left out: no background is to be seen."""
+
+    def problems(self) -> Iterator[str]:
+        """What is impossible beyond the fields' ranges: "key=value: expected ..." lines."""
+        if self.min_foreground >= self.max_foreground:
+            yield f"min_foreground={self.min_foreground}: expected less than max_foreground={self.max_foreground}"
 
 
 @dataclass
 class SynthesizeConfig:
-    count: int = 400
+    count: int = ranged(400, 1)
+    """Cut-outs of each domain and round."""
     psi: tuple[float, float] = (0.5, 1.0)
     """Truncation is drawn uniformly from this interval; it must not contain 0."""
-    batch: int = 16
+    batch: int = ranged(16, 1)
+    """Pictures drawn at once; they do not depend on it."""
+
+    def problems(self) -> Iterator[str]:
+        """What is impossible beyond the fields' ranges: "key=value: expected ..." lines."""
+        low, high = self.psi
+        if not 0 < low <= high < float("inf"):
+            yield f"psi=[{low}, {high}]: expected 0 < low <= high (at psi 0 every sample is the same picture)"
 
 
 @dataclass
 class SelectConfig:
-    max_disagreement: float = 0.08
+    max_disagreement: float = ranged(0.08, 0, 1)
     """Mean absolute difference between the generator's alpha and the matter's on new backgrounds."""
-    backgrounds: int = 2
-    min_foreground: float = 0.05
-    max_foreground: float = 0.9
-    min_body: float = 0.95
+    backgrounds: int = ranged(2, 1)
+    """New backgrounds on which the matter is asked, the mean of which counts."""
+    min_foreground: float = ranged(0.05, 0, 1)
+    """Pairs with a smaller share of foreground are refused."""
+    max_foreground: float = ranged(0.9, 0, 1)
+    """Pairs with a larger share are refused."""
+    min_body: float = ranged(0.95, 0, 1)
     """Share of the foreground in its largest connected body."""
-    max_similarity: float = 0.985
+    max_similarity: float = ranged(0.985, -1, 1)
     """Correlation of two small RGBA thumbnails above which the later one is a near-duplicate."""
-    keep: int = 0
+    keep: int = ranged(0, 0)
     """Keep at most this many (the best agreeing ones); 0 = all that pass."""
+
+    def problems(self) -> Iterator[str]:
+        """What is impossible beyond the fields' ranges: "key=value: expected ..." lines."""
+        if self.min_foreground >= self.max_foreground:
+            yield f"min_foreground={self.min_foreground}: expected less than max_foreground={self.max_foreground}"
 
 
 @dataclass
 class AcceptConfig:
-    margin: float = 0.05
+    margin: float = ranged(0.05, 0)
     """Not worse: the upper bound of the relative change of SAD may be at most this."""
     must_improve: list[str] = field(default_factory=list)
     """Domains in which the upper bound must be below 0."""
-    confidence: float = 0.95
-    resamples: int = 10000
-    stop_after: int = 0
+    confidence: float = ranged(0.95, 0.5, 0.999)
+    """Of the intervals that a verdict rests on."""
+    resamples: int = ranged(10000, 100)
+    """Of the paired bootstrap."""
+    stop_after: int = ranged(0, 0)
     """Stop the run (exit code 4) after this many refused rounds in a row; 0 = never."""
-
-
-@dataclass
-class LaunchConfig:
-    kind: Launch = Launch.inline
-    devices: int = 1
-    """Processes of each fit."""
-    at_once: int = 1
-    """Steps that may run at the same time when none needs the other, such as the generator fits of two domains. They
-    share the CPU cores and the GPUs. With kind=inline only fits run apart, each in a process of its own."""
-    accelerator: str = "auto"
-    """auto, cpu or gpu."""
-    precision: str = "32-true"
-    """Of the matter's fits: 32-true or bf16-mixed. Generators are always fitted in 32-true."""
-    heartbeat_timeout: float = 900.0
-    """Seconds without a sign of life after which a fit is stopped and tried again."""
-    stop_grace: float = 120.0
-    """Seconds a fit may take to reach its next checkpoint after a stop signal."""
-    retries: int = 2
 
 
 @dataclass
 class TrackingConfig:
     wandb: WandbMode = WandbMode.offline
+    """offline writes W&B's files for a later `wandb sync`; online sends them; disabled writes none."""
     project: str = "stylematte"
+    """Of W&B."""
 
 
 @dataclass

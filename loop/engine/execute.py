@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from loop.config.schema import LaunchConfig
 from loop.engine import signals
 from loop.engine.commit import Places
+from loop.engine.config import LaunchConfig
 from loop.engine.freshness import Freshness, freshness
 from loop.engine.launchers.process import log_tail, runs_apart, stage_runner
 from loop.engine.lock import one_writer, this_command

@@ -1,4 +1,4 @@
-"""The generator's second discriminator as the configuration asks for it; the backbone comes from the matter's side."""
+"""The composite discriminator of a generator's fit, built as configured; its backbone comes from the matter's side."""
 
 from __future__ import annotations
 

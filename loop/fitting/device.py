@@ -1,4 +1,4 @@
-"""Where a stage that only predicts or draws does so."""
+"""The device of a stage that only predicts or samples."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""What one batch of the matter's fit is made of: which sources, how many places, how much weight.
+"""The sources of a matter's training batches, and the share of the loss that each has.
 
 Real pictures keep at least `real_weight` of the loss; kept pairs of all rounds so far share the rest (accumulating
 pools bound the error of self-training, replacing them does not: Gerstgrasser et al., 2404.01413). A handful of pairs
@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from loop.config.schema import MaskAs
+from loop.config.steps import FitMatterStep
 from loop.engine.stage import Context
 from loop.pools import LABELLED, Row, absolute, data_rows, read_index
 from stylematte.data.datamodule import Source
@@ -30,13 +32,12 @@ class Real(NamedTuple):
     by_trimap: bool = False
 
 
-def matter_sources(ctx: Context) -> list[Source]:
+def matter_sources(ctx: Context, config: FitMatterStep) -> list[Source]:
     """Real sources of every domain, then one source of kept pairs for each domain (all rounds together)."""
-    fit = ctx.config["fit"]
-    pairs = {} if fit["real_weight"] >= 1 else _pairs(ctx)
-    real = _real(ctx)
+    pairs = {} if config.real_weight >= 1 else _pairs(ctx)
+    real = _real(ctx, config)
     generated = generated_shares(
-        1 - fit["real_weight"],
+        1 - config.real_weight,
         {domain: len(rows) for domain, rows in pairs.items()},
         {domain: sum(len(r.rows) for r in real if r.name.startswith(f"{domain}/")) for domain in pairs},
     )
@@ -56,7 +57,7 @@ def generated_shares(most: float, pairs: dict[str, int], real: dict[str, int]) -
 
 
 def domain_shares(pictures: dict[str, int], asked: dict[str, float]) -> dict[str, float]:
-    """Share of a domain's real places for each kind of supervision that has pictures; they add up to 1.
+    """Share of a domain's real pictures in a batch for each kind of supervision that has pictures; they add up to 1.
 
     pictures: how many of each, the truest first: it takes what the others leave. asked: the shares of the others.
     """
@@ -65,23 +66,23 @@ def domain_shares(pictures: dict[str, int], asked: dict[str, float]) -> dict[str
     return {name: others.get(name, 1 - sum(others.values())) for name in there}
 
 
-def _real(ctx: Context) -> list[Real]:
-    data, fit = ctx.inputs["data"], ctx.config["fit"]
-    as_trimap = ctx.config["mask_as"] == "trimap"
-    asked = {"mask": fit["mask_share"], "trimap": fit["trimap_share"], "unlabelled": fit["unlabelled_share"]}
+def _real(ctx: Context, config: FitMatterStep) -> list[Real]:
+    data, fit = ctx.inputs["data"], config.fit
+    as_trimap = config.mask_as is MaskAs.trimap
+    asked = {"mask": fit.mask_share, "trimap": fit.trimap_share, "unlabelled": config.unlabelled_share}
     found = []
-    for domain in ctx.config["domains"]:
+    for domain in config.domains:
         masks = _rows(data, domain, ("mask",))
         rows = {
             "labelled": _rows(data, domain, LABELLED),
             "mask": [row for row in masks if row.get("trimap")] if as_trimap else masks,
             "trimap": _rows(data, domain, ("trimap",)),
-            "unlabelled": _confident(ctx, domain) if fit["unlabelled_share"] else [],
+            "unlabelled": _confident(ctx, domain) if config.unlabelled_share else [],
         }
         for name, share in domain_shares({name: len(rows[name]) for name in rows}, asked).items():
             by_trimap = name in ("trimap", "unlabelled") or (name == "mask" and as_trimap)
             found.append(Real(f"{domain}/{name}", rows[name], share, by_trimap))
-    for subject in ctx.config["extra_subjects"]:
+    for subject in config.extra_subjects:
         rows_here = _rows(data, subject, LABELLED)
         if rows_here:
             found.append(Real(f"{subject}/labelled", rows_here, EXTRA_SHARE))

@@ -1,4 +1,4 @@
-"""A fit's progress for people: a bar on a terminal, a line now and then elsewhere; rank 0 only."""
+"""The progress bar of a fit: a bar on a terminal, a line now and then elsewhere; rank 0 only."""
 
 from __future__ import annotations
 

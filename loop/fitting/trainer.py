@@ -1,4 +1,4 @@
-"""How a fit runs: one Lightning Trainer, checkpoints at every tick, a clean stop, a sign of life, a progress bar.
+"""The Lightning Trainer of every fit: a checkpoint at each tick, resume from it, a clean stop, heartbeat and progress.
 
 The gradients are reduced by the modules themselves (`stylematte.distributed`), so the strategy here opens the process
 group and wraps nothing: plain DDP dies at the second backward of two networks in one module (Lightning issue #20328).
@@ -25,7 +25,15 @@ from loop.engine.stage import Context, Stopped
 from loop.fitting.progress import FitProgress
 from loop.tracking.curves import METRICS
 from loop.tracking.mirror import stage_logger
+from stylematte.config import FitConfig
 from stylematte.distributed import any_over_ranks, broadcast_module
+
+EXPECTED_WARNINGS = (
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning 2.6 under the torch that is pinned here
+    r"Found \d+ module\(s\) in eval mode at the start of training",  # the averaged copies are, on purpose
+    r"The '\w+_dataloader' does not have many workers",  # how many is the configuration's choice
+)
+"""Beginnings of messages that say nothing to a user; every other warning is shown."""
 
 
 class ReducingStrategy(DDPStrategy):
@@ -65,41 +73,44 @@ class Ticks(Checkpoint):
             trainer.should_stop = True
 
 
-def fit(module: Any, data: Any, ctx: Context, callbacks: Sequence[Callback] = ()) -> None:
+def fit(
+    module: Any, data: Any, ctx: Context, config: FitConfig, precision: str, callbacks: Sequence[Callback] = ()
+) -> None:
     """Fit `module` on `data`, resuming from scratch's checkpoint. Raises Stopped when a signal cut it short.
 
-    callbacks: more of them; what they do at the end of a tick comes before its checkpoint.
+    precision: as Lightning names it. callbacks: more of them; what they do at the end of a tick comes before its
+    checkpoint.
     """
-    config = ctx.config["fit"]
-    ticks = Ticks(ctx.scratch, config["tick"])
+    ticks = Ticks(ctx.scratch, config.tick)
     checkpoint = ctx.scratch / "last.ckpt"
     _quiet()
     trainer = lightning.Trainer(
-        max_epochs=config["steps"] // config["tick"],
-        limit_train_batches=config["tick"],
+        max_epochs=config.steps // config.tick,
+        limit_train_batches=config.tick,
         accelerator=_accelerator(ctx),
         devices=ctx.world,
         strategy=ReducingStrategy() if ctx.world > 1 else "auto",
-        precision=ctx.config["precision"],
+        precision=precision,  # type: ignore[arg-type]
         logger=stage_logger(ctx),
-        callbacks=[ticks, FitProgress(ctx.step_id, config["steps"]), *callbacks],
+        callbacks=[ticks, FitProgress(ctx.step_id, config.steps), *callbacks],
         enable_checkpointing=True,
         enable_progress_bar=False,
         enable_model_summary=False,
-        log_every_n_steps=max(1, config["steps"] // 200),
+        log_every_n_steps=max(1, config.steps // 200),
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
         benchmark=False,
     )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+            for message in EXPECTED_WARNINGS:
+                warnings.filterwarnings("ignore", message)
             trainer.fit(module, datamodule=data, ckpt_path=str(checkpoint) if checkpoint.is_file() else None)
     finally:  # also of a fit that diverged: its curve is what one wants to see
         if ctx.is_first_rank and (ctx.scratch / METRICS).is_file():
             shutil.copyfile(ctx.scratch / METRICS, ctx.out / METRICS)
     if ticks.stopped:
-        raise Stopped(f"{ctx.step_id} stopped at step {(trainer.current_epoch) * config['tick']} of {config['steps']}")
+        raise Stopped(f"{ctx.step_id} stopped at step {trainer.current_epoch * config.tick} of {config.steps}")
 
 
 def _accelerator(ctx: Context) -> str:

@@ -1,7 +1,7 @@
-"""Is the candidate kept? Held-out numbers decide, with an interval and a reason.
+"""The gate of a round: the new matter is accepted or refused by held-out errors, with intervals and a reason.
 
 The candidate is compared, picture by picture, with the best matter so far and with round 0's (so that small losses
-cannot add up). Rejected, the former matter goes on.
+cannot add up). Refused, the previously accepted matter goes on.
 Out: matter.safetensors + matter.json + per_picture.jsonl (of the matter that goes on), verdict.json, and
 best_per_picture.jsonl: for each domain the scores of the accepted matter that was best there. The next round is
 compared with those, so that a gain cannot be given back in steps that are each within the margin.
@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from loop.config.steps import AcceptStep, read
 from loop.engine.stage import Context, Metrics
 from loop.pools import Row, write_index
 from stylematte.evaluate.statistics import Interval, decide, paired_bootstrap
@@ -52,24 +53,24 @@ def run(ctx: Context) -> Metrics:
 
 
 def _compare(ctx: Context, scores: list[Row], best: list[Row], first: list[Row], accepted_round: int) -> dict[str, Any]:
-    config = ctx.config
+    config = read(AcceptStep, ctx.config)
     intervals: dict[str, dict[str, Interval]] = {"vs_best": {}, "vs_first": {}}
-    for domain in config["domains"]:
+    for domain in config.domains:
         ids = _deciding(scores, domain)
         for name, other in (("vs_best", best), ("vs_first", first)):
             intervals[name][domain] = paired_bootstrap(
-                _errors(scores, ids), _errors(other, ids), config["resamples"], config["confidence"], ctx.seed
+                _errors(scores, ids), _errors(other, ids), config.rules.resamples, config.rules.confidence, ctx.seed
             )
     # As long as round 0's matter is the best, once is enough.
     vs_first = intervals["vs_first"] if accepted_round else None
-    verdict = decide(intervals["vs_best"], vs_first, config["margin"], config["must_improve"])
+    verdict = decide(intervals["vs_best"], vs_first, config.rules.margin, config.rules.must_improve)
     return {
         "accepted": verdict.accepted,
         "reason": verdict.reason,
-        "accepted_round": config["round"] if verdict.accepted else accepted_round,
-        "pictures": {domain: _kinds(scores, domain) for domain in config["domains"]},
+        "accepted_round": config.round if verdict.accepted else accepted_round,
+        "pictures": {domain: _kinds(scores, domain) for domain in config.domains},
         "intervals": {
-            domain: {name: asdict(intervals[name][domain]) for name in intervals} for domain in config["domains"]
+            domain: {name: asdict(intervals[name][domain]) for name in intervals} for domain in config.domains
         },
     }
 
@@ -94,11 +95,11 @@ def _read(path: Path) -> list[Row]:
     return [json.loads(line) for line in path.read_text().splitlines() if line]
 
 
-def _best(former: list[Row], accepted: list[Row]) -> list[Row]:
-    """For each domain the rows with the lower mean SAD; of two equals the former ones."""
+def _best(previous: list[Row], accepted: list[Row]) -> list[Row]:
+    """For each domain the rows with the lower mean SAD; of two equals the previous ones."""
     best = []
     for domain in dict.fromkeys(row["domain"] for row in accepted):
-        sides = [[row for row in rows if row["domain"] == domain] for rows in (former, accepted)]
+        sides = [[row for row in rows if row["domain"] == domain] for rows in (previous, accepted)]
         best += min((side for side in sides if side), key=lambda side: sum(row["SAD"] for row in side))
     return best
 
@@ -106,6 +107,6 @@ def _best(former: list[Row], accepted: list[Row]) -> list[Row]:
 def _carry_on(ctx: Context, matter: Path, scores: Path, verdict: dict[str, Any]) -> None:
     for file in (matter / "matter.safetensors", matter / "matter.json", scores / SCORES):
         shutil.copyfile(file, ctx.out / file.name)
-    former = _read(ctx.inputs["best"] / BEST) if "best" in ctx.inputs else []
-    write_index(ctx.out, _best(former, _read(ctx.out / SCORES)), BEST)
+    previous = _read(ctx.inputs["best"] / BEST) if "best" in ctx.inputs else []
+    write_index(ctx.out, _best(previous, _read(ctx.out / SCORES)), BEST)
     (ctx.out / "verdict.json").write_text(json.dumps(verdict, indent=2, sort_keys=True))

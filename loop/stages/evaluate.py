@@ -1,4 +1,4 @@
-"""A candidate matter on the held-out pictures, picture by picture, without the padding that made them square.
+"""SAD, MSE, MAD, Grad and Conn of the new matter on the held-out pictures, without the padding that made them square.
 
 Headline numbers of a domain are those against kind `alpha`; a domain without such pictures is measured against
 `pseudo-alpha` and says so. Two floors stand beside them: the all-zero matte and the best constant one.
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from loop.config.steps import EvaluateStep, read
 from loop.engine.alive import watched
 from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
@@ -34,14 +35,14 @@ def run(ctx: Context) -> Metrics:
     network = load_matter(ctx.inputs["matter"]).to(device_for(ctx))
     rows: list[Row] = []
     probes = []
-    for domain in ctx.config["domains"]:
+    for domain in read(EvaluateStep, ctx.config).domains:
         held_out = data_rows(data, "heldout", domain)
         constant = _best_constant(data, held_out)
-        for place, row in enumerate(watched(ctx, held_out)):
+        for number, row in enumerate(watched(ctx, held_out)):
             image, truth = content(read_rgb(data / row["image"]), row), content(read_alpha(data / row["alpha"]), row)
             alpha = predict(network, image)
             rows.append(_score(ctx, row, image, alpha, truth, constant))
-            if place < PROBES:
+            if number < PROBES:
                 probes += [image, on_checkerboard(torch.cat([image, alpha])), alpha.expand(3, -1, -1)]
     write_index(ctx.out, rows, "per_picture.jsonl")
     write_sheet(ctx.out / "probes.png", probes, 9)

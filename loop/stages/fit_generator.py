@@ -15,6 +15,7 @@ from typing import Any
 
 from lightning.pytorch.callbacks import Callback
 
+from loop.config.steps import FitGeneratorStep, read
 from loop.engine.stage import Context, Metrics
 from loop.fitting.composite_discriminator import composite_discriminator
 from loop.fitting.trainer import fit
@@ -55,6 +56,7 @@ def _save(folder: Path, module: GeneratorModule, meta: dict[str, Any]) -> None:
 
 
 def run(ctx: Context) -> Metrics:
+    step = read(FitGeneratorStep, ctx.config)
     config, options = ctx.config, ctx.config["fit"]
     labels = ctx.inputs["labels"]
     kept = [row for row in read_index(labels) if row["kept"]]
@@ -85,10 +87,10 @@ def run(ctx: Context) -> Metrics:
         mirror=options["mirror"],
         workers=options["workers"],
     )
-    meta = {"round": config["round"], **(licence_note(Path(config["init_from"])) if "init_from" in config else {})}
+    meta = {"round": config["round"], **(licence_note(Path(config["init_from"])) if config["init_from"] else {})}
     snapshots = ctx.scratch / SNAPSHOTS
     try:
-        fit(module, data, ctx, [Snapshots(snapshots, options, meta)])
+        fit(module, data, ctx, step.fit, step.precision, [Snapshots(snapshots, options, meta)])
     except Diverged as error:
         return _fall_back(ctx, str(error))
     if ctx.is_first_rank:
@@ -101,7 +103,7 @@ def run(ctx: Context) -> Metrics:
 
 def _beginning(config: Any, previous: Path | None) -> tuple[Path | None, dict[str, Any]]:
     """The folder to go on from, if any, and how the networks are built: as generator.init_from was, if it is given."""
-    if "init_from" not in config:
+    if not config["init_from"]:
         return previous, config["network"]
     given = Path(config["init_from"])
     return previous or given, network_arguments(given, config["network"])

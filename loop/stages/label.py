@@ -1,4 +1,4 @@
-"""Accepted matter + photos of one domain -> the cut-outs its generator learns from.
+"""Pseudo-labels: the accepted matter cuts out the photos of one domain, for its generator to learn from.
 
 Labelled training pictures go in as they are. Unlabelled photos get the matter's alpha and stay out when its flipped
 and scaled views disagree; photos with a mask also stay out when the alpha contradicts the mask. Held-out pictures
@@ -13,6 +13,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from loop.config.schema import LabelConfig
+from loop.config.steps import LabelStep, read
 from loop.engine.alive import watched
 from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
@@ -37,16 +39,16 @@ SURE = 0.5
 
 
 def run(ctx: Context) -> Metrics:
-    data, domain, size = ctx.inputs["data"], ctx.config["domain"], ctx.config["size"]
+    config, data = read(LabelStep, ctx.config), ctx.inputs["data"]
     (ctx.out / "rgba").mkdir()
     rows: list[Row] = []
-    for row in data_rows(data, "train", domain):
+    for row in data_rows(data, "train", config.domain):
         rows.append(_entry(row, None, None))
-        write_rgba(ctx.out / rows[-1]["rgba"], frame_cutout(read_cutout(data, row), size))
-    photos = data_rows(data, "train", domain, ("none", "mask"))
+        write_rgba(ctx.out / rows[-1]["rgba"], frame_cutout(read_cutout(data, row), config.size))
+    photos = data_rows(data, "train", config.domain, ("none", "mask"))
     network = load_matter(ctx.inputs["matter"]).to(device_for(ctx))
     for start in watched(ctx, range(0, len(photos), BATCH)):
-        rows += _label(ctx, network, photos[start : start + BATCH])
+        rows += _label(ctx, config, network, photos[start : start + BATCH])
     write_index(ctx.out, rows)
     write_cutout_sheet(ctx.out / "sheet.png", [ctx.out / r["rgba"] for r in rows if r["kept"] and r["kind"] == "none"])
     pseudo = [row for row in rows if row["kind"] not in LABELLED]
@@ -55,25 +57,25 @@ def run(ctx: Context) -> Metrics:
         "photos": len(pseudo),
         "kept": sum(row["kept"] for row in pseudo),
         "pool": sum(row["kept"] for row in rows),
-        **({"trimaps": sum(bool(row["trimap"]) for row in rows)} if ctx.config["trimaps"] else {}),
+        **({"trimaps": sum(bool(row["trimap"]) for row in rows)} if config.trimaps else {}),
     }
 
 
 @torch.no_grad()
-def _label(ctx: Context, network: nn.Module, photos: list[Row]) -> list[Row]:
-    data, size = ctx.inputs["data"], ctx.config["size"]
+def _label(ctx: Context, config: LabelStep, network: nn.Module, photos: list[Row]) -> list[Row]:
+    data = ctx.inputs["data"]
     images = torch.stack([read_rgb(data / row["image"]) for row in photos])
     alphas, confidences = predict_with_confidence(network, images)
     rows = []
     for row, image, alpha, confidence in zip(photos, images, alphas, confidences.tolist(), strict=True):
         if row["kind"] == "mask":
             confidence = min(confidence, _agreement(alpha, read_alpha(data / row["alpha"])))
-        entry = _entry(row, confidence, _refusal(ctx, content(alpha, row), confidence))
+        entry = _entry(row, confidence, _refusal(config.rules, content(alpha, row), confidence))
         if entry["kept"]:
             cutout = content(torch.cat([estimate_foreground(image, alpha), alpha]), row)
-            write_rgba(ctx.out / entry["rgba"], frame_cutout(cutout, size))
+            write_rgba(ctx.out / entry["rgba"], frame_cutout(cutout, config.size))
         rows.append(entry)
-    if ctx.config["trimaps"]:
+    if config.trimaps:
         _write_trimaps(ctx, network, images, rows)
     return rows
 
@@ -91,16 +93,16 @@ def _agreement(alpha: Tensor, mask: Tensor) -> float:
     return float(1 - (alpha - mask).abs().sum() / mask.sum().clamp_min(1))
 
 
-def _refusal(ctx: Context, alpha: Tensor, confidence: float) -> str | None:
+def _refusal(rules: LabelConfig, alpha: Tensor, confidence: float) -> str | None:
     area = float(alpha.mean())
     if float(alpha.max()) < SURE:
         return f"nothing is surely foreground: alpha nowhere above {SURE}"
-    if area < ctx.config["min_foreground"]:
-        return f"foreground {area:.3f} below {ctx.config['min_foreground']}"
-    if area > ctx.config["max_foreground"]:
-        return f"foreground {area:.3f} above {ctx.config['max_foreground']}"
-    if confidence < ctx.config["min_confidence"]:
-        return f"confidence {confidence:.3f} below {ctx.config['min_confidence']}"
+    if area < rules.min_foreground:
+        return f"foreground {area:.3f} below {rules.min_foreground}"
+    if area > rules.max_foreground:
+        return f"foreground {area:.3f} above {rules.max_foreground}"
+    if confidence < rules.min_confidence:
+        return f"confidence {confidence:.3f} below {rules.min_confidence}"
     return None
 
 

@@ -1,7 +1,7 @@
-"""Pictures -> checked, oriented, squared pictures with a split: the only stage that reads the user's folder.
+"""Checks, orients, squares and splits the user's pictures; no other stage reads their folder.
 
 Then, in this order: training alphas of `data.weaken` become masks; training pictures of kinds that `data.learn_from`
-does not name get the split "aside" and are read by nothing; trimaps are solved in closed form if a fit wants that.
+does not name get the split "excluded" and are read by nothing; trimaps are solved in closed form if a fit wants that.
 Out: index.jsonl, image/ alpha/ foreground/ trimap/ closed_form/ (8-bit PNG, size x size), left_out.jsonl.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from loop.config.steps import PrepareStep, read
 from loop.engine.alive import heartbeat, watched
 from loop.engine.stage import Context, Metrics
 from loop.pools import LABELLED, Row, read_index
@@ -18,52 +19,54 @@ from stylematte.data.folders import DataError, prepare, write_rows
 from stylematte.data.manifest import BACKGROUND, WITH_TRIMAP
 from stylematte.data.trimaps import TrimapOptions, teach, weaken
 
-ASIDE = "aside"
+EXCLUDED = "excluded"
 
 
 def run(ctx: Context) -> Metrics:
-    config = ctx.config
-    trimaps = TrimapOptions(config["trimap"]["radius"], config["trimap"]["outward"])
-    if config["root"] is None:
-        drawn = config["drawn"]
-        counts = {key: drawn[key] for key in ("alpha", "heldout", "none", "backgrounds")}
+    config = read(PrepareStep, ctx.config)
+    trimaps = TrimapOptions(config.trimap.radius, config.trimap.outward)
+    if config.root is None:
+        drawn = config.drawn
         write_drawn(
             ctx.out,
-            size=config["size"],
-            domains=config["domains"],
-            seed=drawn["seed"],
+            size=config.size,
+            domains=config.domains,
+            alpha=drawn.alpha,
+            heldout=drawn.heldout,
+            none=drawn.none,
+            backgrounds=drawn.backgrounds,
+            seed=drawn.seed,
             watch=partial(heartbeat, ctx),
-            **counts,
         )
         left_out = 0
     else:
         metrics = prepare(
-            Path(config["root"]).expanduser(),
+            Path(config.root).expanduser(),
             ctx.out,
-            size=config["size"],
-            domains=config["domains"],
-            extra_subjects=config["extra_subjects"],
-            heldout={"alpha": config["heldout"]["alpha"], "pseudo-alpha": config["heldout"]["pseudo_alpha"]},
-            max_per_source=config["max_per_source"],
+            size=config.size,
+            domains=config.domains,
+            extra_subjects=config.extra_subjects,
+            heldout={"alpha": config.heldout.alpha, "pseudo-alpha": config.heldout.pseudo_alpha},
+            max_per_source=config.max_per_source,
             trimaps=trimaps,
             watch=partial(heartbeat, ctx),
         )
         left_out = metrics["left_out"]
-    write_rows(ctx.out / "index.jsonl", _supervised(ctx, trimaps))
+    write_rows(ctx.out / "index.jsonl", _supervised(ctx, config, trimaps))
     counted = _count(ctx.out)
-    _enough(counted, config["domains"])
+    _enough(counted, config.domains)
     return {"counts": counted, "left_out": left_out}
 
 
-def _supervised(ctx: Context, trimaps: TrimapOptions) -> list[Row]:
-    """The rows with what they may teach: weakened, set aside, solved in closed form."""
-    config, rows = ctx.config, read_index(ctx.out)
-    rows = [weaken(ctx.out, row, trimaps) if row["domain"] in config["weaken"] else row for row in rows]
+def _supervised(ctx: Context, config: PrepareStep, trimaps: TrimapOptions) -> list[Row]:
+    """The rows with what they may teach: weakened, excluded, solved in closed form."""
+    rows = read_index(ctx.out)
+    rows = [weaken(ctx.out, row, trimaps) if row["domain"] in config.weaken else row for row in rows]
     for row in rows:
-        kinds = config["learn_from"].get(row["domain"])
+        kinds = config.learn_from.get(row["domain"])
         if row["split"] == "train" and kinds is not None and row["kind"] not in kinds:
-            row["split"] = ASIDE
-    if config["closed_form"]:
+            row["split"] = EXCLUDED
+    if config.closed_form:
         for row in watched(ctx, [row for row in rows if row["split"] == "train" and row.get("trimap")]):
             teach(ctx.out, row)
     return rows

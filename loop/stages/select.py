@@ -1,4 +1,4 @@
-"""Invented cut-outs -> the pairs worth learning from. Every refusal has its reason.
+"""Filters generated cut-outs to the pairs worth learning from; every refusal has its reason.
 
 A pair is kept if its foreground fraction is sane, its foreground is one connected body, it is no near-duplicate of a
 kept one, and the accepted matter, shown the cut-out on new backgrounds, finds the alpha the generator gave it.
@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from loop.config.schema import SelectConfig
+from loop.config.steps import SelectStep, read
 from loop.engine.alive import watched
 from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
@@ -32,20 +34,21 @@ THUMBNAIL = 16
 
 
 def run(ctx: Context) -> Metrics:
-    pool, config = ctx.inputs["pool"], ctx.config
+    pool, config = ctx.inputs["pool"], read(SelectStep, ctx.config)
+    rules = config.rules
     rows = read_index(pool)
     network = load_matter(ctx.inputs["matter"]).to(device_for(ctx))
     backgrounds = [read_rgb(file) for file in background_files(ctx.inputs["data"])]
-    backgrounds = backgrounds or [torch.full((3, config["size"], config["size"]), grey) for grey in (0.1, 0.5, 0.9)]
+    backgrounds = backgrounds or [torch.full((3, config.size, config.size), grey) for grey in (0.1, 0.5, 0.9)]
     kept_thumbnails: list[Tensor] = []
     for start in watched(ctx, range(0, len(rows), BATCH)):
         part = rows[start : start + BATCH]
         pictures = torch.stack([read_rgba(pool / row["rgba"]) for row in part])
-        gaps = disagreement(network, pictures, _backgrounds_for(part, backgrounds, config["backgrounds"]))
+        gaps = disagreement(network, pictures, _backgrounds_for(part, backgrounds, rules.backgrounds))
         for row, picture, gap in zip(part, pictures, gaps.tolist(), strict=True):
             row["disagreement"] = round(gap, 5)
-            _judge(row, picture, config, kept_thumbnails)
-    _keep_best(rows, config["keep"])
+            apply_rules(row, picture, rules, kept_thumbnails)
+    _keep_best(rows, rules.keep)
     _copy_kept(ctx, rows, backgrounds)
     reasons: dict[str, int] = {}
     for row in rows:
@@ -55,21 +58,25 @@ def run(ctx: Context) -> Metrics:
     return {"candidates": len(rows), "kept": kept, "refused": dict(sorted(reasons.items()))}
 
 
-def _judge(row: Row, picture: Tensor, config: dict, kept: list[Tensor]) -> None:
+def apply_rules(row: Row, picture: Tensor, thresholds: SelectConfig, kept: list[Tensor]) -> None:
+    """Write into `row` whether `picture` (4, H, W) is kept, and if not, the first rule it breaks and why.
+
+    row has its disagreement already. kept: thumbnails of the pairs kept so far; a new one joins them.
+    """
     alpha = picture[3]
     area, body = float(alpha.mean()), main_body(alpha.numpy())
     small = thumbnail(picture)
     similarity = max((float(small @ other) for other in kept), default=-1.0)
     row |= {"foreground": round(area, 5), "body": round(body, 5), "similarity": round(similarity, 5)}
     rules = [
-        ("foreground", area < config["min_foreground"], f"foreground {area:.3f} below {config['min_foreground']}"),
-        ("foreground", area > config["max_foreground"], f"foreground {area:.3f} above {config['max_foreground']}"),
-        ("body", body < config["min_body"], f"largest body {body:.3f} of the foreground, below {config['min_body']}"),
-        ("duplicate", similarity > config["max_similarity"], f"near-duplicate, similarity {similarity:.4f}"),
+        ("foreground", area < thresholds.min_foreground, f"foreground {area:.3f} below {thresholds.min_foreground}"),
+        ("foreground", area > thresholds.max_foreground, f"foreground {area:.3f} above {thresholds.max_foreground}"),
+        ("body", body < thresholds.min_body, f"largest body {body:.3f} of the foreground, below {thresholds.min_body}"),
+        ("duplicate", similarity > thresholds.max_similarity, f"near-duplicate, similarity {similarity:.4f}"),
         (
             "disagreement",
-            row["disagreement"] > config["max_disagreement"],
-            f"the matter disagrees by {row['disagreement']:.3f}, above {config['max_disagreement']}",
+            row["disagreement"] > thresholds.max_disagreement,
+            f"the matter disagrees by {row['disagreement']:.3f}, above {thresholds.max_disagreement}",
         ),
     ]
     row["rule"], row["reason"] = next(((name, why) for name, broken, why in rules if broken), (None, None))

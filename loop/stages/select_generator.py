@@ -42,7 +42,7 @@ BATCH = 32
 PROJECTED, BASES = 32, 8
 Blocks = list[np.ndarray]
 """One (n, d) array for each map and one for the alpha, in the order of `_features`."""
-NEW, FORMER = "generator", "former"
+NEW, FORMER = "generator", "previous"
 
 
 def run(ctx: Context) -> Metrics:

@@ -1,4 +1,4 @@
-"""Generator -> invented cut-outs, with the seed and psi of each.
+"""Samples cut-outs from the selected generator and records the seed and psi of each.
 
 Psi comes from a continuous interval away from 0: StyleGAN3 has no noise inputs, so equal w is an equal picture, and
 at psi 0 every w is equal. Out: rgba/*.png (straight), index.jsonl {id, rgba, kept, reason, seed, psi}.
@@ -6,6 +6,7 @@ at psi 0 every w is equal. Out: rgba/*.png (straight), index.jsonl {id, rgba, ke
 
 from __future__ import annotations
 
+from loop.config.steps import SynthesizeStep, read
 from loop.engine.alive import watched
 from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
@@ -19,26 +20,25 @@ SEED_SPAN = 2**31
 
 
 def run(ctx: Context) -> Metrics:
-    config = ctx.config
+    config = read(SynthesizeStep, ctx.config)
     rows: list[Row] = []
     (ctx.out / "rgba").mkdir()
     if is_generator(ctx.inputs["generator"]):
         G = load_generator(ctx.inputs["generator"]).to(device_for(ctx))
-        first = ctx.seed % SEED_SPAN * config["count"]  # every round and domain has seeds of its own
-        seeds = list(range(first, first + config["count"]))
-        for start in watched(ctx, range(0, len(seeds), config["batch"])):
-            rows += _batch(ctx, G, seeds[start : start + config["batch"]])
+        first = ctx.seed % SEED_SPAN * config.count  # every round and domain has seeds of its own
+        seeds = list(range(first, first + config.count))
+        for start in watched(ctx, range(0, len(seeds), config.batch)):
+            rows += _batch(ctx, config, G, seeds[start : start + config.batch])
     write_index(ctx.out, rows)
     return {"count": len(rows)}
 
 
-def _batch(ctx: Context, G: Generator, seeds: list[int]) -> list[Row]:
-    low, high = ctx.config["psi"]
-    psis = [psi_for_seed(seed, (low, high)) for seed in seeds]
+def _batch(ctx: Context, config: SynthesizeStep, G: Generator, seeds: list[int]) -> list[Row]:
+    psis = [psi_for_seed(seed, config.psi) for seed in seeds]
     rows = []
-    for seed, psi, rgba in zip(seeds, psis, sample(G, seeds, psis, ctx.config["batch"]), strict=True):
+    for seed, psi, rgba in zip(seeds, psis, sample(G, seeds, psis, config.batch), strict=True):
         name = f"rgba/{seed}.png"
         write_rgba(ctx.out / name, rgba)
-        id_ = f"{ctx.config['round']:02d}/{ctx.config['domain']}/{seed}"
+        id_ = f"{config.round:02d}/{config.domain}/{seed}"
         rows.append({"id": id_, "rgba": name, "kept": True, "reason": None, "seed": seed, "psi": round(psi, 6)})
     return rows

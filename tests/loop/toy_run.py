@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from loop.config.schema import Launch, LaunchConfig
+from loop.engine.config import Launch, LaunchConfig
 from loop.engine.execute import execute
 from loop.engine.signals import Stopped
 from loop.engine.step import Step

@@ -22,8 +22,8 @@ from glob import glob
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from loop.config.schema import Launch, LaunchConfig
 from loop.engine import orphans, signals
+from loop.engine.config import Launch, LaunchConfig
 from loop.engine.heartbeat import heartbeat_file, progress
 from loop.engine.lock import this_command
 from loop.engine.stage import Context, Metrics, StageFailed, Stopped

@@ -11,10 +11,10 @@ import torch
 from loop.cli.main import main
 from loop.config.load import ConfigError, load_config
 from loop.engine.stage import Context
-from loop.plan import plan
 from loop.runfolder import generators
 from stylematte.imagefile import read_rgba
 from stylemattegan.networks.weights import load_all, load_generator
+from tests.loop.planned import planned
 from tests.stylemattegan.snapshots import networks, tree_of, write_snapshot
 
 TINY = Path(__file__).parents[3] / "configs" / "tiny.yaml"
@@ -143,7 +143,7 @@ def test_the_content_of_the_folder_is_in_the_key_of_that_domains_fits_alone(impo
     given = f"generator.init_from.portraits={imported}"
 
     def keys(*overrides: str) -> dict:
-        return {step.id: step.config for step in plan(load("run.rounds=2", *overrides))}
+        return {step.id: step.config for step in planned(load("run.rounds=2", *overrides))}
 
     plain, before = keys(), keys(given)
     fits = {f"0{round_}/portraits/fit_generator" for round_ in (1, 2)}
@@ -163,7 +163,7 @@ def test_the_first_fit_goes_on_from_the_folder(imported: Path, tiny_run: Path, t
 
     slow = [f"generator.fit.{key}" for key in ("glr=1e-9", "dlr=1e-9", "ema_kimg=1e6")]
     config = load(f"generator.init_from.portraits={imported}", *slow)
-    step = next(step for step in plan(config) if step.id == "01/portraits/fit_generator")
+    step = next(step for step in planned(config) if step.id == "01/portraits/fit_generator")
     for name in ("out", "scratch"):
         (tmp_path / name).mkdir()
     inputs = {name: tiny_run / "rounds" / where for name, where in step.inputs.items()}

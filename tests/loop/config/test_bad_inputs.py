@@ -46,7 +46,8 @@ def test_one_line_and_the_code(
         f"run: {{dir: {tmp_path}/run}}\ndata: {{root: {tmp_path}/empty, {domains}}}"
     )
     (tmp_path / "nomodel.yaml").write_text(
-        f"extends: {ROOT}/configs/tiny.yaml\nrun: {{dir: {tmp_path}/run}}\nmatter: {{backbone: {{name: swin_tinny}}}}"
+        f"extends: {ROOT}/configs/tiny.yaml\nrun: {{dir: {tmp_path}/run}}\n"
+        "matter: {network: {backbone: {name: swin_tinny}}}"
     )
     assert main([word.replace("TMP", str(tmp_path)) for word in words]) == code
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("stylematte: ")]

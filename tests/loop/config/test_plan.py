@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from loop.config.load import load_config
-from loop.plan import plan
+from tests.loop.planned import planned
 
 QUICKSTART = Path(__file__).parents[3] / "configs" / "quickstart.yaml"
 
 
 def steps(*overrides: str):
-    return {step.id: step for step in plan(load_config(QUICKSTART, overrides))}
+    return {step.id: step for step in planned(load_config(QUICKSTART, overrides))}
 
 
 def test_every_input_stands_before_its_reader() -> None:

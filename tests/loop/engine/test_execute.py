@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from loop.config.schema import LaunchConfig
+from loop.engine.config import LaunchConfig
 from loop.engine.execute import execute, freshness
 from loop.engine.lock import one_writer
 from loop.engine.manifest import status_rows, write_manifest

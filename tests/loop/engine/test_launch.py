@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from loop.config.schema import Launch, LaunchConfig
+from loop.engine.config import Launch, LaunchConfig
 from loop.engine.execute import execute
 from loop.engine.launchers import process as launch
 from loop.engine.stage import StageFailed

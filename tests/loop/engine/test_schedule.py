@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from loop.config.schema import Launch, LaunchConfig
+from loop.engine.config import Launch, LaunchConfig
 from loop.engine.launchers.process import machine_share, runs_apart
 from loop.engine.schedule import walk
 from loop.engine.step import Step

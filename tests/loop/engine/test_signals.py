@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from loop.config.schema import Launch, LaunchConfig
 from loop.engine import signals
+from loop.engine.config import Launch, LaunchConfig
 from loop.engine.execute import execute
 from loop.engine.orphans import is_alive
 from loop.engine.stage import Stopped

@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 from loop.cli.main import main
 from loop.config.load import load_config
 from loop.engine.execute import freshness
-from loop.plan import plan
 from stylematte.imagefile import read_alpha, read_rgb, read_rgba, write_rgb
+from tests.loop.planned import planned
 
 
 def rows(path: Path) -> list[dict]:
@@ -20,7 +20,7 @@ def rows(path: Path) -> list[dict]:
 
 def test_everything_is_fresh_afterwards_and_nothing_else_is_left(tiny_run: Path) -> None:
     config = load_config(tiny_run / "config.yaml")
-    assert {state for _, state, _ in freshness(tiny_run, plan(config))} == {"fresh"}
+    assert {state for _, state, _ in freshness(tiny_run, planned(config))} == {"fresh"}
     assert not [path for path in (tiny_run / "rounds").rglob(".*")]
 
 

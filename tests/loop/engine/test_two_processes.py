@@ -9,13 +9,13 @@ import torch
 from safetensors.torch import load_file
 
 from loop.config.load import load_config
-from loop.config.schema import Launch
+from loop.engine.config import Launch
 from loop.engine.execute import execute
-from loop.plan import plan
 from stylematte.inference.predict import predict
 from stylematte.networks.weights import load_matter
 from stylemattegan.networks.weights import load_generator
 from stylemattegan.sample import sample
+from tests.loop.planned import planned
 
 TINY = Path(__file__).parents[3] / "configs" / "tiny.yaml"
 # A generator batch of 8 gives each rank one group of 4; R1 every second step, augmentation on.
@@ -28,7 +28,7 @@ def one_process_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """prepare, fit_matter, ..., label and fit_generator of portraits, inline."""
     folder = tmp_path_factory.mktemp("one") / "run"
     config = load_config(TINY, SETTINGS)
-    steps = plan(config)[:6]
+    steps = planned(config)[:6]
     assert steps[-1].id == FITS[-1]
     execute(folder, steps, config.launch)
     return folder
@@ -40,7 +40,7 @@ def two_process_run(one_process_run: Path, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("two") / "run"
     config = load_config(TINY, SETTINGS)
     launch = replace(config.launch, kind=Launch.torchrun, devices=2, accelerator="cpu", retries=0)
-    steps = {step.id: step for step in plan(config)}
+    steps = {step.id: step for step in planned(config)}
     for fit in FITS:
         shutil.copytree(one_process_run, folder / fit)
         shutil.rmtree(folder / fit / "rounds" / fit)

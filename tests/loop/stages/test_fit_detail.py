@@ -13,8 +13,8 @@ from stylematte.networks.weights import load_matter
 
 TINY = Path(__file__).parents[3] / "configs" / "tiny.yaml"
 ASKED = [
-    "matter.variant=detail", "matter.detail_channels=4", "matter.first.trimap_shown=0.5",
-    "matter.first.losses.semantic=1", "matter.channels_last=true", "matter.gradient_checkpointing=true",
+    "matter.network.variant=detail", "matter.network.detail_channels=4", "matter.first.trimap_shown=0.5",
+    "matter.first.losses.semantic=1", "matter.network.channels_last=true", "matter.network.gradient_checkpointing=true",
     "launch.precision=bf16-mixed", "run.rounds=0", "matter.first.photometry=device",
 ]  # fmt: skip
 
@@ -43,9 +43,9 @@ def test_a_run_fits_the_detail_network(
 
 def test_shares_are_shares() -> None:
     with pytest.raises(ConfigError, match=r"trimap_shown=1\.5: expected a number from 0 to 1"):
-        load_config(TINY, ["matter.variant=detail", "matter.first.trimap_shown=1.5"])
+        load_config(TINY, ["matter.network.variant=detail", "matter.first.trimap_shown=1.5"])
     with pytest.raises(ConfigError, match=r"semantic=-1\.0: expected 0 or more"):
-        load_config(TINY, ["matter.variant=detail", "matter.first.losses.semantic=-1"])
+        load_config(TINY, ["matter.network.variant=detail", "matter.first.losses.semantic=-1"])
 
 
 def test_without_a_compiler_compile_is_refused_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,7 @@ def test_a_block_that_never_varies_says_nothing():
 def stood(labels: Path, generator: Path, former: Path | None, matter: Path, out: Path) -> dict:
     out.mkdir()
     inputs = {"labels": labels, "scale": labels, "features": matter, "generator": generator}
-    inputs |= {"former": former} if former else {}
+    inputs |= {"previous": former} if former else {}
     return select_generator.run(
         Context(inputs=inputs, out=out, scratch=out, config={"images": 64}, seed=0, step_id="j")
     )

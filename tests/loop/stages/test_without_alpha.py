@@ -9,10 +9,10 @@ import pytest
 from loop.cli.main import main
 from loop.config.load import ConfigError, load_config
 from loop.fitting.mixture import domain_shares
-from loop.plan import plan
 from stylematte.data.drawn.dataset import write_manifest_folder
 from stylematte.imagefile import read_alpha, read_trimap
 from stylematte.losses.collapse import CollapseWatch
+from tests.loop.planned import planned
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 TINY, WITHOUT = CONFIGS / "tiny.yaml", CONFIGS / "without-alpha.yaml"
@@ -110,7 +110,7 @@ def test_a_collapse_ends_the_fit_and_the_round_falls_back(run: Path, monkeypatch
 
 def test_only_a_share_of_unlabelled_photos_makes_the_fit_read_labels() -> None:
     def inputs(*words: str) -> dict[str, str]:
-        found = {step.id: step for step in plan(load_config(TINY, words))}
+        found = {step.id: step for step in planned(load_config(TINY, words))}
         return {name: id_ for name, id_ in found["01/fit_matter"].inputs.items() if name.startswith("labels/")}
 
     assert inputs() == {}
@@ -119,7 +119,7 @@ def test_only_a_share_of_unlabelled_photos_makes_the_fit_read_labels() -> None:
 
 
 def test_what_a_mask_is_taken_for_does_not_wake_prepare() -> None:
-    one, other = ({s.id: s for s in plan(load_config(TINY, [f"data.mask_as={how}"]))} for how in ("trimap", "alpha"))
+    one, other = ({s.id: s for s in planned(load_config(TINY, [f"data.mask_as={how}"]))} for how in ("trimap", "alpha"))
     assert one["00/prepare"] == other["00/prepare"]
     assert one["00/fit_matter"] != other["00/fit_matter"]
 
@@ -158,7 +158,8 @@ BAD = [
     ),
     (
         "matter.first.unlabelled_share=0.1",
-        "matter.first.unlabelled_share=0.1: nothing has labelled photos before round 1",
+        "matter.first.unlabelled_share=0.1: Key 'unlabelled_share' not in 'MatterFitConfig'. "
+        "Did you mean: 'matter.later.unlabelled_share'?",
     ),
 ]
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from loop.config.load import ConfigError, load_config, to_yaml
+from stylematte.config import DetailConfig
 
 QUICKSTART = Path(__file__).parents[3] / "configs" / "quickstart.yaml"
 
@@ -32,7 +33,7 @@ BAD_OVERRIDES = [
         "data.domains.cats=cat: only 'portrait' and 'animal' can be drawn; else set data.root",
     ),
     ("accept.must_improve=[birds]", "accept.must_improve: 'birds' is not one of data.domains (portraits, animals)"),
-    ("matter.first.real_weight=0.3", "matter.first.real_weight=0.3: expected a number from 0.5 to 1"),
+    ("matter.later.real_weight=0.3", "matter.later.real_weight=0.3: expected a number from 0.5 to 1"),
     (
         "generator.fit.batch=6",
         "generator.fit.batch=6: expected a multiple of 4 (the discriminator compares groups of 4 on each device)",
@@ -50,7 +51,7 @@ BAD_OVERRIDES = [
     ),
     (
         "matter.later.batch=2",
-        "matter.later.batch=2: expected 4 or more, a place for each source of pictures",
+        "matter.later.batch=2: expected 4 or more, at least one for each source of pictures",
     ),
     (
         "matter.later.photometry=gpu",
@@ -58,15 +59,16 @@ BAD_OVERRIDES = [
     ),
     (
         "matter.later.trimap_shown=0.5",
-        "matter.later.trimap_shown=0.5: the fpn network cannot do that; set matter.variant=detail",
+        "matter.later.trimap_shown=0.5: the fpn network cannot do that; set matter.network.variant=detail",
     ),
     (
         "matter.first.losses.semantic=1",
-        "matter.first.losses.semantic=1.0: the fpn network cannot do that; set matter.variant=detail",
+        "matter.first.losses.semantic=1.0: the fpn network cannot do that; set matter.network.variant=detail",
     ),
     (
-        "matter.channels_last=true",
-        "matter.channels_last=True: the fpn network cannot do that; set matter.variant=detail",
+        "matter.network.channels_last=true",
+        "matter.network.channels_last=True: Key 'channels_last' not in 'FpnConfig'. "
+        "It belongs to matter.network.variant=detail",
     ),
     (
         "matter.compile=maybe",
@@ -74,8 +76,8 @@ BAD_OVERRIDES = [
     ),
     ("launch.precision=bf16", "launch.precision=bf16: expected 32-true or bf16-mixed"),
     (
-        "matter.backbone.weights=none.pth",
-        "matter.backbone.weights=none.pth: no such file; download it yourself or set null for random weights",
+        "matter.network.backbone.weights=none.pth",
+        "matter.network.backbone.weights=none.pth: no such file; download it yourself or set null for random weights",
     ),
 ]
 
@@ -145,10 +147,31 @@ def test_extends_is_overridden_by_the_file(tmp_path: Path) -> None:
 
 
 def test_mappings_of_the_users_own_keys_are_replaced_whole_and_their_keys_can_be_set() -> None:
-    config = load_config(QUICKSTART, ["data.domains={animals: animal}", "matter.backbone.kwargs={}"])
+    config = load_config(QUICKSTART, ["data.domains={animals: animal}", "matter.network.backbone.kwargs={}"])
     assert config.data.domains == {"animals": "animal"}
-    assert config.matter.backbone.kwargs == {}
-    config = load_config(QUICKSTART, ["data.domains.dogs=animal", "matter.backbone.kwargs.embed_dim=48"])
+    assert config.matter.network.backbone.kwargs == {}
+    config = load_config(QUICKSTART, ["data.domains.dogs=animal", "matter.network.backbone.kwargs.embed_dim=48"])
     assert set(config.data.domains) == {"portraits", "animals", "dogs"}
-    assert config.matter.backbone.kwargs["embed_dim"] == 48
-    assert config.matter.backbone.kwargs["window_size"] == 4
+    assert config.matter.network.backbone.kwargs["embed_dim"] == 48
+    assert config.matter.network.backbone.kwargs["window_size"] == 4
+
+
+def test_a_variant_brings_its_own_keys_and_keeps_what_it_shares() -> None:
+    words = ["matter.network.detail_channels=8", "matter.network.variant=detail"]  # in whatever order
+    network = load_config(QUICKSTART, words).matter.network
+    assert isinstance(network, DetailConfig)
+    assert (network.detail_channels, network.channels, network.backbone.kwargs["embed_dim"]) == (8, 64, 32)
+    with pytest.raises(ConfigError, match=r"variant 'detial': no such network; did you mean detail\?"):
+        load_config(QUICKSTART, ["matter.network.variant=detial"])
+
+
+def test_a_number_that_json_cannot_hold_is_refused_at_once() -> None:
+    with pytest.raises(ConfigError, match=r"^matter.first.clip=inf: expected 0 or more$"):
+        load_config(QUICKSTART, ["matter.first.clip=inf"])
+
+
+def test_every_shipped_configuration_reads_back_from_its_resolved_text(tmp_path: Path) -> None:
+    for file in sorted(QUICKSTART.parent.glob("*.yaml")):
+        config = load_config(file, ["data.root=null"])
+        (tmp_path / "config.yaml").write_text(to_yaml(config))
+        assert load_config(tmp_path / "config.yaml") == config, file.name

@@ -1,0 +1,124 @@
+"""What each stage reads of the configuration: one dataclass a stage, made by `loop.plan`, read back in the stage.
+
+Its canonical JSON is part of the step's key: what stands here wakes the stage when it changes, and nothing else does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from loop.config.schema import AcceptConfig, DrawnConfig, HeldoutConfig, LabelConfig, MaskAs, SelectConfig, TrimapConfig
+from stylematte.config import MatterFitConfig, NetworkConfig, network_from_plain
+from stylematte.fields import from_plain
+from stylemattegan.config import (
+    AlphaRegularizerConfig,
+    CompositeDiscriminatorConfig,
+    GeneratorFitConfig,
+    GeneratorNetworkConfig,
+)
+
+T = TypeVar("T")
+
+
+def read(kind: type[T], config: Any) -> T:
+    """A stage's `ctx.config`, plain JSON, as the dataclass it was made of. Raises ValueError naming the field."""
+    return from_plain(kind, config, {NetworkConfig: network_from_plain})
+
+
+@dataclass(frozen=True)
+class PrepareStep:
+    root: str | None
+    """None: pictures are drawn by code."""
+    fingerprint: str
+    """Of the folder `root`: a touched file wakes the stage."""
+    size: int
+    domains: dict[str, str]
+    extra_subjects: list[str]
+    learn_from: dict[str, list[str]]
+    weaken: list[str]
+    trimap: TrimapConfig
+    drawn: DrawnConfig
+    heldout: HeldoutConfig
+    max_per_source: int
+    closed_form: bool
+    """Whether a fit wants closed-form mattes in the unknown regions of trimaps."""
+
+
+@dataclass(frozen=True)
+class LabelStep:
+    domain: str
+    size: int
+    rules: LabelConfig
+    trimaps: bool
+    """Whether to write trimaps of what the matter is sure of, for matter.later.unlabelled_share."""
+
+
+@dataclass(frozen=True)
+class FitGeneratorStep:
+    round: int
+    domain: str
+    size: int
+    network: GeneratorNetworkConfig
+    fit: GeneratorFitConfig
+    precision: str
+    init_from: str | None = None
+    """Folder of a generator that the domain's first fit goes on from. Later fits need it too: it says how the networks
+    are built, and is gone back to if the first fit failed."""
+    init_digests: Mapping[str, str] = field(default_factory=dict)
+    composite_discriminator: CompositeDiscriminatorConfig | None = None
+    """None: there is none, and what its section says does not enter the key."""
+    backbone_digest: str | None = None
+    alpha_regularizer: AlphaRegularizerConfig | None = None
+
+
+@dataclass(frozen=True)
+class SelectGeneratorStep:
+    images: int
+
+
+@dataclass(frozen=True)
+class SynthesizeStep:
+    round: int
+    domain: str
+    count: int
+    psi: tuple[float, float]
+    batch: int
+
+
+@dataclass(frozen=True)
+class SelectStep:
+    size: int
+    rules: SelectConfig
+
+
+@dataclass(frozen=True)
+class FitMatterStep:
+    round: int
+    size: int
+    domains: list[str]
+    extra_subjects: list[str]
+    network: NetworkConfig
+    fit: MatterFitConfig
+    compile: bool
+    precision: str
+    mask_as: MaskAs
+    real_weight: float
+    """Share of the loss that real pictures keep; 1: no generated pair joins."""
+    unlabelled_share: float
+    """Share of a domain's real pictures in a batch that are photos with trimaps of what the matter was sure of."""
+    backbone_digest: str | None = None
+    """Of network.backbone.weights, where the fit begins with them."""
+
+
+@dataclass(frozen=True)
+class EvaluateStep:
+    domains: list[str]
+
+
+@dataclass(frozen=True)
+class AcceptStep:
+    round: int
+    domains: list[str]
+    rules: AcceptConfig
