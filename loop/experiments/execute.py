@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loop.config.fingerprints import fingerprints
 from loop.config.load import ConfigError, load_config, to_yaml
 from loop.config.schema import Config
 from loop.engine import signals
@@ -78,9 +79,9 @@ def run(
 
 def do(experiment: Experiment, job: Job, listen: Callable[[Event], None]) -> None:
     """Bring one run up to date and measure it. Needs nothing of the other runs."""
-    steps = steps_until(plan(job.config), experiment.until)
     tracking = {"wandb": job.config.tracking.wandb.value, "project": job.config.tracking.project}
     with one_writer(job.folder):
+        steps = steps_until(plan(job.config, fingerprints(job.config, job.folder, keep=True)), experiment.until)
         _write_config(job)
         try:
             execute(job.folder, steps, job.config.launch, listen, {"tracking": tracking})

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from loop.config.load import ConfigError, to_dict
+from loop.config.load import ConfigError
 from loop.config.schema import Config
 from loop.engine.commit import write_json
 from loop.experiments.experiment import Experiment
+from stylematte.fields import to_plain
 
 ASKED, MEASURED = "experiment.json", "measured.json"
 EITHER_WAY = ("run.dir", "run.seed", "tracking.", "launch.devices", "launch.at_once", "launch.retries", "launch.kind")
@@ -27,7 +28,7 @@ def run_folder(folder: Path, arm: str, seed: int) -> Path:
 
 def settings(experiment: Experiment, config: Config) -> dict[str, Any]:
     """What experiment.json holds: the question, and all that its answer depends on but arms and seeds."""
-    flat = dict(_leaves(to_dict(config)))
+    flat = dict(_leaves(to_plain(config)))
     kept = {key: value for key, value in flat.items() if not key.startswith(EITHER_WAY)}
     named = {"name": experiment.name, "question": experiment.question, "control": experiment.control}
     return json.loads(json.dumps({**named, "until": experiment.until, "settings": kept, "arms": {}}))

@@ -45,19 +45,21 @@ def _given_a_trimap(run_dir: Path) -> Measured:
     return found
 
 
+DETAIL = ("matter.network.variant=detail", "matter.network.detail_channels=8")
+
 EXPERIMENT = Experiment(
     name="matter-variants",
     question="Which of the matter's networks learns most from the same pictures in the same number of steps?",
     settings=(
-        *("run.rounds=0", "matter.channels=64", "matter.detail_channels=8"),
+        *("run.rounds=0", "matter.network.channels=64"),
         *("matter.first.steps=250", "matter.first.tick=50", "matter.first.batch=8"),
         *("matter.first.lr=0.001", "matter.first.warmup=25", "matter.first.ema=0.98"),
     ),
     arms={
-        "fpn": ("matter.variant=fpn",),
-        "released": ("matter.variant=released",),
-        "detail": ("matter.variant=detail",),
-        "detail-trimap": ("matter.variant=detail", "matter.first.trimap_shown=0.5"),
+        "fpn": ("matter.network.variant=fpn",),
+        "released": ("matter.network.variant=released",),
+        "detail": DETAIL,
+        "detail-trimap": (*DETAIL, "matter.first.trimap_shown=0.5"),
     },
     control="released",
     measure=with_and_without_trimap,

@@ -132,7 +132,7 @@ def test_the_command_lists_and_prints(unbroken: Path, capsys) -> None:
 
 
 def test_a_given_trimap_is_measured_for_the_arm_that_learned_to_use_one(tmp_path: Path) -> None:
-    words = [*WORDS, "matter.first.steps=2", "matter.channels=64"]
+    words = [*WORDS, "matter.first.steps=2", "matter.network.channels=64"]
     found = run("matter-variants", TINY, words, seeds=1, arms=["fpn", "detail-trimap"], out=tmp_path)
     groups = {row.group for row in found.rows if row.arm == "detail-trimap"}
     assert groups == {"portraits", "animals", "portraits, given a trimap", "animals, given a trimap"}

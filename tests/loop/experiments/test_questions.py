@@ -11,7 +11,7 @@ from loop.experiments import experiments, named
 from loop.experiments.execute import steps_until
 from loop.experiments.measures import edges, heldout
 from loop.experiments.questions.generator_loss import selected
-from loop.plan import plan
+from tests.loop.planned import planned
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 ALL = [pytest.param(e, arm, id=f"{e.name}-{arm}") for e in experiments().values() for arm in e.arms]
@@ -23,16 +23,16 @@ def config_of(experiment, arm, *words):
 
 @pytest.mark.parametrize(("experiment", "arm"), ALL)
 def test_every_arm_is_a_configuration_that_can_work(experiment, arm):
-    steps = steps_until(plan(config_of(experiment, arm)), experiment.until)
+    steps = steps_until(planned(config_of(experiment, arm)), experiment.until)
     assert steps[-1].stage == experiment.until
     assert {producer for step in steps for producer in step.inputs.values()} <= {step.id for step in steps}
 
 
 def test_runs_end_with_what_is_measured():
-    ids = [step.id for step in steps_until(plan(config_of(named("generator-loss"), "logistic")), "select_generator")]
+    ids = [step.id for step in steps_until(planned(config_of(named("generator-loss"), "logistic")), "select_generator")]
     assert "01/portraits/select_generator" in ids
     assert not [id_ for id_ in ids if id_.endswith(("synthesize", "select", "01/fit_matter"))]
-    assert [step.id for step in steps_until(plan(config_of(named("without-alpha"), "alpha")), "evaluate")] == [
+    assert [step.id for step in steps_until(planned(config_of(named("without-alpha"), "alpha")), "evaluate")] == [
         "00/prepare",
         "00/fit_matter",
         "00/evaluate",
