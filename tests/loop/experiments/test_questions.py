@@ -1,13 +1,14 @@
 """The experiments that come with the loop: every arm is a configuration, and sees what its name says and no more."""
 
 import json
+import re
 from pathlib import Path
 from statistics import fmean
 
 import pytest
 
 from loop.config.load import ConfigError, load_config
-from loop.experiments import experiments, named
+from loop.experiments import Experiment, experiments, named
 from loop.experiments.execute import steps_until
 from loop.experiments.measures import edges, heldout
 from loop.experiments.questions.generator_loss import selected
@@ -66,6 +67,16 @@ def test_a_selected_generator_is_measured_by_its_transition_where_a_distance_tak
         "animals": {"transition"},
     }
     assert all(values["all"]["transition"] >= 0 for values in found.values())
+
+
+def test_the_example_of_the_page_is_an_experiment():
+    (code,) = re.findall(r"```python\n(.*?)```", (CONFIGS.parent / "docs" / "experiments.md").read_text(), re.DOTALL)
+    names = {"Experiment": Experiment, "heldout": heldout}
+    exec(code, names)
+    experiment = names["EXPERIMENT"]
+    steps = steps_until(planned(config_of(experiment, "never")), experiment.until)
+    fit = next(step for step in steps if step.stage == "fit_matter").config["fit"]
+    assert (steps[-1].id, fit["steps"], fit["new_background"]) == ("00/evaluate", 300, 0)
 
 
 def test_unknown_names_are_refused_with_those_there_are():
