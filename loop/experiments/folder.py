@@ -18,8 +18,8 @@ from loop.experiments.experiment import Experiment
 from stylematte.fields import to_plain
 
 ASKED, MEASURED = "experiment.json", "measured.json"
-EITHER_WAY = ("run.dir", "run.seed", "tracking.", "launch.devices", "launch.at_once", "launch.retries", "launch.kind")
-"""Settings that may change from call to call: they say where and how, not what."""
+EITHER_WAY = ("run.dir", "run.seed", "tracking.", "launch.")
+"""Settings that may change from call to call, but for launch.precision: they say where and how, not what."""
 
 
 def run_folder(folder: Path, arm: str, seed: int) -> Path:
@@ -29,7 +29,7 @@ def run_folder(folder: Path, arm: str, seed: int) -> Path:
 def settings(experiment: Experiment, config: Config) -> dict[str, Any]:
     """What experiment.json holds: the question, and all that its answer depends on but arms and seeds."""
     flat = dict(_leaves(to_plain(config)))
-    kept = {key: value for key, value in flat.items() if not key.startswith(EITHER_WAY)}
+    kept = {key: value for key, value in flat.items() if key == "launch.precision" or not key.startswith(EITHER_WAY)}
     named = {"name": experiment.name, "question": experiment.question, "control": experiment.control}
     return json.loads(json.dumps({**named, "until": experiment.until, "settings": kept, "arms": {}}))
 
