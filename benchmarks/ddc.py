@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 MODES = ("forward", "forward + backward")
 
@@ -28,8 +29,10 @@ def measure(args: argparse.Namespace) -> None:
     """In the child: one way, one mode; prints JSON."""
     import torch
 
-    from stylematte.losses.ddc import ddc
+    from stylematte.config import DdcVariant
+    from stylematte.losses.ddc import PAPER, Sweep, ddc
 
+    config = replace(PAPER, variant=DdcVariant(args.variant))
     torch.set_num_threads(1)
     torch.manual_seed(0)
     image = torch.rand(args.batch, 3, args.size, args.size)
@@ -37,8 +40,8 @@ def measure(args: argparse.Namespace) -> None:
 
     def work(size: int) -> float:
         part = alpha[..., :size, :size]
-        options = {"variant": args.variant, "band_rows": args.band_rows, "reference": args.way == "reference"}
-        loss = ddc(image[..., :size, :size], part, **options).mean()
+        sweep = Sweep(band_rows=args.band_rows, reference=args.way == "reference")
+        loss = ddc(image[..., :size, :size], part, None, config, sweep).mean()
         if args.mode == MODES[1]:
             loss.backward()
         return loss.item()

@@ -18,19 +18,22 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from loop.config.load import load_config, to_dict
+from loop.config.load import load_config
+from stylematte.averaging import update_ema
+from stylematte.config import DetailConfig, NetworkConfig
 from stylematte.data import augment, datamodule
 from stylematte.data.datamodule import MatterData, MatterDataset, Source
 from stylematte.data.drawn.dataset import write_manifest_folder
 from stylematte.data.folders import load_index, prepare
 from stylematte.losses.terms import named_terms
-from stylematte.module import MatterModule, ema_decay, update_ema
+from stylematte.module import MatterModule, ema_decay
 from stylematte.rgba import MattingBatch
 from stylematte.sampling import MixtureSampler
 
@@ -97,13 +100,9 @@ PARTS = (
 )
 
 
-def networks(name: str) -> dict[str, Any]:
+def networks(name: str) -> NetworkConfig:
     """quickstart: that configuration's small one. detail: full size, Swin-T."""
-    if name == "detail":
-        return {"variant": "detail", "backbone": "swin_tiny_patch4_window7_224"}
-    matter = to_dict(load_config(QUICKSTART, []))["matter"]
-    kwargs = matter["backbone"]["kwargs"]
-    return {"backbone": matter["backbone"]["name"], "backbone_kwargs": kwargs, "channels": matter["channels"]}
+    return DetailConfig() if name == "detail" else load_config(QUICKSTART, []).matter.network
 
 
 class Stepper:
@@ -112,8 +111,8 @@ class Stepper:
     def __init__(self, name: str, args: argparse.Namespace) -> None:
         self.device, self.precision = torch.device(args.device), args.precision
         self.now = time.process_time if self.device.type == "cpu" and args.threads == 1 else time.perf_counter
-        fit = to_dict(load_config(QUICKSTART, []))["matter"]["first"]
-        fit |= {"trimap_shown": 0.5 if name == "detail" else 0.0}
+        fit = load_config(QUICKSTART, []).matter.first
+        fit = replace(fit, trimap_shown=0.5 if name == "detail" else 0.0)
         self.module = MatterModule(networks(name), fit, seed=0, compiled=args.compiled).to(self.device)
         self.optimizer = torch.optim.AdamW(self.module.network.parameters(), lr=1e-4)
         self.clock: Clock = defaultdict(list)
@@ -127,15 +126,15 @@ class Stepper:
         return result
 
     def losses(self, batch: MattingBatch, alpha: Tensor) -> Tensor:
-        weights = self.module.weights_now()
-        terms = named_terms(alpha, batch, self.module.loss_weights, self.module.ddc_options)
+        weights = self.module.loss.weights_at(0)
+        terms = named_terms(alpha, batch, weights, self.module.loss.ddc)
         return sum((weights[name] * terms[name].value.mean() for name in weights), torch.zeros((), device=self.device))
 
     def step(self, batch: MattingBatch) -> None:
         module, bf16 = self.module, self.precision == "bf16-mixed"
         batch = self.phase("to the device", lambda: MattingBatch(*(part.to(self.device) for part in batch)))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            alpha, _ = self.phase("forward", lambda: module._predict(batch))
+            alpha, _ = self.phase("forward", lambda: module.predict(batch))
         loss = self.phase("losses", lambda: self.losses(batch, alpha))
         self.optimizer.zero_grad()
         self.phase("backward", loss.backward)

@@ -28,12 +28,13 @@ def measure(variant: str, size: int, repeats: int, tile: int) -> None:
     """In the child: one network, one size, in tiles or (0) in one piece; prints JSON."""
     import torch
 
+    from stylematte.config import network_from_plain
     from stylematte.inference.tiles import in_tiles
     from stylematte.networks.variants import build_matter
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    network = build_matter({"variant": variant}).eval()
+    network = build_matter(network_from_plain({"variant": variant})).eval()
     picture = torch.rand(1, 3, size, size)
     times = []
     with torch.inference_mode():

@@ -22,6 +22,7 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 
+from stylematte.networks.released.checkpoint import AUTHORS
 from stylematte.networks.released.keys import released_keys, renamed, to_released
 from stylematte.networks.released.network import ReleasedStyleMatte
 
@@ -82,7 +83,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    ours = ReleasedStyleMatte().eval()
+    ours = ReleasedStyleMatte(AUTHORS).eval()
     against = reference_network(args.reference, ours) if args.reference else straightforward(ours)
     name = "reference" if args.reference else "plain"
     clock = time.process_time if args.threads == 1 else time.perf_counter

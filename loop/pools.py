@@ -12,6 +12,7 @@ from torch import Tensor
 
 from stylematte.data.manifest import PICTURES
 from stylematte.imagefile import contact_sheet, read_alpha, read_rgb, read_rgba, write_rgb
+from stylematte.jsonl import read_jsonl
 from stylematte.rgba import checkerboard, composite, split_rgba
 
 Row = dict[str, Any]
@@ -21,10 +22,7 @@ LABELLED = ("alpha", "pseudo-alpha")
 
 def read_index(folder: Path) -> list[Row]:
     """The rows of `folder`/index.jsonl in their order; none if there is no index."""
-    path = folder / "index.jsonl"
-    if not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text().splitlines() if line]
+    return read_jsonl(folder / "index.jsonl")
 
 
 def write_index(folder: Path, rows: Iterable[Row], name: str = "index.jsonl") -> None:

@@ -6,13 +6,14 @@ one dataclass of options here and one line in VARIANTS that names its class.
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
-from stylematte.fields import from_plain, ranged
+from stylematte.fields import from_plain, impossible, ranged
 
 
 @dataclass
@@ -35,7 +36,9 @@ class NetworkConfig:
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
 
     takes_trimap: ClassVar[bool] = False
-    """Whether `forward` takes a trimap beside the picture, and a semantic head can be had."""
+    """Whether `forward` takes a trimap beside the picture, and a semantic head can be had (field `semantic_head`)."""
+    switches: ClassVar[tuple[str, ...]] = ()
+    """Fields that change nothing of the alpha that given weights give: they may differ from one fit to the next."""
 
     def problems(self) -> Iterator[str]:
         """What is impossible beyond the fields' ranges: "key=value: expected ..." lines."""
@@ -60,6 +63,10 @@ class ReleasedConfig(FpnConfig):
     """The authors' network, for their weights. Theirs has 256 channels."""
 
     variant: str = "released"
+    encoder_layers: int = ranged(6, 0)
+    """Layers of deformable attention. Fewer are for tests: the authors' weights have 6."""
+    feedforward: int = ranged(1024, 1)
+    """Hidden width of these layers. Less is for tests: the authors' weights have 1024."""
 
     def problems(self) -> Iterator[str]:
         if self.channels < 64 or self.channels % 32:
@@ -83,6 +90,7 @@ class DetailConfig(NetworkConfig):
     """A second output at 1/16 of the size: what is foreground at all. A fit with losses.semantic turns it on."""
 
     takes_trimap: ClassVar[bool] = True
+    switches: ClassVar[tuple[str, ...]] = ("gradient_checkpointing", "channels_last", "semantic_head")
 
 
 class Variant(NamedTuple):
@@ -105,6 +113,16 @@ def variant(name: str) -> Variant:
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(VARIANTS)}"
         raise ValueError(f"variant {name!r}: no such network; {hint}")
     return VARIANTS[name]
+
+
+C = TypeVar("C", bound=NetworkConfig)
+
+
+def checked(config: C) -> C:
+    """A copy of `config` for a network to keep. Raises ValueError with what of it is impossible, in one line."""
+    if wrong := list(impossible(config)):
+        raise ValueError(f"network {config.variant}: {'; '.join(wrong)}")
+    return copy.deepcopy(config)
 
 
 def network_from_plain(plain: Mapping[str, Any]) -> NetworkConfig:
@@ -136,6 +154,11 @@ class MatterLossConfig:
     """Its unknown region against the closed-form matte that `prepare` then solves (0.02 s a picture at 64 x 64).
     Tight trimaps: set 0.5, it beats every local loss (unknown-region SAD .070 against .107 with ddc alone). Wide ones,
     and those of coarse masks: leave it at 0, nothing local carries colour that far."""
+
+    @classmethod
+    def only(cls, **weights: float) -> MatterLossConfig:
+        """These weights, and 0 for every other term."""
+        return cls(**{**{item.name: 0.0 for item in fields(cls)}, **weights})
 
 
 class DdcVariant(str, Enum):

@@ -92,8 +92,8 @@ def metadata(network: nn.Module, name: str, licence: str, half: bool, sizes: str
 
     return {
         "name": name,
-        "variant": str(network.config["variant"]),
-        "backbone": str(network.config["backbone"]),
+        "variant": network.config.variant,
+        "backbone": network.config.backbone.name,
         "licence": licence,
         "input": INPUT,
         "output": "alpha in [0, 1], float32, (1, 1, H, W)",
@@ -114,7 +114,7 @@ def export_onnx(network: nn.Module, path: str | Path, name: str, licence: str = 
     import onnx
 
     def write(file: Path) -> None:
-        traced = AnySize(network) if network.config["variant"] == "released" else network
+        traced = AnySize(network) if network.config.variant == "released" else network
         sizes = {2: "height", 3: "width"}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what a trace may not see: checked below

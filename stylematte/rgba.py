@@ -1,4 +1,4 @@
-"""The types everything speaks in, and the arithmetic of alpha.
+"""The batch that a matter learns from, and the arithmetic of alpha: compositing, premultiplying, trimaps.
 
 Colour is straight (not premultiplied) sRGB, float32 in [0, 1], NCHW. Alpha is float32 in [0, 1], N1HW. A trimap is
 float32 with the values {0, 1/2, 1}. This module imports torch and nothing else.
@@ -13,21 +13,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-class Pair(NamedTuple):
-    """A photo and its matte: image (N, 3, H, W), alpha (N, 1, H, W), both in [0, 1]."""
-
-    image: Tensor
-    alpha: Tensor
-
-
 class MattingBatch(NamedTuple):
     """What one training step of the matter sees.
 
     image, foreground, background: (N, 3, H, W); alpha: (N, 1, H, W); all in [0, 1]; trimap: (N, 1, H, W) with the
     values {0, 1/2, 1}. weight: (N,) loss weight of each sample. known_alpha: (N,) 1.0 where alpha is a label, 0.0
     where the trimap is all that is known. taught: (N,) 1.0 where such a sample's alpha is a teacher's guess (closed
-    form), 0.0 where it is the trimap once more and means nothing. guide: (N, 1, H, W), what a network that takes a
-    trimap is shown of it, {0, 1/2, 1}; 1/2 everywhere says nothing.
+    form), 0.0 where it is the trimap once more and means nothing. trimap_input: (N, 1, H, W), what a network that takes
+    a trimap is shown of it, {0, 1/2, 1}; 1/2 everywhere says nothing.
     """
 
     image: Tensor
@@ -38,7 +31,7 @@ class MattingBatch(NamedTuple):
     weight: Tensor
     known_alpha: Tensor
     taught: Tensor
-    guide: Tensor
+    trimap_input: Tensor
 
 
 def composite(foreground: Tensor, alpha: Tensor, background: Tensor) -> Tensor:

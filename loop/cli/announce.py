@@ -1,23 +1,31 @@
-"""What `run` tells while it works: a line a step, a line a round, bars for steps in processes of their own."""
+"""The messages of `run` while it works: a line a step and a round, progress bars, the end of a failed step's log."""
 
 from __future__ import annotations
 
 import json
 import sys
+import textwrap
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.progress import TimeRemainingColumn as Remaining
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from loop.config.schema import Config
 from loop.engine.execute import Event
 from loop.engine.stage import StageRecord
 from loop.engine.step import step_folder
-from loop.tracking.mirror import log_round
+from loop.tracking.rounds import log_round
 
 LINE_EVERY = 30.0  # seconds between lines of progress when the output is no terminal
 
@@ -29,28 +37,29 @@ class GateStop(ValueError):
 
 
 class Bars:
-    """How far the steps are that run in processes of their own: bars on a terminal, else a line now and then."""
+    """How far the steps under way are: bars on a terminal, else a line now and then."""
 
     def __init__(self) -> None:
         self.tasks: dict[str, TaskID] = {}
-        self.said: dict[str, float] = {}
+        self.printed: dict[str, float] = {}
         columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self.progress: Progress | None = None
         if sys.stderr.isatty():
-            self.progress = Progress(*columns, Remaining(), console=Console(stderr=True), transient=True)
+            self.progress = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
 
     def show(self, event: Event) -> None:
-        """event: of kind progress, its text "DONE of TOTAL"."""
+        """event: of kind progress."""
+        assert event.progress is not None, "an event of kind progress has one"
         now = time.monotonic()
         if self.progress is not None:
             if not self.tasks:
                 self.progress.start()
-            done, total = (int(number) for number in event.text.split(" of "))
+            done, total = event.progress
             if event.step.id not in self.tasks:
                 self.tasks[event.step.id] = self.progress.add_task(event.step.id, total=total)
-            self.progress.update(self.tasks[event.step.id], completed=done)
-        elif now - self.said.setdefault(event.step.id, now) > LINE_EVERY:
-            self.said[event.step.id] = now
+            self.progress.update(self.tasks[event.step.id], total=total, completed=done)
+        elif now - self.printed.setdefault(event.step.id, now) > LINE_EVERY:
+            self.printed[event.step.id] = now
             print(f"  {event.line()}", file=sys.stderr, flush=True)
 
     def end(self, step_id: str) -> None:
@@ -94,6 +103,8 @@ class Announcer:
                 self.bars.end(event.step.id)
             if event.kind != "fresh":
                 print(event.line(), file=sys.stderr, flush=True)
+            if event.kind == "failed" and event.text:
+                print(textwrap.indent(event.text, "    "), file=sys.stderr, flush=True)
         if event.record is not None:
             self.finished.append(event.record)
             if event.step.stage == "accept":
@@ -101,28 +112,30 @@ class Announcer:
 
     def _round_over(self, event: Event, metrics: dict[str, Any]) -> None:
         if event.kind == "done":
-            tell_round(self.config, self.run_dir, event.step.round, metrics, self.finished)
+            announce_round(self.config, self.run_dir, event.step.round, metrics, self.finished)
         self.finished.clear()
         self.refused = 0 if metrics["accepted"] else self.refused + 1
         if self.config.accept.stop_after and self.refused >= self.config.accept.stop_after:
             raise GateStop(
                 f"round {event.step.round}: {self.refused} rounds in a row were refused ({metrics['reason']}); "
-                f"the matter of round {metrics['accepted_round']} stands; raise accept.stop_after to go on"
+                f"the accepted matter is that of round {metrics['accepted_round']}; raise accept.stop_after to go on"
             )
 
 
-def tell_round(config: Config, run_dir: Path, round_: int, metrics: dict[str, Any], stages: list[StageRecord]) -> None:
+def announce_round(
+    config: Config, run_dir: Path, round_: int, metrics: dict[str, Any], stages: list[StageRecord]
+) -> None:
     """One line on a finished round, and its mirror. metrics: of accept. stages: the round's records."""
     evaluated = json.loads((step_folder(run_dir, f"{round_:02d}/evaluate") / "stage.json").read_text())["metrics"]
-    flat = {f"{domain}/{key}": v for domain, told in evaluated.items() for key, v in told.items() if key != "kind"}
-    sad = ", ".join(f"{domain} SAD {told['SAD']:.4f}" for domain, told in evaluated.items())
+    flat = {f"{domain}/{key}": v for domain, scores in evaluated.items() for key, v in scores.items() if key != "kind"}
+    sad = ", ".join(f"{domain} SAD {scores['SAD']:.4f}" for domain, scores in evaluated.items())
     verdict = "accepted" if metrics["accepted"] else "refused"
     print(f"round {round_} {verdict}: {sad}. {metrics.get('reason', '')}".rstrip(), file=sys.stderr, flush=True)
     images = {"probes": step_folder(run_dir, f"{round_:02d}/evaluate") / "probes.png"}
     for domain in config.data.domains:
-        judged = step_folder(run_dir, f"{round_:02d}/{domain}/select_generator")
-        images[f"{domain}/generated"] = judged / "sheet.png"
-        if (judged / "stage.json").is_file():
-            told = json.loads((judged / "stage.json").read_text())["metrics"]
-            flat |= {f"{domain}/{key}": told[key] for key in ("frechet", "kid") if told.get(key) is not None}
+        selected = step_folder(run_dir, f"{round_:02d}/{domain}/select_generator")
+        images[f"{domain}/generated"] = selected / "sheet.png"
+        if (selected / "stage.json").is_file():
+            measured = json.loads((selected / "stage.json").read_text())["metrics"]
+            flat |= {f"{domain}/{key}": measured[key] for key in ("frechet", "kid") if measured.get(key) is not None}
     log_round(config, run_dir, round_, flat, metrics, images, stages)

@@ -77,13 +77,12 @@ def main(args: argparse.Namespace) -> int:
 def _question(args: argparse.Namespace, folder: Path) -> Question:
     from stylematte.evaluate.pictures import Question
     from stylematte.inference.predict import trained_at
-    from stylematte.networks.variants import TAKES_TRIMAP
-    from stylematte.networks.weights import read_description
+    from stylematte.networks.weights import read_network_config
 
-    network = read_description(folder)["network"]
+    network = read_network_config(folder)
     trimap = args.trimap
-    if trimap is not None and network.get("variant") not in TAKES_TRIMAP:
-        raise BadOption(f"--trimap: {folder} is of variant {network.get('variant', 'fpn')}, which sees none")
+    if trimap is not None and not network.takes_trimap:
+        raise BadOption(f"--trimap: {folder} is of variant {network.variant}, which sees none")
     if trimap not in (None, "data"):
         try:
             trimap = float(trimap)

@@ -58,8 +58,10 @@ def _folder(args: argparse.Namespace) -> int:
 
 
 def _own_matter(source: Path, target: Path) -> dict[str, Any]:
+    from stylematte.networks.weights import read_description
+
     _copy(source, target, ["matter.safetensors", "matter.json"])
-    return dict(json.loads((target / "matter.json").read_text()))
+    return read_description(target)
 
 
 def _hub_matter(source: Path, target: Path) -> dict[str, Any]:

@@ -50,9 +50,10 @@ def features_for(asked: str | None, network: str | None, generator: Path, device
         raise BadFeatures(f"--features {asked}: whose weights? give --network NAME, timm's or {INCEPTION}")
     if network == INCEPTION:
         return Features(f"{INCEPTION} {path}", _inception(path, device))
+    from stylematte.config import BackboneConfig
     from stylematte.networks.backbone import Backbone
 
-    backbone = Backbone(network, weights=str(path)).eval().requires_grad_(False).to(device)
+    backbone = Backbone(BackboneConfig(network, str(path))).eval().requires_grad_(False).to(device)
     return Features(f"{network} {path}", _pooled(backbone, device), True)
 
 

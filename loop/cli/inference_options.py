@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from stylematte.config import NetworkConfig
     from stylematte.inference.predict import InferenceOptions
 
 PIECE = 4096 * 4096
@@ -48,7 +49,7 @@ def _overlap(args: argparse.Namespace) -> int:
     return int(min(64, args.tile // 4) if args.overlap is None else args.overlap)
 
 
-def inference_options(args: argparse.Namespace, network: dict[str, Any], trained_at: int) -> InferenceOptions:
+def inference_options(args: argparse.Namespace, network: NetworkConfig, trained_at: int) -> InferenceOptions:
     """network: its configuration, as matter.json has it."""
     from stylematte.inference.predict import InferenceOptions, options_for
 

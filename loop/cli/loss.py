@@ -65,13 +65,18 @@ def _measure(args: argparse.Namespace, image: Tensor, alpha: Tensor, trimap: Ten
     import torch
     from rich.console import Console
 
-    from stylematte.losses.ddc import ddc_maps, known_region
+    from stylematte.config import DdcBorder, DdcConfig, DdcRegion, DdcVariant
+    from stylematte.losses.ddc import Sweep, ddc_maps, known_region
 
+    config = DdcConfig(
+        DdcVariant(args.variant), args.window, args.neighbours, DdcBorder(args.border), not args.no_self,
+        DdcRegion(args.region),
+    )  # fmt: skip
     options: dict[str, Any] = {name: getattr(args, name) for name in ("variant", "window", "neighbours", "border")}
     options |= {"include_self": not args.no_self, "region": args.region, "stable_ties": args.stable_ties}
     try:
         with Console(stderr=True).status("comparing colours"):  # two to three seconds for a million pixels
-            value_map, floor_map = ddc_maps(image, alpha, trimap, **options)
+            value_map, floor_map = ddc_maps(image, alpha, trimap, config, Sweep(args.stable_ties))
     except ValueError as error:
         raise BadUsage(str(error)) from None
     unknown = torch.zeros_like(alpha, dtype=torch.bool) if trimap is None else trimap == 0.5

@@ -17,6 +17,7 @@ VERBS = {
     "plan": "the steps of a configuration or a run: fresh, stale or missing, and the disk they need",
     "status": "where a run stands",
     "experiment": "a question asked of the loop: arms x seeds of runs, one table; the same command resumes",
+    "gc": "what a run keeps beside its results: list and remove earlier results and unfinished fits",
     "report": "one self-contained HTML page about a run",
     "matte": "photos -> alpha and cut-out PNG",
     "sample": "RGBA pictures from a generator: by seeds, moved, turned, as a walk",

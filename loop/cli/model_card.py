@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from loop.config.load import load_config
-from loop.report.build import round_table
+from loop.report.table import round_table
 from loop.runfolder import accepted_round
 
 FRONT_MATTER = """---
@@ -41,7 +41,7 @@ def card(folder: Path, description: dict[str, Any], run: Path | None, hub: bool)
         "# StyleMatte co-training: matter and generators" if run else "# StyleMatte: a matter, photo -> alpha",
         "",
         *_origin(network, meta, run),
-        NETWORKS.get(network.get("variant", "fpn"), ""),
+        NETWORKS.get(network["variant"], ""),
         f"Input: straight sRGB in [0, 1]; output: alpha in [0, 1]; trained at {meta.get('size', 'an unknown size')}.",
         "",
         "## Licence",
@@ -66,7 +66,7 @@ def card(folder: Path, description: dict[str, Any], run: Path | None, hub: bool)
 
 
 def _origin(network: dict[str, Any], meta: dict[str, Any], run: Path | None) -> Iterator[str]:
-    backbone = network.get("backbone")
+    backbone = network["backbone"]["name"]
     if run is None:
         yield f"timm `{backbone}`." + (f" From `{meta['source']}`." if meta.get("source") else "")
         return

@@ -6,8 +6,9 @@ import argparse
 import json
 from pathlib import Path
 
-from loop.report.build import build_report, print_round_table, round_table
+from loop.report.build import build_report
 from loop.report.strip import build_strip
+from loop.report.table import print_round_table, round_table
 from loop.runfolder import NoSuchArtefact, is_run
 
 

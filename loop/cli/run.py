@@ -9,20 +9,27 @@ import time
 from pathlib import Path
 
 from loop.cli.announce import Announcer
+from loop.cli.redo import obtain_consent
 from loop.config.fingerprints import fingerprints
 from loop.config.load import ConfigError, load_config, to_yaml
 from loop.config.schema import Config
+from loop.engine import consent
 from loop.engine.execute import execute
+from loop.engine.files import write_atomically
 from loop.engine.lock import one_writer
 from loop.engine.step import step_folder
 from loop.plan import plan
-from loop.report.build import build_report, print_round_table, round_table
+from loop.report.build import build_report
+from loop.report.table import print_round_table, round_table
 from loop.runfolder import is_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path, help="a YAML file, or a run folder to go on with")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="for example run.rounds=3")
+    parser.add_argument(
+        "--redo", action="store_true", help="yes, make results again that took long (the present ones are kept)"
+    )
     parser.add_argument("--json", action="store_true", help="the table of rounds, machine-readable")
 
 
@@ -32,15 +39,21 @@ def main(args: argparse.Namespace) -> int:
         raise ConfigError(f"run.dir cannot be changed: {args.config} is the run; give a YAML file to start another")
     config = load_config(path, args.overrides)
     run_dir = args.config if is_run(args.config) else Path(config.run.dir)
-    return run(config, run_dir, as_json=args.json)
+    return run(config, run_dir, as_json=args.json, redo=args.redo)
 
 
-def run(config: Config, run_dir: Path, as_json: bool = False) -> int:
-    """Bring the run in `run_dir` up to date with `config`; prints as it goes."""
+def run(config: Config, run_dir: Path, as_json: bool = False, redo: bool = False) -> int:
+    """Bring the run in `run_dir` up to date with `config`; prints as it goes.
+
+    redo: results that took more than launch.ask_above seconds may be made again. Without it the user is asked on a
+    terminal; NeedsConsent is raised, and nothing on disk has changed, where there is none or the answer is no.
+    """
     started = time.monotonic()
     with one_writer(run_dir):
-        steps = plan(config, fingerprints(config, run_dir, keep=True))
+        steps = plan(config, fingerprints(config, run_dir))
         _check_backbone(config, run_dir)
+        obtain_consent(config, run_dir, steps, redo, may_ask=not as_json)
+        fingerprints(config, run_dir, keep=True)
         _write_config(config, run_dir)
         tracking = {"wandb": config.tracking.wandb.value, "project": config.tracking.project}
         try:
@@ -50,6 +63,7 @@ def run(config: Config, run_dir: Path, as_json: bool = False) -> int:
             with contextlib.suppress(Exception):  # what there is can be looked at; why it ended is what counts
                 build_report(run_dir)
             raise
+        consent.withdraw(run_dir)
         page = build_report(run_dir)
     if as_json:
         headers, rows = round_table(run_dir)
@@ -76,6 +90,4 @@ def _check_backbone(config: Config, run_dir: Path) -> None:
 def _write_config(config: Config, run_dir: Path) -> None:
     text, path = to_yaml(config), run_dir / "config.yaml"
     if not path.is_file() or path.read_text() != text:
-        partial = path.with_suffix(".partial")
-        partial.write_text(text)
-        partial.replace(path)
+        write_atomically(path, text)

@@ -1,37 +1,43 @@
-"""Where a step's result, scratch and temporaries lie, and the rename that makes a result exist.
+"""The folders of one step on disk, and the renames that make a result exist, keep a replaced one, and bring it back.
 
     rounds/01/label                    the result
     rounds/01/.label.9f3c21ab          scratch of the run with that key; survives a crash
     rounds/01/.label.9f3c21ab.out      a result being written
-    rounds/01/.label.former            the result that is being replaced
     rounds/01/.label.discarded         being removed
+    kept/01/label/77d0e5b2             a finished result with another key, kept until `stylematte gc`
 
-A crash at any point leaves one of these; `recover` and `tidy` know what each means.
+A result is complete when it has its stage.json, which is written last. Every change is one rename of a complete
+folder, so a crash at any point leaves each finished result whole in one of three places: the result's own, the kept
+ones, or an `.out` with a stage.json, which `recover` moves to the kept ones. From there it comes back without work.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from loop.engine.digest import RECORD
+from loop.engine.files import fsync, fsync_tree, write_json
+from loop.engine.record import StageError, StageRecord
+from loop.engine.step import kept_folder, launch_folder, step_folder
 
 
 @dataclass(frozen=True)
-class Places:
-    """The paths of one step under one key."""
+class StepFolders:
+    """The folders of one step; scratch, out and kept are those of one key."""
 
-    final: Path
-    key: str
+    run_dir: Path
+    step_id: str
+    key: str = ""
 
-    def _beside(self, ending: str) -> Path:
-        return self.final.with_name(f".{self.final.name}.{ending}")
+    @property
+    def final(self) -> Path:
+        return step_folder(self.run_dir, self.step_id)
 
     @property
     def scratch(self) -> Path:
@@ -42,86 +48,103 @@ class Places:
         return self._beside(f"{self.key[:8]}.out")
 
     @property
-    def former(self) -> Path:
-        return self._beside("former")
+    def kept(self) -> Path:
+        return kept_folder(self.run_dir, self.step_id) / self.key[:8]
 
     @property
     def discarded(self) -> Path:
         return self._beside("discarded")
 
+    def _beside(self, ending: str) -> Path:
+        return self.final.with_name(f".{self.final.name}.{ending}")
+
     def recover(self) -> None:
-        """Undo or finish a commit that a crash cut in two: a result that was moved aside comes back."""
-        if self.former.exists() and not self.final.exists():
-            os.rename(self.former, self.final)
+        """After a crash amid a commit: a result that is complete and not in its place yet joins the kept ones."""
+        for path in self._matching(r"[0-9a-f]{8}\.out"):
+            if _is_complete(path):
+                self._keep(path)
 
     def open(self) -> None:
         """An empty `out`; `scratch` as the last attempt left it."""
-        self.final.parent.mkdir(parents=True, exist_ok=True)
-        self.scratch.mkdir(exist_ok=True)
-        self.empty_out()
-
-    def empty_out(self) -> None:
+        self.scratch.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self.out, ignore_errors=True)
         self.out.mkdir()
 
     def commit(self, record: dict[str, Any]) -> None:
-        """Write stage.json last, make all of it durable, and let one rename make it the result."""
+        """Make `out` durable, write stage.json last, keep the previous result, and let one rename make this one it."""
+        fsync_tree(self.out)
         write_json(self.out / RECORD, record)
-        _fsync_tree(self.out)
+        fsync(self.out)
+        self._put_in_place(self.out)
+
+    def kept_record(self) -> StageRecord | None:
+        """The record of the kept result with this key; None when there is none."""
+        record = StageRecord.load(self.kept)
+        return record if record is not None and record.key == self.key else None
+
+    def restore(self) -> None:
+        """The kept result with this key becomes the result; the one it replaces is kept in its turn."""
+        self.final.parent.mkdir(parents=True, exist_ok=True)
+        self._put_in_place(self.kept)
+
+    def _put_in_place(self, complete: Path) -> None:
         if self.final.exists():
-            self._discard(self.former)
-            os.rename(self.final, self.former)
-        os.rename(self.out, self.final)
-        _fsync(self.final.parent)
-        _fsync(self.final.parent.parent)
+            self._keep(self.final)
+        os.rename(complete, self.final)
+        fsync(self.final.parent)
+        fsync(self.final.parent.parent)
         self.tidy()
 
     def tidy(self) -> None:
-        """Remove everything beside a finished result: scratches of all keys, halves of results, the former one."""
+        """Remove what a finished result has no more use for: its scratch, halves of results, a second copy of it."""
         for path in self.leftovers():
-            self._discard(path)
+            self.discard(path)
 
     def leftovers(self) -> list[Path]:
-        pattern = re.compile(rf"\.{re.escape(self.final.name)}\.([0-9a-f]{{8}}(\.out)?|former|discarded)")
+        """What `tidy` removes. Scratch of another key in which its stage saved something is not among it."""
+        others = [path for path in self.scratches() if path != self.scratch]
+        useless = [path for path in others if not any(inner != launch_folder(path) for inner in path.iterdir())]
+        own = [path for path in (self.scratch, self.kept) if self.key and path.exists()]
+        return [*own, *useless, *self._matching(r"[0-9a-f]{8}\.out|discarded")]
+
+    def scratches(self) -> list[Path]:
+        """The scratch folders of all keys."""
+        return self._matching("[0-9a-f]{8}")
+
+    def discard(self, path: Path) -> None:
+        """Remove a folder. Renamed first: a crash amid the removal must not leave half of it under its name."""
+        if self.discarded.exists():
+            shutil.rmtree(self.discarded)
+        if path.exists():
+            self.final.parent.mkdir(parents=True, exist_ok=True)
+            os.rename(path, self.discarded)
+            shutil.rmtree(self.discarded)
+
+    def _keep(self, result: Path) -> None:
+        """Move a finished result to the kept ones. One with the same key is there already: then this one goes."""
+        folder, record = kept_folder(self.run_dir, self.step_id), StageRecord.load(result)
+        if record is None:  # put there by hand, so of unknown worth
+            target = next(path for n in count(1) if not (path := folder / f"unrecorded-{n}").exists())
+        else:
+            target = folder / record.key[:8]
+        if target.exists():
+            self.discard(result)
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.rename(result, target)
+        fsync(result.parent)
+        for parent in target.parents[: len(target.relative_to(self.run_dir).parts)]:
+            fsync(parent)
+
+    def _matching(self, ending: str) -> list[Path]:
+        pattern = re.compile(rf"\.{re.escape(self.final.name)}\.({ending})")
         if not self.final.parent.is_dir():
             return []
         return sorted(path for path in self.final.parent.iterdir() if pattern.fullmatch(path.name))
 
-    def _discard(self, path: Path) -> None:
-        # Renamed first: a crash amid the removal must not leave half a scratch that a later run would resume from.
-        if self.discarded.exists():
-            shutil.rmtree(self.discarded)
-        if path.exists():
-            os.rename(path, self.discarded)
-            shutil.rmtree(self.discarded)
 
-
-def write_json(path: Path, value: Any, sort_keys: bool = True) -> None:
-    """Replace `path` at once; a reader sees the old text or the new one."""
-    partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "w", encoding="utf-8") as file:
-        json.dump(value, file, indent=2, sort_keys=sort_keys, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
-
-
-def _fsync_tree(folder: Path) -> None:
-    for path in _below(folder):
-        _fsync(path)
-    _fsync(folder)
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder):
-        for name in [*files, *folders]:
-            yield Path(parent, name)
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def _is_complete(out: Path) -> bool:
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return StageRecord.load(out) is not None
+    except StageError:  # the stage's own file of that name, which `run_stage` would have refused
+        return False

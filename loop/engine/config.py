@@ -38,3 +38,5 @@ class LaunchConfig:
     """Seconds a fit may take to reach its next checkpoint after a stop signal."""
     retries: int = _at_least(2, 0)
     """How often a fit that died or fell silent is tried again; each try goes on from its last checkpoint."""
+    ask_above: float = _at_least(180.0, 0)
+    """`run` asks before it makes results again that took more seconds than this together; --redo is a yes."""

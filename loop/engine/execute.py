@@ -1,4 +1,4 @@
-"""Walk the plan: skip what is fresh, run the rest in order, one writer, one commit per step.
+"""Carries out a plan: skips what is fresh, brings back what is kept, runs the rest in order, one commit per step.
 
 With launch.at_once above 1, steps that do not need each other run side by side in processes of their own.
 """
@@ -12,19 +12,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 from loop.engine import signals
-from loop.engine.commit import Places
+from loop.engine.commit import StepFolders
 from loop.engine.config import LaunchConfig
 from loop.engine.freshness import Freshness, freshness
-from loop.engine.launchers.process import log_tail, runs_apart, stage_runner
+from loop.engine.heartbeat import Progress
+from loop.engine.launchers.choice import runs_apart, stage_runner
 from loop.engine.lock import one_writer, this_command
+from loop.engine.log import log_tail
 from loop.engine.manifest import write_manifest
 from loop.engine.schedule import walk
-from loop.engine.stage import Context, Metrics, StageFailed, StageRecord, Stopped, run_stage
+from loop.engine.stage import Context, Metrics, StageFailed, StageRecord, StageResult, Stopped, run_stage
 from loop.engine.step import Step, log_file, step_folder
 
 __all__ = ["Event", "Freshness", "execute", "freshness"]
 
-Kind = Literal["fresh", "start", "progress", "done", "retry", "stopping", "stopped", "failed"]
+Kind = Literal["fresh", "restored", "start", "progress", "done", "retry", "stopping", "stopped", "failed"]
 
 
 @dataclass(frozen=True)
@@ -37,20 +39,23 @@ class Event:
     """From 1, of `total`."""
     total: int
     text: str = ""
-    """retry, stopping, stopped: one line; progress: such as "120 of 480"; failed: the end of the log."""
+    """retry, stopping, stopped: one line; failed: the end of the log, unless one line says it all."""
     record: StageRecord | None = None
-    """With fresh and done."""
+    """With fresh, restored and done."""
+    progress: Progress | None = None
+    """With progress."""
 
     def line(self) -> str:
         """For example "[3/14] 01/portraits/label: done in 12.3 s"."""
-        told = {
+        message = {
             "fresh": "nothing to do",
+            "restored": f"its earlier result is back (finished {self.record.finished})" if self.record else "restored",
             "start": "...",
             "done": f"done in {self.record.seconds:.1f} s" if self.record else "done",
-            "progress": f"step {self.text}",
+            "progress": f"{self.progress.done} of {self.progress.total}" if self.progress else "at work",
             "failed": "failed",
         }.get(self.kind, self.text)
-        return f"[{self.number}/{self.total}] {self.step.id}: {told.removeprefix(f'{self.step.id}: ')}"
+        return f"[{self.number}/{self.total}] {self.step.id}: {message.removeprefix(f'{self.step.id}: ')}"
 
 
 def execute(
@@ -63,8 +68,8 @@ def execute(
     """Bring every step of the plan up to date; the records in the plan's order.
 
     `runtime` (plain types) reaches each stage as ctx.runtime, with kind, devices, accelerator, precision and run_dir
-    added; it is not part of any key. Events of steps that run side by side come from threads of their own, except fresh
-    and done. Raises RunLocked, Stopped (the same command goes on) or StageFailed.
+    added; it is not part of any key. Events of steps that run side by side come from threads of their own, except
+    fresh, restored and done. Raises RunLocked, Stopped (the same command goes on) or StageFailed.
     """
     run_dir = run_dir.resolve()
     settings = {name: getattr(launch_config, name) for name in ("devices", "accelerator", "precision")}
@@ -72,21 +77,23 @@ def execute(
     records: dict[str, StageRecord] = {}
     numbers = {step.id: number for number, step in enumerate(steps, start=1)}
 
-    def tell(step: Step, kind: Kind, text: str = "", record: StageRecord | None = None) -> None:
-        on_event(Event(kind, step, numbers[step.id], len(steps), text, record))
+    def report(
+        step: Step, kind: Kind, text: str = "", record: StageRecord | None = None, progress: Progress | None = None
+    ) -> None:
+        on_event(Event(kind, step, numbers[step.id], len(steps), text, record, progress))
 
-    def work(step: Step, slot: int | None) -> tuple[bool, StageRecord]:
-        return _one(run_dir, step, launch_config, settings, partial(tell, step), slot)
+    def work(step: Step, slot: int | None) -> StageResult:
+        return _one(run_dir, step, launch_config, settings, partial(report, step), slot)
 
-    def finished(step: Step, result: tuple[bool, StageRecord]) -> None:
-        worked, records[step.id] = result
-        if worked:
+    def finished(step: Step, result: StageResult) -> None:
+        records[step.id] = result.record
+        if result.how != "fresh":
             write_manifest(run_dir, steps)
-        tell(step, "done" if worked else "fresh", "", records[step.id])  # may raise; all is on disk by now
+        report(step, result.how, record=result.record)  # may raise; all is on disk by now
 
     with signals.handled(), one_writer(run_dir):
         for step in steps:
-            Places(step.folder(run_dir), key="").recover()
+            StepFolders(run_dir, step.id).recover()
         write_manifest(run_dir, steps)
         walk(steps, launch_config.at_once, lambda step: runs_apart(step, launch_config), work, finished)
     return [records[step.id] for step in steps]
@@ -97,27 +104,23 @@ def _one(
     step: Step,
     launch_config: LaunchConfig,
     settings: Mapping[str, Any],
-    tell: Callable[..., None],
+    report: Callable[..., None],
     slot: int | None,
-) -> tuple[bool, StageRecord]:
-    """(whether it had to be run, its record). slot: its share of the machine when it runs beside others."""
-    worked = False
-    runner = stage_runner(step, run_dir, launch_config, tell, slot)
+) -> StageResult:
+    """slot: its share of the machine when it runs beside others."""
+    runner = stage_runner(step, run_dir, launch_config, report, slot)
 
     def run(ctx: Context) -> Metrics:
-        nonlocal worked
-        worked = True
-        tell("start")
+        report("start")
         return runner(ctx)
 
     inputs = {name: step_folder(run_dir, producer) for name, producer in step.inputs.items()}
     try:
         signals.stop_point(f"stopped before {step.id}")
-        record = run_stage(step, inputs, run_dir, run, settings)
+        return run_stage(step, inputs, run_dir, run, settings)
     except Stopped as stop:
-        tell("stopped", str(stop))
+        report("stopped", str(stop))
         raise Stopped(f"{stop}; to go on: {this_command()}") from stop
-    except StageFailed:
-        tell("failed", log_tail(log_file(run_dir, step.id)))
+    except StageFailed as failure:
+        report("failed", "" if failure.hopeless else log_tail(log_file(run_dir, step.id)))
         raise
-    return worked, record

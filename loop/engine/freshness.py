@@ -1,69 +1,95 @@
-"""Which steps have a result that is still theirs, judged by keys alone. Reads files, changes nothing."""
+"""Which steps have a result that is still theirs, by keys alone. Reads files, changes nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from loop.engine.commit import StepFolders
 from loop.engine.digest import stage_key
-from loop.engine.stage import StageError, StageRecord
+from loop.engine.record import StageError, StageRecord
 from loop.engine.step import Step
 
-State = Literal["fresh", "stale", "missing", "waits"]
+State = Literal["fresh", "kept", "stale", "missing", "waits"]
 
 
 class Freshness(NamedTuple):
     step: Step
     state: State
-    """fresh: nothing to do; stale: made from something else; missing: not made yet; waits: follows one of these."""
+    """fresh: nothing to do; kept: an earlier result comes back without work; stale: made from something else;
+    missing: not made yet; waits: follows one of the last two."""
     reason: str
 
 
 def freshness(run_dir: Path, steps: Iterable[Step]) -> list[Freshness]:
     """The state of every step, in the plan's order. A step that waits may turn out fresh: equal bytes wake nobody."""
-    outputs: dict[str, str] = {}  # of the fresh steps
-    found = []
+    outputs: dict[str, str] = {}
+    return [_state(run_dir, step, outputs) for step in steps]
+
+
+def fresh_inputs(run_dir: Path, steps: Iterable[Step]) -> Iterator[tuple[Step, dict[str, str]]]:
+    """The steps whose inputs are all there, and these inputs: name -> digest."""
+    outputs: dict[str, str] = {}
     for step in steps:
-        state, reason = _state(run_dir, step, outputs)
-        found.append(Freshness(step, state, reason))
-    return found
+        if _state(run_dir, step, outputs).state != "waits":
+            yield step, _inputs(step, outputs)
 
 
-def _state(run_dir: Path, step: Step, outputs: dict[str, str]) -> tuple[State, str]:
+def _state(run_dir: Path, step: Step, outputs: dict[str, str]) -> Freshness:
+    """outputs: step id -> digest, of the steps before that are fresh or kept; this one joins them if it is, too."""
     waits = [producer for producer in step.inputs.values() if producer not in outputs]
     if waits:
-        return "waits", f"after {waits[0]}"
+        return Freshness(step, "waits", f"after {waits[0]}")
+    inputs = _inputs(step, outputs)
+    key = stage_key(step.stage, step.version, step.config, inputs, step.seed)
     try:
         record = StageRecord.load(step.folder(run_dir))
+        kept = StepFolders(run_dir, step.id, key).kept_record()
     except StageError as error:
-        return "stale", str(error)
+        return Freshness(step, "stale", str(error))
+    if record is not None and record.key == key:
+        outputs[step.id] = record.outputs
+        return Freshness(step, "fresh", "")
+    if kept is not None:
+        outputs[step.id] = kept.outputs
+        return Freshness(step, "kept", f"made before, {kept.finished}")
     if record is None:
-        return "missing", "not made yet"
-    inputs = {name: outputs[producer] for name, producer in step.inputs.items()}
-    if record.key != stage_key(step.stage, step.version, step.config, inputs, step.seed):
-        return "stale", why_stale(step, record, inputs)
-    outputs[step.id] = record.outputs
-    return "fresh", ""
+        return Freshness(step, "missing", "not made yet")
+    return Freshness(step, "stale", why_stale(step, record, inputs))
+
+
+def _inputs(step: Step, outputs: Mapping[str, str]) -> dict[str, str]:
+    return {name: outputs[producer] for name, producer in step.inputs.items()}
 
 
 def why_stale(step: Step, record: StageRecord, inputs: Mapping[str, str]) -> str:
     """What differs between the record and what the step would read now, the most telling first."""
-    config = _changes(record.config, step.config, "")
-    if config:
-        return ", ".join(config[:3]) + (f" and {len(config) - 3} more" if len(config) > 3 else "")
     changed = sorted(name for name in {*inputs, *record.inputs} if inputs.get(name) != record.inputs.get(name))
-    if changed:
-        return f"input changed: {', '.join(changed)}"
+    from_inputs = f"input changed: {', '.join(changed)}" if changed else ""
+    options = changes(record.config, step.config)
+    return shortened(options) if options else from_inputs or own_change(step, record)
+
+
+def own_change(step: Step, record: StageRecord) -> str:
+    """What of the step itself, apart from its inputs, differs from the record; empty when nothing does."""
+    options = changes(record.config, step.config)
+    if options:
+        return shortened(options)
     if step.version != record.version:
         return f"stage version {record.version} -> {step.version}"
-    return f"seed {record.seed} -> {step.seed}"
+    return f"seed {record.seed} -> {step.seed}" if step.seed != record.seed else ""
 
 
-def _changes(old: Any, new: Any, name: str) -> list[str]:
+def shortened(options: list[str]) -> str:
+    return ", ".join(options[:3]) + (f" and {len(options) - 3} more" if len(options) > 3 else "")
+
+
+def changes(old: Any, new: Any, name: str = "") -> list[str]:
+    """Every leaf of two nested mappings that differs, such as "fit.steps: 40 -> 80"."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
-        inner = [_changes(old.get(k), new.get(k), f"{name}.{k}" if name else str(k)) for k in sorted({*old, *new})]
-        return [change for changes in inner for change in changes]
+        inner = [changes(old.get(k), new.get(k), f"{name}.{k}" if name else str(k)) for k in sorted({*old, *new})]
+        return [change for some in inner for change in some]
     if isinstance(new, tuple):
         new = list(new)
     return [] if old == new else [f"{name}: {old} -> {new}"]

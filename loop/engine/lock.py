@@ -1,4 +1,4 @@
-"""One writer per run folder. The kernel holds the lock, so a killed process leaves none behind.
+"""Locks that let one process at a time write a run folder; the kernel holds them, so a killed process leaves none.
 
 POSIX record locks (lockf): forked data workers do not inherit them. Their trap is that closing *any* descriptor of
 the file drops the lock of the whole process, so a process never opens a file it has locked a second time.
@@ -57,33 +57,33 @@ class FileLock:
             self._descriptor = None
 
 
-_mine: dict[Path, FileLock] = {}
+_held: dict[Path, FileLock] = {}
 
 
 @contextmanager
 def one_writer(run_dir: Path) -> Iterator[None]:
     """Hold the run folder's lock. May be nested within one process. Raises RunLocked naming the holder."""
     path = run_dir.resolve() / ".lock"
-    if path in _mine:
+    if path in _held:
         yield
         return
     run_dir.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path, _myself())
     if not lock.acquire(PROBE_WAIT):
         raise RunLocked(f"{run_dir} is in use by {_named(_read(path))}: wait for it, or stop it first")
-    _mine[path] = lock
+    _held[path] = lock
     try:
         yield
     finally:
-        del _mine[path]
+        del _held[path]
         lock.release()
 
 
 def holder(run_dir: Path) -> dict[str, Any] | None:
     """{pid, host, since, command} of the process that writes `run_dir` now; None when nobody does."""
     path = run_dir.resolve() / ".lock"
-    if path in _mine:
-        return _mine[path].content
+    if path in _held:
+        return _held[path].content
     return None if _is_free(path) else _read(path)
 
 

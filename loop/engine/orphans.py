@@ -1,4 +1,4 @@
-"""No stage outlives the loop: a `kill -9` of the orchestrator must not leave a fit that writes into scratch.
+"""Ends a stage's processes when the loop that started them dies, also by `kill -9`: none may write into scratch.
 
 On Linux the kernel sends SIGKILL when the parent dies (PR_SET_PDEATHSIG); everywhere a thread watches as well,
 because torchrun's agent stands between the orchestrator and the ranks.

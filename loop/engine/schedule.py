@@ -22,7 +22,7 @@ def walk(
 ) -> None:
     """Do `work` for every step, those `apart` in threads, at most `at_once` of them, the others in this thread.
 
-    work: is told its slot in 0 ... at_once - 1 if it runs apart, else None. finished: is called in this thread.
+    work: gets its slot in 0 ... at_once - 1 if it runs apart, else None. finished: is called in this thread.
     After the first exception nothing new starts; what runs apart is waited for, then the exception is raised.
     """
     waiting, done = list(steps), set[str]()
@@ -43,11 +43,11 @@ def walk(
                 end(running.pop(future)[0], future.result)
             ready = [step for step in waiting if failure is None and done.issuperset(step.inputs.values())]
             free = sorted(set(range(at_once)) - {slot for _, slot in running.values()})
-            aside = [step for step in ready if apart(step)]
-            here = [step for step in ready if step not in aside]
-            if aside and free:
-                waiting.remove(aside[0])
-                running[pool.submit(work, aside[0], free[0])] = aside[0], free[0]
+            beside = [step for step in ready if apart(step)]
+            here = [step for step in ready if step not in beside]
+            if beside and free:
+                waiting.remove(beside[0])
+                running[pool.submit(work, beside[0], free[0])] = beside[0], free[0]
             elif here:
                 waiting.remove(here[0])
                 end(here[0], partial(work, here[0], None))

@@ -1,4 +1,4 @@
-"""Stopping cleanly. A signal handler only sets a flag; whoever works polls it at a place where stopping is safe.
+"""Clean stops after SIGINT and SIGTERM: the handler sets a flag, which is polled at places where stopping is safe.
 
 Doing work in the handler hangs: when one rank alone is signalled, its handler waits in a broadcast for ranks that are
 in the middle of a step. Fits agree on the flag over all ranks at the end of a tick.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -32,23 +32,21 @@ class StopFlag:
         self.requested = False
         self.stop_file: Path | None = None
         self.interrupts = 0
-        self.groups: set[int] = set()
-        """Process groups that a second Ctrl-C kills."""
+        self.at_once: list[Callable[[], None]] = []
+        """What a second Ctrl-C calls."""
 
     def handle(self, signum: int, frame: FrameType | None) -> None:
         self.requested = True
         if signum == signal.SIGINT and self.stop_file is None:
             self.interrupts += 1
             if self.interrupts > 1:
-                self._at_once()
+                self._end_at_once()
             _say("stopping at the next safe place; Ctrl-C again stops at once")
 
-    def _at_once(self) -> None:
-        for group in list(self.groups):
-            try:
-                os.killpg(group, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                continue
+    def _end_at_once(self) -> None:
+        for action in list(self.at_once):
+            with suppress(OSError):
+                action()
         _say("stopped at once; the same command goes on from the last checkpoint")
         os._exit(EX_TEMPFAIL)
 
@@ -83,20 +81,23 @@ def install_in_worker(stop_file: Path) -> None:
     install()
 
 
-def kill_on_second_interrupt(group: int) -> None:
-    _flag.groups.add(group)
+def at_second_interrupt(action: Callable[[], None]) -> None:
+    """Call `action` (quick, such as a kill) when Ctrl-C is pressed a second time, just before this process ends."""
+    _flag.at_once.append(action)
 
 
-def forget_group(group: int) -> None:
-    _flag.groups.discard(group)
+def forget(action: Callable[[], None]) -> None:
+    """Undo `at_second_interrupt`, if it is not undone yet."""
+    with suppress(ValueError):
+        _flag.at_once.remove(action)
 
 
 @contextmanager
 def handled() -> Iterator[None]:
-    """Install the handlers; at the end of the outermost use put the former ones back and lower the flag."""
+    """Install the handlers; at the end of the outermost use put the previous ones back and lower the flag."""
     global _depth
     in_main = threading.current_thread() is threading.main_thread()
-    former: dict[signal.Signals, Any] = {signum: signal.getsignal(signum) for signum in HANDLED}
+    previous: dict[signal.Signals, Any] = {signum: signal.getsignal(signum) for signum in HANDLED}
     install()
     _depth += 1
     try:
@@ -106,7 +107,7 @@ def handled() -> Iterator[None]:
         if _depth == 0:
             _flag.requested, _flag.interrupts = False, 0
         if in_main:
-            for signum, handler in former.items():
+            for signum, handler in previous.items():
                 signal.signal(signum, handler if handler is not None else signal.SIG_DFL)
 
 

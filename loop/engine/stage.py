@@ -1,7 +1,8 @@
-"""A stage is a pure function over folders: its context, its record, and how its result comes to exist.
+"""One stage: the context it reads and writes, the key of what it read, and how its result comes to exist.
 
-The key says what was read. Same key: nothing to do. Otherwise the stage writes into a temporary sibling, stage.json
-last, and one rename is the commit; half a result cannot exist. See `loop.engine.commit` for the names on disk.
+The key says what was read. Same key: nothing to do, or a kept result comes back. Otherwise the stage writes into a
+temporary sibling, stage.json last, and one rename is the commit; half a result cannot exist. `loop.engine.commit` has
+the names on disk.
 """
 
 from __future__ import annotations
@@ -10,16 +11,18 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
-from loop.engine.commit import Places
+from loop.engine.commit import StepFolders
 from loop.engine.digest import RECORD, digest_folder, plain, stage_key
 from loop.engine.lock import wait_until_free
+from loop.engine.record import Metrics, StageError, StageRecord
 from loop.engine.signals import Stopped
-from loop.engine.step import Step, launch_folder, step_folder
+from loop.engine.step import Step, launch_folder
 
 __all__ = [
     "Context",
@@ -27,27 +30,23 @@ __all__ = [
     "StageError",
     "StageFailed",
     "StageRecord",
+    "StageResult",
     "Stopped",
     "digest_folder",
     "run_stage",
     "stage_key",
 ]
 
-Metrics = dict[str, Any]
-
-
-class StageError(ValueError):
-    """A stage or its record is not as it must be; one line with the cure."""
-
-    exit_code = 1
-
 
 class StageFailed(StageError):
-    """A stage ended without a result. `exit_code` is the cause's own, or 1."""
+    """A stage ended without a result.
 
-    def __init__(self, message: str, exit_code: int = 1) -> None:
+    exit_code: the cause's own, or 1. hopeless: the cause is an input or the disk, which the message says in one line.
+    """
+
+    def __init__(self, message: str, exit_code: int = 1, hopeless: bool = False) -> None:
         super().__init__(message)
-        self.exit_code = exit_code
+        self.exit_code, self.hopeless = exit_code, hopeless
 
 
 @dataclass(frozen=True)
@@ -74,41 +73,10 @@ class Context:
         return self.rank == 0
 
 
-@dataclass(frozen=True)
-class StageRecord:
-    """What stage.json holds."""
-
-    key: str
-    stage: str
-    step: str
-    version: int
-    config: dict[str, Any]
-    seed: int
-    inputs: dict[str, str]
-    """Name -> digest of that input's outputs."""
-    outputs: str
-    """Digest of this folder."""
-    metrics: Metrics
-    seconds: float
-    """Of the attempt that finished; an interrupted part before it is not counted."""
-    finished: str
-    """UTC, ISO 8601."""
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def load(cls, folder: Path) -> StageRecord | None:
-        """The record in `folder`; None when there is none. Raises StageError when it cannot be read."""
-        try:
-            read = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-            return cls(**{item.name: read[item.name] for item in fields(cls)})
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except (ValueError, KeyError, TypeError) as error:
-            raise StageError(
-                f"{folder / RECORD} cannot be read ({error}): remove the folder {folder} to have it made again"
-            ) from error
+class StageResult(NamedTuple):
+    record: StageRecord
+    how: Literal["fresh", "restored", "done"]
+    """fresh: it was there; restored: a kept result came back; done: made now."""
 
 
 def run_stage(
@@ -117,33 +85,38 @@ def run_stage(
     run_dir: Path,
     fn: Callable[[Context], Metrics],
     runtime: Mapping[str, Any] | None = None,
-) -> StageRecord:
-    """The record of `step`: the one on disk if its key is the same, else the one of a new call of `fn`.
+) -> StageResult:
+    """The result of `step`: the one on disk or a kept one if its key is the same, else that of a new call of `fn`.
 
     `inputs` are finished folders. What `fn` raises passes through; scratch stays, so the same call resumes.
     """
     digests = {name: _input_digest(name, path) for name, path in inputs.items()}
     key = stage_key(step.stage, step.version, step.config, digests, step.seed)
-    places = Places(step_folder(run_dir, step.id), key)
-    places.recover()
-    former = StageRecord.load(places.final)
-    if former is not None and former.key == key:
-        places.tidy()
-        return former
-    wait_until_free(launch_folder(places.scratch) / "lock", 30.0)  # a killed loop's fit may take a moment to die
-    places.open()
+    folders = StepFolders(run_dir, step.id, key)
+    folders.recover()
+    previous = StageRecord.load(folders.final)
+    if previous is not None and previous.key == key:
+        folders.tidy()
+        return StageResult(previous, "fresh")
+    kept = folders.kept_record()
+    if kept is not None:
+        folders.restore()
+        return StageResult(kept, "restored")
+    wait_until_free(launch_folder(folders.scratch) / "lock", 30.0)  # a killed loop's fit may take a moment to die
+    folders.open()
     config = json.loads(json.dumps(step.config))
-    context = Context(dict(inputs), places.out, places.scratch, config, step.seed, step.id, dict(runtime or {}))
+    context = Context(dict(inputs), folders.out, folders.scratch, config, step.seed, step.id, dict(runtime or {}))
     start = time.monotonic()
     try:
         metrics = plain(fn(context) or {})
         record = _record(step, key, config, digests, context, metrics, time.monotonic() - start)
-        places.commit(record.to_json())
+        folders.commit(record.to_json())
     except BaseException:
-        shutil.rmtree(places.out, ignore_errors=True)
-        places.recover()
+        with suppress(OSError):
+            folders.recover()  # if the commit was cut in two: what is complete is worth keeping
+        shutil.rmtree(folders.out, ignore_errors=True)
         raise
-    return record
+    return StageResult(record, "done")
 
 
 def _record(

@@ -33,6 +33,11 @@ def step_folder(run_dir: Path, step_id: str) -> Path:
     return run_dir / "rounds" / step_id
 
 
+def kept_folder(run_dir: Path, step_id: str) -> Path:
+    """Where finished results with other keys lie, by the first digits of the key, until `stylematte gc`."""
+    return run_dir / "kept" / step_id
+
+
 def log_file(run_dir: Path, step_id: str) -> Path:
     """What the step's processes print."""
     return run_dir / "logs" / f"{step_id.replace('/', '-')}.log"

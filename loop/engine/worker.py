@@ -1,13 +1,10 @@
 """`python -m loop.engine.worker SPEC.json`: one stage in a process of its own, or one rank of a fit under torchrun.
 
-It says how it ended with a file in scratch/launch, never with its exit code alone (torchrun maps all codes to 1):
-result.RANK.json {metrics} (only rank 0), stopped.RANK.json {reason}, or error.RANK.json {type, message, retry,
-exit_code}.
+It says how it ended with a file in scratch/launch (`loop.engine.outcome`), never with its exit code alone.
 """
 
 from __future__ import annotations
 
-import errno
 import faulthandler
 import importlib
 import json
@@ -20,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from loop.engine import orphans, signals
-from loop.engine.commit import write_json
 from loop.engine.digest import plain
+from loop.engine.files import write_json
 from loop.engine.lock import FileLock
+from loop.engine.outcome import describe, write_metrics, write_problem, write_stopped
 from loop.engine.stage import Context, Metrics, Stopped
 from loop.engine.step import launch_folder
 
@@ -52,18 +50,6 @@ def write_spec(path: Path, ctx: Context, stage: str) -> None:
     write_json(path, spec, sort_keys=False)  # the order of domains and sources is part of what is computed
 
 
-def describe(error: BaseException) -> dict[str, Any]:
-    """For error.RANK.json: a wrong input or a full disk stays wrong, so only other errors are worth another try."""
-    hopeless = isinstance(error, ValueError) or (isinstance(error, OSError) and error.errno == errno.ENOSPC)
-    lines = str(error).splitlines() or [""]
-    return {
-        "type": type(error).__name__,
-        "message": lines[0],
-        "retry": bool(getattr(error, "retry", not hopeless)),
-        "exit_code": int(getattr(error, "exit_code", 1)),
-    }
-
-
 def main(argv: list[str]) -> int:
     spec = json.loads(Path(argv[0]).read_text(encoding="utf-8"))
     launch = launch_folder(Path(spec["scratch"]))
@@ -74,7 +60,7 @@ def main(argv: list[str]) -> int:
     faulthandler.register(signal.SIGQUIT, all_threads=True)  # the watchdog asks where a silent stage hangs
     (launch / f"pid.{rank}").write_text(str(os.getpid()))
     if rank == 0 and not FileLock(launch / "lock", {"pid": os.getpid()}).acquire(PREDECESSOR):
-        write_json(launch / "error.0.json", describe(RuntimeError("a former process of this stage does not end")))
+        write_problem(launch, rank, describe(RuntimeError("an earlier process of this stage does not end")))
         return 1
     return _run(spec, launch, rank, world)
 
@@ -83,14 +69,14 @@ def _run(spec: dict[str, Any], launch: Path, rank: int, world: int) -> int:
     try:
         metrics = stage_function(spec["stage"])(_context(spec, rank, world))
     except Stopped as stop:
-        write_json(launch / f"stopped.{rank}.json", {"reason": str(stop)})
+        write_stopped(launch, rank, str(stop))
         return 0  # an error code would make torchrun kill the ranks that are still writing their checkpoint
     except BaseException as error:
         traceback.print_exc()
-        write_json(launch / f"error.{rank}.json", describe(error))
+        write_problem(launch, rank, describe(error))
         return 1
     if rank == 0:
-        write_json(launch / "result.0.json", {"metrics": plain(metrics or {})})
+        write_metrics(launch, metrics or {})
     return 0
 
 

@@ -16,8 +16,8 @@ from loop.config.fingerprints import fingerprints
 from loop.config.load import ConfigError, load_config, to_yaml
 from loop.config.schema import Config
 from loop.engine import signals
-from loop.engine.commit import write_json
 from loop.engine.execute import Event, execute
+from loop.engine.files import write_atomically, write_json
 from loop.engine.lock import one_writer, this_command
 from loop.engine.stage import StageFailed, Stopped
 from loop.engine.step import Step
@@ -153,6 +153,4 @@ def _job(experiment: Experiment, path: Path, words: Sequence[str], folder: Path,
 def _write_config(job: Job) -> None:
     text, path = to_yaml(job.config), job.folder / "config.yaml"
     if not path.is_file() or path.read_text() != text:
-        partial = path.with_suffix(".partial")
-        partial.write_text(text)
-        partial.replace(path)
+        write_atomically(path, text)

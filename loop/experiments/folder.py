@@ -13,7 +13,7 @@ from typing import Any
 
 from loop.config.load import ConfigError
 from loop.config.schema import Config
-from loop.engine.commit import write_json
+from loop.engine.files import write_json
 from loop.experiments.experiment import Experiment
 from stylematte.fields import to_plain
 

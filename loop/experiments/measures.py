@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from loop.experiments.experiment import Measured
+from stylematte.jsonl import read_jsonl
 
 FIGURES = ("SAD", "MSE", "Grad", "Conn")
 EDGE = 2
@@ -21,11 +19,11 @@ def heldout(run_dir: Path) -> Measured:
     """
     found: Measured = {}
     for file in sorted(run_dir.glob("rounds/[0-9][0-9]/evaluate/per_picture.jsonl")):
-        for row in _rows(file):
+        for row in read_jsonl(file):
             group = f"{row['domain']}, round {int(file.parts[-3])}"
             found.setdefault(group, {})[row["id"]] = {key: row[key] for key in FIGURES}
     for file in sorted(run_dir.glob("rounds/[0-9][0-9]/accept/per_picture.jsonl"))[-1:]:
-        for row in _rows(file):
+        for row in read_jsonl(file):
             found.setdefault(f"{row['domain']}, accepted", {})[row["id"]] = {key: row[key] for key in FIGURES}
     return found
 
@@ -41,15 +39,10 @@ def edges(run_dir: Path) -> Measured:
 
     found: Measured = {}
     evaluated = run_dir / "rounds" / "00" / "evaluate"
-    for row in _rows(evaluated / "per_picture.jsonl"):
+    for row in read_jsonl(evaluated / "per_picture.jsonl"):
         predicted, truth = (read_alpha(evaluated / row[key]) for key in ("prediction", "truth"))
         planes = [plane[0].numpy() for plane in (predicted, truth, trimap_from_alpha(truth[None], EDGE)[0])]
         found.setdefault(row["domain"], {})[row["id"]] = score_pair(
             planes[0], planes[1], planes[2], ("SAD-T", "MAD-T", "SAD")
         )
     return found
-
-
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    if path.is_file():
-        yield from (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line)

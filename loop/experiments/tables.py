@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from loop.engine.files import write_atomically
 from loop.experiments.experiment import Experiment
 from loop.experiments.summary import Row, Summary, summary
 from loop.report.charts import Span, interval_chart
@@ -26,14 +26,14 @@ svg { background: #fff; } text { fill: #61656d; font: 10.5px sans-serif; } .ct, 
 def write_summary(experiment: Experiment, folder: Path) -> Summary:
     """Read all finished runs below `folder` and write what they show; the same runs give the same bytes."""
     found = summary(experiment, folder)
-    _replace(folder / "table.md", markdown(experiment, found))
+    write_atomically(folder / "table.md", markdown(experiment, found))
     rows = [asdict(row) for row in found.rows]
     told = {"experiment": experiment.name, "question": experiment.question, "control": experiment.control}
     whole = {**told, "rows": rows, "stopped": found.stopped, "sentences": found.sentences}
-    _replace(folder / "table.json", json.dumps(whole, indent=1) + "\n")
+    write_atomically(folder / "table.json", json.dumps(whole, indent=1) + "\n")
     drawn = plot(experiment, found.rows)
     if drawn:
-        _replace(folder / "plot.svg", drawn)
+        write_atomically(folder / "plot.svg", drawn)
     return found
 
 
@@ -75,9 +75,3 @@ def plot(experiment: Experiment, rows: Sequence[Row]) -> str:
 
 def _line(values: Sequence[str]) -> str:
     return f"| {' | '.join(values)} |"
-
-
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)

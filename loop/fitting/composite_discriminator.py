@@ -9,6 +9,8 @@ import torch
 
 from loop.engine.stage import Context
 from loop.pools import background_files
+from stylematte.config import BackboneConfig
+from stylematte.fields import from_plain
 from stylematte.networks.intermediate import build_encoder
 from stylemattegan.training.composite_discriminator import CompositeDiscriminator, build_network
 from stylemattegan.training.composites import Backgrounds
@@ -38,4 +40,4 @@ def frozen_backbone(options: dict[str, Any]) -> torch.nn.Module:
     """What is random in it is the same in every round and domain: a former round's heads go on with its features."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return build_encoder(options["name"], options["kwargs"], options["weights"])
+        return build_encoder(from_plain(BackboneConfig, options))

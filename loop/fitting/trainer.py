@@ -20,11 +20,10 @@ from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.strategies import DDPStrategy
 
 from loop.engine import signals
-from loop.engine.heartbeat import beat
+from loop.engine.heartbeat import Progress, beat
 from loop.engine.stage import Context, Stopped
-from loop.fitting.progress import FitProgress
 from loop.tracking.curves import METRICS
-from loop.tracking.mirror import stage_logger
+from loop.tracking.fit_loggers import stage_logger
 from stylematte.config import FitConfig
 from stylematte.distributed import any_over_ranks, broadcast_module
 
@@ -59,7 +58,7 @@ class Ticks(Checkpoint):
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         done = trainer.current_epoch * self.tick + batch_idx + 1
-        beat(self.scratch, f"{done} of {trainer.max_epochs * self.tick}")
+        beat(self.scratch, Progress(done, trainer.max_epochs * self.tick))
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         partial = self.scratch / "last.ckpt.partial"
@@ -92,7 +91,7 @@ def fit(
         strategy=ReducingStrategy() if ctx.world > 1 else "auto",
         precision=precision,  # type: ignore[arg-type]
         logger=stage_logger(ctx),
-        callbacks=[ticks, FitProgress(ctx.step_id, config.steps), *callbacks],
+        callbacks=[ticks, *callbacks],
         enable_checkpointing=True,
         enable_progress_bar=False,
         enable_model_summary=False,

@@ -1,1 +1,1 @@
-"""One self-contained HTML page about a run."""
+"""A run folder read into typed data, and the HTML page and the table made of it."""

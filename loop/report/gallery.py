@@ -2,93 +2,86 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
 
-from loop.report.data import Json, Round, Run
-from loop.report.page import num, section
-from loop.report.pictures import sheet, tile
-from loop.tracking.curves import read_rows
+from loop.report.data import Distances, Picture, Round, Run
+from loop.report.elements import section, sheet, tile
+from loop.report.formats import num
 
 WORST = 8
-SHOWN = ("photo", "truth", "prediction")
+GENERATED_NOTE = "Sixteen cut-outs on a checkerboard, from the same sixteen latents in every round."
+KEPT_NOTE = (
+    "Generated pairs that passed the selection, put on backgrounds: what the matter learns from besides real ones."
+)
+WORST_NOTE = f"The {WORST} held-out pictures of each domain with the highest SAD. Means are ruled by a few of these."
+PROBES_NOTE = "The same held-out pictures in every round: photo, cut-out, matte."
 
 
 def generated_section(run: Run) -> str:
-    parts = []
-    for domain in run.domains:
-        strips = "".join(_judged_sheet(round_, domain) for round_ in run.rounds)
-        parts.append(f'<h3>{escape(domain)}</h3><div class="sheets">{strips}</div>' if strips else "")
-    note = "Sixteen cut-outs on a checkerboard, from the same sixteen latents in every round."
-    return section("generated", "Generated cut-outs", note, "".join(parts)) if any(parts) else ""
+    body = _by_domain(run, lambda round_, domain: sheet(round_.generated_sheet(domain), _drawn(round_, domain)))
+    return section("generated", "Generated cut-outs", GENERATED_NOTE, body) if body else ""
 
 
 def kept_section(run: Run) -> str:
-    parts = []
-    for domain in run.domains:
-        strips = "".join(
-            sheet(round_.folder / domain / "select" / "sheet.png", f"round {round_.number}, {_kept(round_, domain)}")
-            for round_ in run.rounds
-        )
-        parts.append(f'<h3>{escape(domain)}</h3><div class="sheets">{strips}</div>' if strips else "")
-    note = (
-        "Generated pairs that passed the selection, put on backgrounds: what the matter learns from besides real ones."
-    )
-    return section("kept", "Kept pairs", note, "".join(parts)) if any(parts) else ""
+    body = _by_domain(run, lambda round_, domain: sheet(round_.kept_sheet(domain), _kept(round_, domain)))
+    return section("kept", "Kept pairs", KEPT_NOTE, body) if body else ""
 
 
 def worst_section(run: Run) -> str:
     """The worst mattes of the accepted round, and of the newest one when that is another."""
-    scored = [round_ for round_ in run.rounds if (round_.folder / "evaluate" / "per_picture.jsonl").is_file()]
-    shown = list(dict.fromkeys(r.number for r in (run.accepted, scored[-1] if scored else None) if r in scored and r))
+    newest = next((round_ for round_ in reversed(run.rounds) if round_.pictures), None)
+    shown = {round_.number: round_ for round_ in (run.accepted, newest) if round_ is not None}
     parts = []
-    for place, number in enumerate(shown):
-        round_ = next(r for r in scored if r.number == number)
+    for index, round_ in enumerate(shown.values()):
         body = _worst(run, round_)
-        mark = " open" if place == 0 else ""
-        force = " (current)" if run.accepted is round_ else " (newest)"
-        parts.append(f"<details{mark}><summary>round {number}{force}</summary>{body}</details>" if body else "")
-    note = f"The {WORST} held-out pictures of each domain with the highest SAD. Means are ruled by a few of these."
-    return section("worst", "Worst held-out mattes", note, "".join(parts)) if any(parts) else ""
+        mark = " open" if index == 0 else ""
+        which = " (current)" if run.accepted is round_ else " (newest)"
+        parts.append(f"<details{mark}><summary>round {round_.number}{which}</summary>{body}</details>" if body else "")
+    return section("worst", "Worst held-out mattes", WORST_NOTE, "".join(parts)) if any(parts) else ""
 
 
 def probes_section(run: Run) -> str:
-    strips = "".join(
-        sheet(round_.folder / "evaluate" / "probes.png", f"round {round_.number}") for round_ in run.rounds
-    )
-    note = "The same held-out pictures in every round: photo, cut-out, matte."
-    return section("probes", "Probes", note, f'<div class="sheets">{strips}</div>') if strips else ""
+    strips = "".join(sheet(round_.probes, f"round {round_.number}") for round_ in run.rounds)
+    return section("probes", "Probes", PROBES_NOTE, f'<div class="sheets">{strips}</div>') if strips else ""
 
 
-def _judged_sheet(round_: Round, domain: str) -> str:
-    judged = round_.judged.get(domain, {})
-    caption = f"round {round_.number}, Fréchet {num(judged.get('frechet'))}, KID {num(judged.get('kid'))}"
-    if judged.get("stands") == "the former":
-        caption += f"; the former generator stands, this round's fit is at {num(judged.get('fitted_frechet'))}"
-    return sheet(round_.folder / domain / "select_generator" / "sheet.png", caption)
+def _by_domain(run: Run, make: Callable[[Round, str], str]) -> str:
+    """A heading for each domain with its sheets, round by round; domains without any are left out."""
+    parts = []
+    for domain in run.domains:
+        strips = "".join(make(round_, domain) for round_ in run.rounds)
+        parts.append(f'<h3>{escape(domain)}</h3><div class="sheets">{strips}</div>' if strips else "")
+    return "".join(parts)
+
+
+def _drawn(round_: Round, domain: str) -> str:
+    distances = round_.distances.get(domain, Distances())
+    caption = f"round {round_.number}, Fréchet {num(distances.frechet)}, KID {num(distances.kid)}"
+    if distances.selected == "the previous":
+        caption += f"; the previous generator is selected, this round's fit is at {num(distances.fitted_frechet)}"
+    return caption
 
 
 def _kept(round_: Round, domain: str) -> str:
     sieve = round_.pairs.get(domain)
-    return f"{sieve.kept} kept of {sieve.kept + sum(sieve.refused.values())}" if sieve else "kept pairs"
+    return f"round {round_.number}, " + (f"{sieve.kept} kept of {sieve.total}" if sieve else "kept pairs")
 
 
 def _worst(run: Run, round_: Round) -> str:
-    rows = [
-        r for r in read_rows(round_.folder / "evaluate" / "per_picture.jsonl") if isinstance(r.get("SAD"), float | int)
-    ]
     parts = []
     for domain in run.domains:
-        here = sorted((r for r in rows if r.get("domain") == domain), key=lambda r: -float(r["SAD"]))[:WORST]
-        cards = "".join(_card(round_, row) for row in here)
+        here = sorted((each for each in round_.pictures if each.domain == domain), key=lambda each: -each.sad)[:WORST]
+        cards = "".join(_card(each) for each in here)
         parts.append(f'<h3>{escape(domain)}</h3><div class="cards">{cards}</div>' if cards else "")
     return "".join(parts)
 
 
-def _card(round_: Round, row: Json) -> str:
-    evaluated = round_.folder / "evaluate"
-    pictures = [tile(evaluated / row[kind] if row.get(kind) else None, kind) for kind in SHOWN]
-    text = f"<b>SAD {num(row['SAD'])}</b> · all-zero {num(row.get('zero_SAD'))}"
+def _card(picture: Picture) -> str:
+    shown = ("photo", picture.photo), ("truth", picture.truth), ("prediction", picture.prediction)
+    tiles = "".join(tile(path, name) for name, path in shown)
+    text = f"<b>SAD {num(picture.sad)}</b> · all-zero {num(picture.zero_sad)}"
     return (
-        f'<div class="card"><div class="three">{"".join(pictures)}</div>{text}'
-        f'<div class="id">{escape(str(row.get("id", "")))} · truth: {escape(str(row.get("kind", "")))}</div></div>'
+        f'<div class="card"><div class="three">{tiles}</div>{text}'
+        f'<div class="id">{escape(picture.id)} · truth: {escape(picture.kind)}</div></div>'
     )

@@ -20,6 +20,7 @@ from loop.config.steps import AcceptStep, read
 from loop.engine.stage import Context, Metrics
 from loop.pools import Row, write_index
 from stylematte.evaluate.statistics import Interval, decide, paired_bootstrap
+from stylematte.jsonl import read_jsonl
 
 SCORES = "per_picture.jsonl"
 BEST = "best_per_picture.jsonl"
@@ -31,7 +32,7 @@ class NoMatter(ValueError):
 
 
 def run(ctx: Context) -> Metrics:
-    scores, candidate = _read(ctx.inputs["scores"] / SCORES), ctx.inputs["candidate"]
+    scores, candidate = read_jsonl(ctx.inputs["scores"] / SCORES), ctx.inputs["candidate"]
     stopped = candidate / "stopped.json"
     if "best" not in ctx.inputs:
         if stopped.is_file():
@@ -46,7 +47,9 @@ def run(ctx: Context) -> Metrics:
         reason = f"the fit stopped: {json.loads(stopped.read_text())['reason']}"
         verdict = {"accepted": False, "reason": reason, "accepted_round": accepted_round, "intervals": {}}
     else:
-        verdict = _compare(ctx, scores, _read(best / BEST), _read(ctx.inputs["first"] / SCORES), accepted_round)
+        verdict = _compare(
+            ctx, scores, read_jsonl(best / BEST), read_jsonl(ctx.inputs["first"] / SCORES), accepted_round
+        )
     source = candidate if verdict["accepted"] else best
     _carry_on(ctx, source, ctx.inputs["scores"] if verdict["accepted"] else best, verdict)
     return {"accepted": verdict["accepted"], "accepted_round": verdict["accepted_round"], "reason": verdict["reason"]}
@@ -91,10 +94,6 @@ def _errors(rows: list[Row], ids: set[str]) -> dict[str, float]:
     return {row["id"]: row["SAD"] for row in rows if row["id"] in ids}
 
 
-def _read(path: Path) -> list[Row]:
-    return [json.loads(line) for line in path.read_text().splitlines() if line]
-
-
 def _best(previous: list[Row], accepted: list[Row]) -> list[Row]:
     """For each domain the rows with the lower mean SAD; of two equals the previous ones."""
     best = []
@@ -107,6 +106,6 @@ def _best(previous: list[Row], accepted: list[Row]) -> list[Row]:
 def _carry_on(ctx: Context, matter: Path, scores: Path, verdict: dict[str, Any]) -> None:
     for file in (matter / "matter.safetensors", matter / "matter.json", scores / SCORES):
         shutil.copyfile(file, ctx.out / file.name)
-    previous = _read(ctx.inputs["best"] / BEST) if "best" in ctx.inputs else []
-    write_index(ctx.out, _best(previous, _read(ctx.out / SCORES)), BEST)
+    previous = read_jsonl(ctx.inputs["best"] / BEST) if "best" in ctx.inputs else []
+    write_index(ctx.out, _best(previous, read_jsonl(ctx.out / SCORES)), BEST)
     (ctx.out / "verdict.json").write_text(json.dumps(verdict, indent=2, sort_keys=True))

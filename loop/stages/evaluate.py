@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from loop.config.steps import EvaluateStep, read
-from loop.engine.alive import watched
+from loop.engine.heartbeat import tracked
 from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
 from loop.pools import LABELLED, Row, content, data_rows, on_checkerboard, write_index, write_sheet
@@ -38,7 +38,7 @@ def run(ctx: Context) -> Metrics:
     for domain in read(EvaluateStep, ctx.config).domains:
         held_out = data_rows(data, "heldout", domain)
         constant = _best_constant(data, held_out)
-        for number, row in enumerate(watched(ctx, held_out)):
+        for number, row in enumerate(tracked(ctx, held_out)):
             image, truth = content(read_rgb(data / row["image"]), row), content(read_alpha(data / row["alpha"]), row)
             alpha = predict(network, image)
             rows.append(_score(ctx, row, image, alpha, truth, constant))

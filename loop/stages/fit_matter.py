@@ -15,7 +15,6 @@ from loop.fitting.trainer import fit
 from loop.pools import background_files
 from stylematte.config import PhotometryPlace
 from stylematte.data.datamodule import MatterData
-from stylematte.fields import to_plain
 from stylematte.module import Diverged, MatterModule
 from stylematte.networks.weights import save_matter
 
@@ -25,8 +24,8 @@ def run(ctx: Context) -> Metrics:
     sources = matter_sources(ctx, config)
     accepted = ctx.inputs.get("matter")
     module = MatterModule(
-        _flat(config.network),
-        to_plain(config.fit),
+        config.network,
+        config.fit,
         ctx.seed,
         str(accepted) if accepted else None,
         compiled=config.compile,
@@ -53,15 +52,3 @@ def run(ctx: Context) -> Metrics:
         meta = {"round": config.round, "steps": config.fit.steps, "size": config.size}
         save_matter(ctx.out, module.ema, meta=meta)
     return {"steps": config.fit.steps, "sources": {source.name: len(source.rows) for source in sources}}
-
-
-def _flat(network):
-    plain = to_plain(network)
-    backbone = plain.pop("backbone")
-    plain.pop("semantic_head", None)
-    return {
-        **plain,
-        "backbone": backbone["name"],
-        "backbone_kwargs": backbone["kwargs"],
-        "backbone_weights": backbone["weights"],
-    }

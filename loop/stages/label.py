@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from loop.config.schema import LabelConfig
 from loop.config.steps import LabelStep, read
-from loop.engine.alive import watched
+from loop.engine.heartbeat import tracked
 from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
 from loop.pools import (
@@ -47,7 +47,7 @@ def run(ctx: Context) -> Metrics:
         write_rgba(ctx.out / rows[-1]["rgba"], frame_cutout(read_cutout(data, row), config.size))
     photos = data_rows(data, "train", config.domain, ("none", "mask"))
     network = load_matter(ctx.inputs["matter"]).to(device_for(ctx))
-    for start in watched(ctx, range(0, len(photos), BATCH)):
+    for start in tracked(ctx, range(0, len(photos), BATCH)):
         rows += _label(ctx, config, network, photos[start : start + BATCH])
     write_index(ctx.out, rows)
     write_cutout_sheet(ctx.out / "sheet.png", [ctx.out / r["rgba"] for r in rows if r["kept"] and r["kind"] == "none"])

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from loop.config.steps import PrepareStep, read
-from loop.engine.alive import heartbeat, watched
+from loop.engine.heartbeat import beat_or_stop, tracked
 from loop.engine.stage import Context, Metrics
 from loop.pools import LABELLED, Row, read_index
 from stylematte.data.drawn.dataset import write_drawn
@@ -36,7 +36,7 @@ def run(ctx: Context) -> Metrics:
             none=drawn.none,
             backgrounds=drawn.backgrounds,
             seed=drawn.seed,
-            watch=partial(heartbeat, ctx),
+            watch=partial(beat_or_stop, ctx),
         )
         left_out = 0
     else:
@@ -49,7 +49,7 @@ def run(ctx: Context) -> Metrics:
             heldout={"alpha": config.heldout.alpha, "pseudo-alpha": config.heldout.pseudo_alpha},
             max_per_source=config.max_per_source,
             trimaps=trimaps,
-            watch=partial(heartbeat, ctx),
+            watch=partial(beat_or_stop, ctx),
         )
         left_out = metrics["left_out"]
     write_rows(ctx.out / "index.jsonl", _supervised(ctx, config, trimaps))
@@ -67,7 +67,7 @@ def _supervised(ctx: Context, config: PrepareStep, trimaps: TrimapOptions) -> li
         if row["split"] == "train" and kinds is not None and row["kind"] not in kinds:
             row["split"] = EXCLUDED
     if config.closed_form:
-        for row in watched(ctx, [row for row in rows if row["split"] == "train" and row.get("trimap")]):
+        for row in tracked(ctx, [row for row in rows if row["split"] == "train" and row.get("trimap")]):
             teach(ctx.out, row)
     return rows
 

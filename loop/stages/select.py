@@ -18,7 +18,7 @@ from torch import Tensor
 
 from loop.config.schema import SelectConfig
 from loop.config.steps import SelectStep, read
-from loop.engine.alive import watched
+from loop.engine.heartbeat import tracked
 from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
 from loop.pools import Row, background_files, read_index, write_index, write_sheet
@@ -41,7 +41,7 @@ def run(ctx: Context) -> Metrics:
     backgrounds = [read_rgb(file) for file in background_files(ctx.inputs["data"])]
     backgrounds = backgrounds or [torch.full((3, config.size, config.size), grey) for grey in (0.1, 0.5, 0.9)]
     kept_thumbnails: list[Tensor] = []
-    for start in watched(ctx, range(0, len(rows), BATCH)):
+    for start in tracked(ctx, range(0, len(rows), BATCH)):
         part = rows[start : start + BATCH]
         pictures = torch.stack([read_rgba(pool / row["rgba"]) for row in part])
         gaps = disagreement(network, pictures, _backgrounds_for(part, backgrounds, rules.backgrounds))

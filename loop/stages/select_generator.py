@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from loop.engine.alive import heartbeat, watched
+from loop.engine.heartbeat import beat_or_stop, tracked
 from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
 from loop.pools import kept_files, on_checkerboard, write_cutout_sheet, write_sheet
@@ -90,7 +90,7 @@ def _sampled(ctx: Context, folder: Path) -> Tensor:
     G = load_generator(folder).to(device_for(ctx))
     seeds = list(range(1, ctx.config["images"] + 1))
     parts = [seeds[start : start + BATCH] for start in range(0, len(seeds), BATCH)]
-    return torch.cat([sample(G, part, [1.0] * len(part), BATCH) for part in watched(ctx, parts)])
+    return torch.cat([sample(G, part, [1.0] * len(part), BATCH) for part in tracked(ctx, parts)])
 
 
 def _measured(ctx: Context, files: list[Path], pictures: dict[str, Tensor]) -> dict[str, tuple[float, float]]:
@@ -112,7 +112,7 @@ def _cutout_features(ctx: Context, network: StyleMatte, files: list[Path]) -> Bl
 def _features(ctx: Context, network: StyleMatte, pictures: Tensor) -> Blocks:
     rows = []
     for part in pictures.split(BATCH):
-        heartbeat(ctx)
+        beat_or_stop(ctx)
         rows.append(describe(network, part.to(device_for(ctx))))
     return [np.concatenate(block) for block in zip(*rows, strict=True)]
 

@@ -7,7 +7,7 @@ at psi 0 every w is equal. Out: rgba/*.png (straight), index.jsonl {id, rgba, ke
 from __future__ import annotations
 
 from loop.config.steps import SynthesizeStep, read
-from loop.engine.alive import watched
+from loop.engine.heartbeat import tracked
 from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
 from loop.pools import Row, write_index
@@ -27,7 +27,7 @@ def run(ctx: Context) -> Metrics:
         G = load_generator(ctx.inputs["generator"]).to(device_for(ctx))
         first = ctx.seed % SEED_SPAN * config.count  # every round and domain has seeds of its own
         seeds = list(range(first, first + config.count))
-        for start in watched(ctx, range(0, len(seeds), config.batch)):
+        for start in tracked(ctx, range(0, len(seeds), config.batch)):
             rows += _batch(ctx, config, G, seeds[start : start + config.batch])
     write_index(ctx.out, rows)
     return {"count": len(rows)}

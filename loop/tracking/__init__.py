@@ -1,1 +1,1 @@
-"""Mirrors of what happens: metrics.jsonl in each stage's folder, and Weights & Biases."""
+"""Mirrors of a run for people to look at: metrics.jsonl beside each stage, and Weights & Biases. Nothing reads W&B."""

@@ -92,10 +92,12 @@ class MatterDataset(Dataset[MattingBatch]):
             weight=torch.tensor([source.weight for source in sources], dtype=torch.float32),
             known_alpha=torch.tensor([float(not source.by_trimap) for source in sources]),
             taught=torch.tensor([float(self._taught(draw)) for draw in draws]),
-            guide=_stack([self._guide(layers, draw) for layers, draw in zip(samples, draws, strict=True)]),
+            trimap_input=_stack(
+                [self._trimap_input(layers, draw) for layers, draw in zip(samples, draws, strict=True)]
+            ),
         )
 
-    def _guide(self, layers: Layers, draw: Draw) -> np.ndarray:
+    def _trimap_input(self, layers: Layers, draw: Draw) -> np.ndarray:
         """Decided by numbers of its own: whether a trimap is shown changes nothing else about a sample."""
         chance = Chance(position_seed(draw.seed, "guide"))
         return widened_trimap(layers, chance) if chance.under(self.trimap_shown) else unknown_everywhere(layers)
@@ -134,9 +136,9 @@ class MatterData(LightningDataModule):
 
     The trainer must be made with `use_distributed_sampler=False`: the sampler already gives each rank its rows.
     new_background: probability that a photo's foreground is put on one of `backgrounds` (cut-outs always are; plain
-    colours if the list is empty). trimap_shown: probability that a sample's `guide` is a trimap. photometry_on_device:
-    colours and camera are changed where the network is (`photometry`), not by the loading processes. Raises DataError
-    if a source with a share has no usable rows.
+    colours if the list is empty). trimap_shown: probability that a sample's `trimap_input` is a trimap.
+    photometry_on_device: colours and camera are changed where the network is (`photometry`), not by the loading
+    processes. Raises DataError if a source with a share has no usable rows.
     """
 
     def __init__(

@@ -36,6 +36,7 @@ from stylematte.data.manifest import (
 )
 from stylematte.data.trimaps import TrimapOptions, record_trimap
 from stylematte.imagefile import BadPicture, read_alpha, read_rgb, read_trimap, resize, write_alpha, write_rgb
+from stylematte.jsonl import read_jsonl
 from stylematte.ops.foreground import estimate_foreground
 from stylematte.rgba import trimap_of_shares
 from stylematte.trimap import from_mask, problem
@@ -259,7 +260,7 @@ def load_index(folder: str | os.PathLike[str]) -> list[Record]:
     path = Path(folder).expanduser().resolve() / "index.jsonl"
     if not path.is_file():
         raise DataError(f"{path} is missing: this is no prepared data folder or cut-out pool")
-    records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    records = read_jsonl(path)
     for record in records:
         for key in PICTURES:
             if isinstance(record.get(key), str):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stylematte.config import NetworkConfig
 from stylematte.imagefile import from_uint8, resize
 from stylematte.inference.tiles import OVERLAP, in_tiles
 from stylematte.ops.guided_filter import linear_coefficients
@@ -44,9 +45,7 @@ def _device(network: nn.Module) -> torch.device:
 
 def takes_trimap(network: nn.Module) -> bool:
     """True if its forward takes a trimap beside the image."""
-    from stylematte.networks.variants import TAKES_TRIMAP
-
-    return getattr(network, "config", {}).get("variant") in TAKES_TRIMAP
+    return bool(getattr(getattr(network, "config", None), "takes_trimap", False))
 
 
 def predict(network: nn.Module, image: Tensor, trimap: Tensor | None = None) -> Tensor:
@@ -196,15 +195,15 @@ class Matter(NamedTuple):
     options: InferenceOptions
 
 
-def options_for(network: Mapping[str, Any], trained_at: int, size: int | None = None) -> InferenceOptions:
-    """What is usual for a network of this configuration (as in matter.json).
+def options_for(network: NetworkConfig, trained_at: int, size: int | None = None) -> InferenceOptions:
+    """What is usual for a network of this configuration.
 
     size: the longest side it sees, None: what it was trained at; 0: the photo's own. A network knows subjects of the
     scale it was trained at, so smaller photos are enlarged; for the released one large ones are reduced only.
     """
     if size == 0:
         return InferenceOptions()
-    return InferenceOptions(size or trained_at, enlarge=network.get("variant") != "released")
+    return InferenceOptions(size or trained_at, enlarge=network.variant != "released")
 
 
 def trained_at(folder: str | Path) -> int:

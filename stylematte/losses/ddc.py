@@ -1,7 +1,7 @@
-"""Learning from trimaps: what a matte owes to the colours of its picture, and to the pixels that are known.
+"""Directional distance consistency loss (arXiv 2408.10539), and the loss on the known pixels of a trimap.
 
-Directional distance consistency: similar colours have similar alphas, and differ in alpha by their distance in colour
-(Liu et al., "Training Matting Models without Alpha Labels", arXiv 2408.10539). With T_i the k pixels j of the window
+Similar colours have similar alphas, and differ in alpha by their distance in colour: Liu et al., "Training Matting
+Models without Alpha Labels". With T_i the k pixels j of the window
 around i with the smallest d_ij = ||I_i - I_j||_2 (RGB in [0, 1], so d <= sqrt 3), x_ij = alpha_i - alpha_j and s_i the
 local contrast |F - B| (mean of the k brightest minus mean of the k darkest lumas of the window), a pixel costs
 
@@ -20,110 +20,114 @@ black outside the picture is among the nearest colours.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from stylematte.config import DdcBorder, DdcConfig, DdcRegion, DdcVariant
 from stylematte.ops import neighbours as nb
 
-VARIANTS = ("ddc", "scaled", "hinge")
-REGIONS = ("all", "unknown")
+PAPER = DdcConfig(DdcVariant.ddc, 11, 11, DdcBorder.zero, include_self=True, region=DdcRegion.all, warmup=0)
+"""As the paper measures it."""
 
 
-@dataclass(frozen=True)
-class DdcOptions:
-    """How the consistency is measured. The defaults are the paper's.
+class Sweep(NamedTuple):
+    """How the loss is computed; but for ties, what comes out does not depend on it."""
 
-    variant: "ddc" | "scaled" | "hinge". window: side of the square in pixels, odd. neighbours: k. border: what lies
-    outside the picture, "zero" | "replicate" | "exclude". include_self: a pixel counts among its own neighbours.
-    region: the mean runs over "all" pixels or the "unknown" ones. stable_ties: the same neighbours on every machine.
-    band_rows: rows of the batch worked on at once (0: what fits a cache); the result does not depend on it.
-    reference: the slow, obvious version.
-    """
-
-    variant: str = "ddc"
-    window: int = 11
-    neighbours: int = 11
-    border: str = "zero"
-    include_self: bool = True
-    region: str = "all"
     stable_ties: bool = False
+    """The same neighbours on every machine."""
     band_rows: int = 0
+    """Rows of the batch worked on at once; 0: what fits a cache."""
     reference: bool = False
+    """The slow, obvious version."""
+
+
+FAST = Sweep()
 
 
 def ddc(
-    image: Tensor,
-    alpha: Tensor,
-    trimap: Tensor | None = None,
-    *,
-    variant: str = "ddc",
-    window: int = 11,
-    neighbours: int = 11,
-    border: str = "zero",
-    include_self: bool = True,
-    region: str = "all",
-    stable_ties: bool = False,
-    band_rows: int = 0,
-    reference: bool = False,
-) -> Tensor:
-    """Consistency of alpha (N, 1, H, W) with image (N, 3, H, W), both in [0, 1]: (N,), float32 also under autocast.
+    image: Float[Tensor, "n 3 h w"],
+    alpha: Float[Tensor, "n 1 h w"],
+    trimap: Float[Tensor, "n 1 h w"] | None = None,
+    config: DdcConfig = PAPER,
+    sweep: Sweep = FAST,
+) -> Float[Tensor, " n"]:
+    """Consistency of alpha with image, both in [0, 1], of each sample: float32 also under autocast.
 
-    trimap (N, 1, H, W) in {0, 1/2, 1} is needed for region "unknown" only, which is 0 where nothing is unknown. The
-    options are explained at `DdcOptions`. Float64 stays float64. Raises ValueError.
+    trimap, in {0, 1/2, 1}, is needed for region "unknown" only, which is 0 where nothing is unknown. Float64 stays
+    float64. Raises ValueError.
     """
-    options = DdcOptions(variant, window, neighbours, border, include_self, region, stable_ties, band_rows, reference)
-    return _value_and_floor(image, alpha, trimap, options)[0]
+    return ddc_and_floor(image, alpha, trimap, config, sweep)[0]
 
 
-def floor(image: Tensor, trimap: Tensor | None = None, **options: Any) -> Tensor:
-    """(N,): what a constant matte reaches on this picture with the same options; 0 for "hinge". Raises ValueError."""
+def floor(
+    image: Float[Tensor, "n 3 h w"],
+    trimap: Float[Tensor, "n 1 h w"] | None = None,
+    config: DdcConfig = PAPER,
+    sweep: Sweep = FAST,
+) -> Float[Tensor, " n"]:
+    """What a constant matte reaches on this picture: the mean distance d; 0 for "hinge". Raises ValueError."""
     with torch.no_grad():
-        return ddc_and_floor(image, torch.zeros_like(image[:, :1]), trimap, **options)[1]
+        return ddc_and_floor(image, torch.zeros_like(image[:, :1]), trimap, config, sweep)[1]
 
 
-def excess(image: Tensor, alpha: Tensor, trimap: Tensor | None = None, **options: Any) -> Tensor:
-    """(N,): `ddc` - `floor` in one pass; the gradient is that of `ddc`. Raises ValueError."""
-    value, lowest = ddc_and_floor(image, alpha, trimap, **options)
+def excess(
+    image: Float[Tensor, "n 3 h w"],
+    alpha: Float[Tensor, "n 1 h w"],
+    trimap: Float[Tensor, "n 1 h w"] | None = None,
+    config: DdcConfig = PAPER,
+    sweep: Sweep = FAST,
+) -> Float[Tensor, " n"]:
+    """`ddc` - `floor` in one pass; the gradient is that of `ddc`. Raises ValueError."""
+    value, lowest = ddc_and_floor(image, alpha, trimap, config, sweep)
     return value - lowest
 
 
-def ddc_and_floor(image: Tensor, alpha: Tensor, trimap: Tensor | None = None, **options: Any) -> tuple[Tensor, Tensor]:
-    """Both for the price of one: (N,) with a gradient, (N,) without. Raises ValueError."""
-    return _value_and_floor(image, alpha, trimap, DdcOptions(**options))
-
-
-def _value_and_floor(image: Tensor, alpha: Tensor, trimap: Tensor | None, given: DdcOptions) -> tuple[Tensor, Tensor]:
-    _check(image, alpha, trimap, given)
+def ddc_and_floor(
+    image: Float[Tensor, "n 3 h w"],
+    alpha: Float[Tensor, "n 1 h w"],
+    trimap: Float[Tensor, "n 1 h w"] | None = None,
+    config: DdcConfig = PAPER,
+    sweep: Sweep = FAST,
+) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
+    """Both for the price of one: `ddc` with a gradient, `floor` without. Raises ValueError."""
+    _check(image, alpha, trimap, config, sweep)
     image, alpha = _exact(image.detach(), alpha), _exact(alpha, image)
-    weight = _region_weight(alpha, trimap, given.region)
-    if given.reference:
+    weight = _region_weight(alpha, trimap, config.region)
+    if sweep.reference:
         from stylematte.losses.ddc_reference import reference_maps
 
-        value_map, floor_map = reference_maps(image, alpha, given)
+        value_map, floor_map = reference_maps(image, alpha, config, sweep.stable_ties)
         value_map, floor_map = (torch.where(weight > 0, part, 0.0) for part in (value_map, floor_map))
         return (value_map * weight).flatten(1).sum(1), (floor_map * weight).flatten(1).sum(1).detach()
-    return _Consistency.apply(alpha, image, weight, given)
+    return _Consistency.apply(alpha, image, weight, config, sweep)
 
 
-def ddc_maps(image: Tensor, alpha: Tensor, trimap: Tensor | None = None, **options: Any) -> tuple[Tensor, Tensor]:
-    """What every pixel costs, and what it would with a constant matte, (N, 1, H, W) each; 0 outside the region.
+def ddc_maps(
+    image: Float[Tensor, "n 3 h w"],
+    alpha: Float[Tensor, "n 1 h w"],
+    trimap: Float[Tensor, "n 1 h w"] | None = None,
+    config: DdcConfig = PAPER,
+    sweep: Sweep = FAST,
+) -> tuple[Float[Tensor, "n 1 h w"], Float[Tensor, "n 1 h w"]]:
+    """What every pixel costs, and what it would with a constant matte; 0 outside the region.
 
     Their means over the region are `ddc` and `floor`. No gradient. Raises ValueError.
     """
-    given = DdcOptions(**options)
-    _check(image, alpha, trimap, given)
+    _check(image, alpha, trimap, config, sweep)
     with torch.no_grad():
         image, alpha = _exact(image, alpha), _exact(alpha, image)
-        value_map, floor_map, _ = _sweep(image, alpha, _region_weight(alpha, trimap, given.region), given, False)
+        weight = _region_weight(alpha, trimap, config.region)
+        value_map, floor_map, _ = _sweep(image, alpha, weight, config, sweep, False)
     return value_map, floor_map
 
 
-def known_region(alpha: Tensor, trimap: Tensor) -> Tensor:
-    """(N,): mean |alpha - trimap| over the known pixels (trimap exactly 0 or 1), at any size; 0 where none is known.
+def known_region(alpha: Float[Tensor, "n 1 h w"], trimap: Float[Tensor, "n 1 h w"]) -> Float[Tensor, " n"]:
+    """Mean |alpha - trimap| over the known pixels (trimap exactly 0 or 1), at any size; 0 where none is known.
 
     Anything between 0 and 1 in the trimap counts as unknown, so 128/255 does too. Raises ValueError.
     """
@@ -142,8 +146,10 @@ class _Consistency(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, alpha: Tensor, image: Tensor, weight: Tensor, given: DdcOptions) -> tuple[Tensor, Tensor]:
-        value_map, floor_map, gradient = _sweep(image, alpha, weight, given, ctx.needs_input_grad[0])
+    def forward(
+        ctx: Any, alpha: Tensor, image: Tensor, weight: Tensor, config: DdcConfig, sweep: Sweep
+    ) -> tuple[Tensor, Tensor]:
+        value_map, floor_map, gradient = _sweep(image, alpha, weight, config, sweep, ctx.needs_input_grad[0])
         if gradient is not None:
             ctx.save_for_backward(gradient)
         value, lowest = ((part * weight).flatten(1).sum(1) for part in (value_map, floor_map))
@@ -152,21 +158,26 @@ class _Consistency(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_value: Tensor, _: Tensor) -> tuple[Tensor, None, None, None]:
-        return of_value[:, None, None, None] * ctx.saved_tensors[0], None, None, None
+    def backward(ctx: Any, of_value: Tensor, _: Tensor) -> tuple[Tensor, None, None, None, None]:
+        return of_value[:, None, None, None] * ctx.saved_tensors[0], None, None, None, None
 
 
 def _sweep(
-    image: Tensor, alpha: Tensor, weight: Tensor, given: DdcOptions, with_gradient: bool
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Cost and floor of every pixel where weight > 0 (else 0), and d(sum of cost * weight)/d alpha; (N, 1, H, W)."""
+    image: Float[Tensor, "n 3 h w"],
+    alpha: Float[Tensor, "n 1 h w"],
+    weight: Float[Tensor, "n 1 h w"],
+    config: DdcConfig,
+    sweep: Sweep,
+    with_gradient: bool,
+) -> tuple[Float[Tensor, "n 1 h w"], Float[Tensor, "n 1 h w"], Float[Tensor, "n 1 h w"] | None]:
+    """Cost and floor of every pixel where weight > 0 (else 0), and d(sum of cost * weight)/d alpha."""
     flat = torch.cat([alpha.flatten(), alpha.new_zeros(1)])  # the last one stands for all that lies outside
     value_map, floor_map, gradient = (torch.zeros_like(flat) for _ in range(3))
-    share = weight.flatten() / given.neighbours
-    for i, j, d, contrast in nb.neighbours_by_band(image, weight[:, 0] > 0, **_of_neighbours(given)):
-        cost, slope = _cost(flat[i] - flat[j], d, contrast, given.variant)
+    share = weight.flatten() / config.neighbours
+    for i, j, d, contrast in _neighbours(image, weight, config, sweep):
+        cost, slope = _cost(flat[i] - flat[j], d, contrast, config.variant)
         value_map[i] = cost.mean(0)
-        if given.variant != "hinge":
+        if config.variant != "hinge":
             floor_map[i] = d.mean(0)
         if with_gradient:
             slope = slope * share[i]
@@ -177,21 +188,32 @@ def _sweep(
     return value_map, floor_map, gradient if with_gradient else None
 
 
-def _cost(x: Tensor, d: Tensor, contrast: Tensor | None, variant: str) -> tuple[Tensor, Tensor]:
-    """The terms of the equations above and their derivatives by x, both (k, P)."""
+def _cost(
+    x: Float[Tensor, "k p"], d: Float[Tensor, "k p"], contrast: Float[Tensor, " p"] | None, variant: str
+) -> tuple[Float[Tensor, "k p"], Float[Tensor, "k p"]]:
+    """The terms of the equations above and their derivatives by x."""
     scaled = x if contrast is None else x * contrast
     if variant == "hinge":
-        over = scaled.abs() - d
+        over = scaled.abs() - d  # max(0, |x s| - d)
         cost, slope = over.clamp_min(0), torch.where(over > 0, scaled.sign(), 0.0)
     else:
-        over = scaled - d
+        over = scaled - d  # |x s - d|
         cost, slope = over.abs(), over.sign()
     return cost, slope if contrast is None else slope * contrast
 
 
-def _of_neighbours(given: DdcOptions) -> dict[str, Any]:
-    names = ("window", "neighbours", "border", "include_self", "stable_ties", "band_rows")
-    return {name: getattr(given, name) for name in names} | {"with_contrast": given.variant != "ddc"}
+def _neighbours(image: Tensor, weight: Tensor, config: DdcConfig, sweep: Sweep) -> Iterator[nb.Found]:
+    return nb.neighbours_by_band(
+        image,
+        weight[:, 0] > 0,
+        window=config.window,
+        neighbours=config.neighbours,
+        border=config.border,
+        include_self=config.include_self,
+        stable_ties=sweep.stable_ties,
+        with_contrast=config.variant != "ddc",
+        band_rows=sweep.band_rows,
+    )
 
 
 def _exact(values: Tensor, other: Tensor) -> Tensor:
@@ -199,8 +221,10 @@ def _exact(values: Tensor, other: Tensor) -> Tensor:
     return values.to(torch.float64 if torch.float64 in (values.dtype, other.dtype) else torch.float32)
 
 
-def _region_weight(alpha: Tensor, trimap: Tensor | None, region: str) -> Tensor:
-    """(N, 1, H, W): 1 / (pixels of the region) in the region, else 0."""
+def _region_weight(
+    alpha: Float[Tensor, "n 1 h w"], trimap: Float[Tensor, "n 1 h w"] | None, region: str
+) -> Float[Tensor, "n 1 h w"]:
+    """1 / (pixels of the region) in the region, else 0."""
     inside = torch.ones_like(alpha) if region == "all" else ((trimap > 0) & (trimap < 1)).to(alpha.dtype)
     return inside / inside.flatten(1).sum(1).clamp_min(1)[:, None, None, None]
 
@@ -209,18 +233,18 @@ def _size(values: Tensor) -> str:
     return " x ".join(map(str, values.shape))
 
 
-def _check(image: Tensor, alpha: Tensor, trimap: Tensor | None, given: DdcOptions) -> None:
+def _check(image: Tensor, alpha: Tensor, trimap: Tensor | None, config: DdcConfig, sweep: Sweep) -> None:
     if image.ndim != 4 or image.shape[1] != 3:
         raise ValueError(f"image of shape {_size(image)}: expected (N, 3, H, W)")
     for name, values in (("alpha", alpha), ("trimap", trimap)):
         if values is not None and values.shape != (len(image), 1, *image.shape[2:]):
             raise ValueError(f"{name} of shape {_size(values)} with an image of {_size(image)}: expected (N, 1, H, W)")
-    for name, value, known in (("variant", given.variant, VARIANTS), ("region", given.region, REGIONS)):
-        if value not in known:
-            raise ValueError(f"{name} is {value!r}: expected one of {', '.join(known)}")
-    if given.region == "unknown" and trimap is None:
+    for name, value, known in (("variant", config.variant, DdcVariant), ("region", config.region, DdcRegion)):
+        if value not in [*known]:
+            raise ValueError(f"{name} is {value!r}: expected one of {', '.join(one.value for one in known)}")
+    if config.region == "unknown" and trimap is None:
         raise ValueError("region is 'unknown' but there is no trimap: give one, or take region 'all'")
-    if given.band_rows < 0:
-        raise ValueError(f"band_rows is {given.band_rows}: expected a number of rows, or 0 for as many as fit")
+    if sweep.band_rows < 0:
+        raise ValueError(f"band_rows is {sweep.band_rows}: expected a number of rows, or 0 for as many as fit")
     size = (image.shape[2], image.shape[3])
-    nb.check_window(size, given.window, given.neighbours, given.border, given.include_self)
+    nb.check_window(size, config.window, config.neighbours, config.border, config.include_self)

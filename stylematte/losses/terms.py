@@ -7,23 +7,24 @@ the samples it applies to and is 0 on the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
+from stylematte.config import DdcConfig, MatterLossConfig
 from stylematte.losses import alpha as on_alpha
-from stylematte.losses.ddc import ddc_and_floor, known_region
+from stylematte.losses.ddc import Sweep, ddc_and_floor, known_region
 from stylematte.rgba import MattingBatch
 
 ON_ALPHA = ("l1", "laplacian", "gradient", "composition", "semantic")
-ON_TRIMAP = ("known", "ddc", "closed_form")
-NAMES = (*ON_ALPHA, *ON_TRIMAP)
+NAMES = tuple(item.name for item in fields(MatterLossConfig))
 EXCESS = "ddc_excess"
 """ddc minus what a constant matte reaches: raw values of ddc cannot be compared between pictures."""
-DDC_OPTIONS = ("variant", "window", "neighbours", "border", "region", "include_self")
-ALWAYS = {"stable_ties": True}
+STABLE = Sweep(stable_ties=True)
 """Of 8-bit colours a quarter or more tie at the last neighbour: which is taken must not depend on the machine."""
 
 Compute = Callable[[Tensor, MattingBatch], Tensor]
@@ -37,21 +38,17 @@ class Term(NamedTuple):
 
 
 def named_terms(
-    prediction: Tensor,
+    prediction: Float[Tensor, "n 1 h w"],
     batch: MattingBatch,
     names: Iterable[str],
-    options: Mapping[str, Any],
-    semantic: Tensor | None = None,
+    ddc: DdcConfig,
+    semantic: Float[Tensor, "n 1 h w"] | None = None,
 ) -> dict[str, Term]:
-    """The terms `names` of a prediction (N, 1, H, W) in float32, and `ddc_excess` where ddc is one of them.
+    """The terms `names` (of NAMES) of a prediction in float32, and `ddc_excess` where ddc is one of them.
 
-    options: of ddc (variant, window, neighbours, border, region, include_self). semantic: (N, 1, H, W), what the
-    network's semantic head says, for the term of that name; None: the prediction itself is judged.
+    ddc: how that term is measured. semantic: what the network's semantic head says, for the term of that name; None:
+    the prediction itself is judged.
     """
-    kept = {key: options[key] for key in DDC_OPTIONS if key in options} | ALWAYS
-    by_trimap = 1 - batch.known_alpha
-    applies = {name: batch.known_alpha for name in ON_ALPHA} | {"known": by_trimap, "ddc": by_trimap}
-    applies["closed_form"] = by_trimap * batch.taught
     functions: dict[str, Compute] = {
         "l1": lambda p, b: on_alpha.l1(p, b.alpha),
         "laplacian": lambda p, b: on_alpha.laplacian(p, b.alpha),
@@ -59,23 +56,34 @@ def named_terms(
         "composition": lambda p, b: on_alpha.composition(p, b.foreground, b.background, b.image),
         "semantic": lambda p, b: on_alpha.semantic(p, b.alpha),
         "known": lambda p, b: known_region(p, b.trimap),
-        "ddc": lambda p, b: torch.stack(ddc_and_floor(b.image, p, b.trimap, **kept), dim=1),
+        "ddc": lambda p, b: torch.stack(ddc_and_floor(b.image, p, b.trimap, ddc, STABLE), dim=1),
         "closed_form": lambda p, b: unknown_l1(p, b.alpha, b.trimap),
     }
-    said = {"semantic": semantic} if semantic is not None else {}
-    values = {
-        name: _where(applies[name], functions[name], said.get(name, prediction), batch, (2,) if name == "ddc" else ())
-        for name in names
-    }
-    terms = {name: Term(value, applies[name]) for name, value in values.items()}
-    if "ddc" in terms:
-        value, lowest = values["ddc"].unbind(1)
-        terms |= {"ddc": Term(value, by_trimap), EXCESS: Term((value - lowest).detach(), by_trimap)}
+    terms: dict[str, Term] = {}
+    for name in names:
+        applies = applies_to(name, batch)
+        judged = semantic if name == "semantic" and semantic is not None else prediction
+        value = _where(applies, functions[name], judged, batch, (2,) if name == "ddc" else ())
+        if name == "ddc":
+            value, lowest = value.unbind(1)
+            terms |= {name: Term(value, applies), EXCESS: Term((value - lowest).detach(), applies)}
+        else:
+            terms[name] = Term(value, applies)
     return terms
 
 
-def unknown_l1(prediction: Tensor, truth: Tensor, trimap: Tensor) -> Tensor:
-    """(N,): mean absolute difference over the unknown pixels of each sample; 0 where nothing is unknown."""
+def applies_to(name: str, batch: MattingBatch) -> Float[Tensor, " n"]:
+    """1.0 for the samples that the term `name` judges, 0.0 for the others."""
+    if name in ON_ALPHA:
+        return batch.known_alpha
+    by_trimap = 1 - batch.known_alpha
+    return by_trimap * batch.taught if name == "closed_form" else by_trimap
+
+
+def unknown_l1(
+    prediction: Float[Tensor, "n 1 h w"], truth: Float[Tensor, "n 1 h w"], trimap: Float[Tensor, "n 1 h w"]
+) -> Float[Tensor, " n"]:
+    """Mean absolute difference over the unknown pixels of each sample; 0 where nothing is unknown."""
     unknown = (trimap == 0.5).float()
     return ((prediction - truth).abs() * unknown).flatten(1).sum(1) / unknown.flatten(1).sum(1).clamp_min(1)
 

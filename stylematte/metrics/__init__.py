@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float
 
 from stylematte.metrics import connectivity, gradient
 from stylematte.metrics.checked import Regions, checked, regions
@@ -93,7 +94,7 @@ def composition_1k(pred: np.ndarray, truth: np.ndarray, trimap: np.ndarray) -> d
     }
 
 
-def _means(pred: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+def _means(pred: Float[np.ndarray, ...], truth: Float[np.ndarray, ...]) -> dict[str, float]:
     """SAD, MSE and MAD of arrays of one shape."""
     error = np.subtract(pred, truth, dtype=np.float64).ravel()
     squares = float(np.dot(error, error))

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from jaxtyping import Float
 
 _SLACK = 1e-6
 _HALF = (127 / 255, 128 / 255)
@@ -63,7 +64,7 @@ def regions(trimap: np.ndarray, shape: tuple[int, ...]) -> Regions:
     return found
 
 
-def as_read(array: np.ndarray) -> np.ndarray:
+def as_read(array: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     """float64; a float32 that stands for a byte becomes byte / 255 exactly, as evaluators that read bytes have it.
 
     0.2 = 51 / 255 lies on a threshold of Conn in float64, its float32 neighbour beside it.

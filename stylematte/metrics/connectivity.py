@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from jaxtyping import Bool, Float, UInt8
 
 from stylematte.metrics.checked import as_read
 
@@ -17,7 +18,9 @@ THETA = 0.15
 _FIXED_MASK = cv2.FLOODFILL_MASK_ONLY | cv2.FLOODFILL_FIXED_RANGE | 4 | (1 << 8)
 
 
-def strays(pred: np.ndarray, truth: np.ndarray, step: float, empty_ends: bool) -> tuple[np.ndarray, np.ndarray]:
+def strays(
+    pred: Float[np.ndarray, "h w"], truth: Float[np.ndarray, "h w"], step: float, empty_ends: bool
+) -> tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]]:
     """1 - phi(p) and 1 - phi(a) per pixel, in the type of the arguments; phi as in `stylematte.metrics.reference.conn`.
 
     empty_ends: whether a threshold that no pixel reaches takes all pixels out of the body (Composition-1k) or leaves
@@ -34,35 +37,37 @@ def strays(pred: np.ndarray, truth: np.ndarray, step: float, empty_ends: bool) -
     return _beyond(pred, level), _beyond(truth, level)
 
 
-def conn(pred: np.ndarray, truth: np.ndarray, step: float = 0.1) -> float:
-    """sum |phi(p) - phi(a)| / 1000 over the picture, by the P3M protocol, in float32. (H, W) floats, checked."""
+def conn(pred: Float[np.ndarray, "h w"], truth: Float[np.ndarray, "h w"], step: float = 0.1) -> float:
+    """sum |phi(p) - phi(a)| / 1000 over the picture, by the P3M protocol, in float32. Of `checked` arrays."""
     pred, truth = (array.astype(np.float32, copy=False) for array in (pred, truth))
     return float(cv2.norm(*strays(pred, truth, step, empty_ends=False), cv2.NORM_L1) / 1000)
 
 
-def conn_unknown(pred: np.ndarray, truth: np.ndarray, unknown: np.ndarray, step: float = 0.1) -> float:
+def conn_unknown(
+    pred: Float[np.ndarray, "h w"], truth: Float[np.ndarray, "h w"], unknown: Bool[np.ndarray, "h w"], step: float = 0.1
+) -> float:
     """sum |phi(p) - phi(a)| / 1000 over the unknown pixels, by the Composition-1k protocol, in float64."""
     beyond = strays(as_read(pred), as_read(truth), step, empty_ends=True)
     return float(cv2.norm(*beyond, cv2.NORM_L1, unknown.view(np.uint8)) / 1000)
 
 
-def _levels(shared: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """(H, W) uint8: how many of the rising thresholds each pixel reaches."""
+def _levels(shared: Float[np.ndarray, "h w"], thresholds: Float[np.ndarray, " t"]) -> UInt8[np.ndarray, "h w"]:
+    """How many of the rising thresholds each pixel reaches."""
     levels = np.zeros(shared.shape, np.uint8)
     for threshold in thresholds:
         levels += (shared >= threshold).view(np.uint8)
     return levels
 
 
-def _kept(levels: np.ndarray) -> tuple[np.ndarray, int]:
-    """(H, W) uint8: at how many thresholds in a row, from the lowest, a pixel is in the largest body; the top level."""
+def _kept(levels: UInt8[np.ndarray, "h w"]) -> tuple[UInt8[np.ndarray, "h w"], int]:
+    """At how many thresholds in a row, from the lowest, a pixel is in the largest body; the top level."""
     sizes = cv2.calcHist([levels], [0], None, [256], [0, 256]).ravel().astype(np.int64)
     top = int(np.flatnonzero(sizes)[-1])
     kept = np.zeros_like(levels)
     body, seed, area = kept, (0, 0), 0
     for level in range(top, 0, -1):
         if sizes[level]:  # else this mask is the one above
-            area += sizes[level]
+            area += int(sizes[level])
             body, seed = _body(levels, level, seed if level < top else _middle(levels == top), area)
         kept += 1
         kept *= body

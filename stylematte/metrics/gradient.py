@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from jaxtyping import Bool, Float
 
 EXACT_BELOW = 2**19
 """Pictures with fewer pixels are filtered in float64."""
@@ -45,7 +46,12 @@ def adobe_slope(sigma: float = 1.4, floor: float = 1e-2) -> Slope:
     return Slope(bell / np.linalg.norm(bell), derive / np.linalg.norm(derive), cv2.BORDER_REPLICATE)
 
 
-def _squared_error(pred: np.ndarray, truth: np.ndarray, kernels: Slope, unknown: np.ndarray | None = None) -> float:
+def _squared_error(
+    pred: Float[np.ndarray, "h w"],
+    truth: Float[np.ndarray, "h w"],
+    kernels: Slope,
+    unknown: Bool[np.ndarray, "h w"] | None = None,
+) -> float:
     """sum (|grad p| - |grad a|)^2, over the unknown pixels if given. In bands of rows, which stay in the cache."""
     reach = len(kernels.smooth) // 2
     framed = [
@@ -97,12 +103,17 @@ def _slope(framed: np.ndarray, kernels: Slope) -> np.ndarray:
     return np.sqrt(length, out=length)
 
 
-def grad(pred: np.ndarray, truth: np.ndarray, sigma: float = 1.4) -> float:
-    """sum (|grad p| - |grad a|)^2 / 10 over the picture, by the P3M protocol. pred, truth: (H, W) floats, checked."""
+def grad(pred: Float[np.ndarray, "h w"], truth: Float[np.ndarray, "h w"], sigma: float = 1.4) -> float:
+    """sum (|grad p| - |grad a|)^2 / 10 over the picture, by the P3M protocol. Of `checked` arrays."""
     return _squared_error(pred, truth, p3m_slope(sigma)) / 10
 
 
-def grad_unknown(pred: np.ndarray, truth: np.ndarray, unknown: np.ndarray, sigma: float = 1.4) -> float:
+def grad_unknown(
+    pred: Float[np.ndarray, "h w"],
+    truth: Float[np.ndarray, "h w"],
+    unknown: Bool[np.ndarray, "h w"],
+    sigma: float = 1.4,
+) -> float:
     """sum over the unknown pixels of (|grad p| - |grad a|)^2 / 1000, by the Composition-1k protocol."""
     return _squared_error(pred, truth, adobe_slope(sigma), unknown) / 1000
 

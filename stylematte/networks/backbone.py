@@ -1,7 +1,6 @@
 """The encoder: any timm model with `features_only`, made to give four NCHW maps at strides 4, 8, 16, 32.
 
-timm is imported here and nowhere else in this package. Nothing is ever downloaded: weights are random or come from a
-local file.
+Nothing is ever downloaded: weights are random or come from a local file.
 """
 
 from __future__ import annotations
@@ -13,7 +12,10 @@ from typing import Any
 
 import timm
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
+
+from stylematte.config import BackboneConfig
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -108,11 +110,11 @@ class Backbone(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str, kwargs: dict[str, Any] | None = None, weights: str | None = None) -> None:
+    def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
+        self.name = name = config.name
         check_name(name)
-        self.name = name
-        self.extractor = _create(name, dict(kwargs or {}))
+        self.extractor = _create(name, dict(config.kwargs))
         self.channels: list[int] = list(self.extractor.feature_info.channels())
         self.strides: list[int] = list(self.extractor.feature_info.reduction())
         if self.strides != [4, 8, 16, 32]:
@@ -121,8 +123,8 @@ class Backbone(nn.Module):
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
         self.channels_last = self._probe()
-        if weights is not None:
-            load_weights(self.extractor, weights)
+        if config.weights is not None:
+            load_weights(self.extractor, config.weights)
 
     @torch.no_grad()
     def _probe(self) -> bool:
@@ -145,7 +147,7 @@ class Backbone(nn.Module):
             return True
         raise BackboneError(f"backbone {self.name!r}: maps of shapes {got} for a picture of {PROBE}; choose another")
 
-    def forward(self, image: Tensor) -> list[Tensor]:
+    def forward(self, image: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n _ _ _"]]:
         maps = self.extractor((image - self.mean) / self.std)
         if self.channels_last:
             maps = [m.permute(0, 3, 1, 2).contiguous() for m in maps]

@@ -8,14 +8,13 @@ says at 1/16 of the size what is foreground at all; training alone asks it.
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from stylematte.config import DetailConfig, checked
 from stylematte.networks.fpn import conv_norm
 from stylematte.networks.fusion import DetailStream, Fusion
 from stylematte.networks.intermediate import build_encoder, checkpoint_blocks
@@ -24,8 +23,8 @@ from stylematte.networks.stylematte import pad_to_multiple
 PICTURE, KNOWN = 3, 2
 
 
-def known_channels(trimap: Tensor) -> Tensor:
-    """Trimap or coarse mask (N, 1, H, W) in [0, 1] -> (N, 2, H, W): how surely foreground, how surely background.
+def known_channels(trimap: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 2 h w"]:
+    """Trimap or coarse mask in [0, 1] -> how surely foreground, how surely background.
 
     max(0, 2t - 1) and max(0, 1 - 2t): on {0, 1/2, 1} the two known regions. 1/2 everywhere is (0, 0) everywhere, the
     same as no trimap, so "nothing known" needs no encoding of its own.
@@ -37,43 +36,19 @@ def known_channels(trimap: Tensor) -> Tensor:
 class DetailStyleMatte(nn.Module):
     """image (N, 3, H, W) in [0, 1] of any size, maybe a trimap (N, 1, H, W) -> alpha (N, 1, H, W) in [0, 1].
 
-    backbone: a timm name, of a pyramid with strides 4 to 32 or of a plain ViT; backbone_kwargs go to timm;
-    backbone_weights: local file or None (random). channels: width of the fusion at 1/32 to 1/8. detail_channels: width
-    at full size; twice that at 1/2, four times at 1/4. gradient_checkpointing: training keeps the inputs of blocks and
-    computes what is inside again. channels_last: memory order of the convolutions. semantic_head: whether `forward` can
-    be asked for what is foreground at 1/16, too. `config` holds these arguments.
+    The backbone is a pyramid with strides 4 to 32 or a plain ViT. `channels` wide is the fusion at 1/32 to 1/8;
+    `detail_channels` the path at full size, twice that at 1/2, four times at 1/4. With gradient_checkpointing, training
+    keeps the inputs of blocks and computes what is inside again; channels_last is the memory order of the convolutions;
+    with semantic_head, `forward` can be asked for what is foreground at 1/16, too. Raises ValueError for impossible
+    options, and BackboneError.
     """
 
-    SWITCHES = ("gradient_checkpointing", "channels_last", "semantic_head")
-    """Arguments that change nothing of the alpha that its weights give: they may differ from one fit to the next."""
-
-    def __init__(
-        self,
-        backbone: str = "swin_tiny_patch4_window7_224",
-        backbone_kwargs: dict[str, Any] | None = None,
-        backbone_weights: str | None = None,
-        channels: int = 128,
-        detail_channels: int = 16,
-        gradient_checkpointing: bool = False,
-        channels_last: bool = False,
-        semantic_head: bool = False,
-    ) -> None:
+    def __init__(self, config: DetailConfig) -> None:
         super().__init__()
-        if channels < 1 or detail_channels < 1:
-            raise ValueError(f"channels {channels} and detail_channels {detail_channels} must be positive")
-        self.config: dict[str, Any] = {
-            "variant": "detail",
-            "backbone": backbone,
-            "backbone_kwargs": json.loads(json.dumps(dict(backbone_kwargs or {}))),  # tuples become lists, as on disk
-            "backbone_weights": backbone_weights,
-            "channels": channels,
-            "detail_channels": detail_channels,
-            "gradient_checkpointing": gradient_checkpointing,
-            "channels_last": channels_last,
-            "semantic_head": semantic_head,
-        }
-        self.backbone = build_encoder(backbone, backbone_kwargs, backbone_weights)
-        widths, d = self.backbone.channels, detail_channels
+        self.config = checked(config)
+        channels, d = config.channels, config.detail_channels
+        self.backbone = build_encoder(config.backbone)
+        widths = self.backbone.channels
         # zero at the start: a pretrained encoder first sees the picture it knows
         self.tint = nn.Conv2d(KNOWN, PICTURE, 1, bias=False)
         nn.init.zeros_(self.tint.weight)
@@ -85,27 +60,28 @@ class DetailStyleMatte(nn.Module):
         self.fuse2 = Fusion(4 * d, [2 * d], 2 * d)
         self.fuse1 = Fusion(2 * d, [PICTURE + KNOWN], d, kernel=3)
         self.head = nn.Conv2d(d, 1, 3, padding=1)
-        self.semantic_head = nn.Conv2d(channels, 1, 1) if semantic_head else None
-        self.checkpointing, self.channels_last = gradient_checkpointing, channels_last
-        if gradient_checkpointing:
+        self.semantic_head = nn.Conv2d(channels, 1, 1) if config.semantic_head else None
+        if config.gradient_checkpointing:
             checkpoint_blocks(self.backbone)
-        if channels_last:
+        if config.channels_last:
             self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def encode(self, image: Tensor) -> list[Tensor]:
+    def encode(self, image: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n _ _ _"]]:
         """image with H and W multiples of 32 -> feature maps, NCHW, at strides 4, 8, 16, 32."""
         return self.backbone(image)
 
     def _fuse(self, stage: nn.Module, *maps: Tensor) -> Tensor:
-        if self.checkpointing and torch.is_grad_enabled():
+        if self.config.gradient_checkpointing and torch.is_grad_enabled():
             return checkpoint(stage, *maps, use_reentrant=False)
         return stage(*maps)
 
-    def logits(self, image: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-        """image (N, 3, H, W), known (N, 2, H, W), sides multiples of 32 -> (N, 1, H, W), and the fused map at 1/16."""
+    def logits(
+        self, image: Float[Tensor, "n 3 h w"], known: Float[Tensor, "n 2 h w"]
+    ) -> tuple[Float[Tensor, "n 1 h w"], Float[Tensor, "n c h//16 w//16"]]:
+        """Of a picture with sides that are multiples of 32; and the fused map at 1/16."""
         at4, at8, at16, at32 = self.encode(image + self.tint(known))
         picture = torch.cat([2 * image - 1, known], dim=1)
-        if self.channels_last:
+        if self.config.channels_last:
             picture = picture.contiguous(memory_format=torch.channels_last)
         detail2, detail4, detail8 = self.stream(picture)
         coarse = self._fuse(self.fuse16, self.top(at32), at16)
@@ -114,8 +90,10 @@ class DetailStyleMatte(nn.Module):
         x = self._fuse(self.fuse2, x, detail2)
         return self.head(self._fuse(self.fuse1, x, picture)), coarse
 
-    def forward(self, image: Tensor, trimap: Tensor | None = None, semantic: bool = False) -> Any:
-        """semantic: give a second map (N, 1, H, W), what the semantic head sees at 1/16, enlarged."""
+    def forward(
+        self, image: Float[Tensor, "n 3 h w"], trimap: Float[Tensor, "n 1 h w"] | None = None, semantic: bool = False
+    ) -> Float[Tensor, "n 1 h w"] | tuple[Float[Tensor, "n 1 h w"], Float[Tensor, "n 1 h w"]]:
+        """semantic: give a second map, what the semantic head sees at 1/16, enlarged."""
         if image.ndim != 4 or image.shape[1] != PICTURE:
             raise ValueError(f"image of shape {tuple(image.shape)}: expected (N, 3, H, W); convert it to RGB")
         known = image.new_zeros(image.shape[0], KNOWN, *image.shape[-2:])
@@ -132,7 +110,7 @@ class DetailStyleMatte(nn.Module):
         if not semantic:
             return alpha
         if self.semantic_head is None:
-            raise ValueError("this network has no semantic head: build it with semantic_head=True")
+            raise ValueError("this network has no semantic head: build it with semantic_head true")
         size = padded.shape[-2:]
         whole = F.interpolate(self.semantic_head(coarse).float(), size, mode="bilinear", align_corners=False)
         return alpha, torch.sigmoid(whole[..., rows, columns])

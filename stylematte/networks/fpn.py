@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 
@@ -35,7 +36,7 @@ class FPN(nn.Module):
         self.smooth = nn.ModuleList(nn.Sequential(conv_norm(channels, channels, 3), nn.ReLU()) for _ in in_channels)
         self.head = nn.Conv2d(channels, 1, 3, padding=1)
 
-    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+    def forward(self, maps: Sequence[Float[Tensor, "n _ _ _"]]) -> Float[Tensor, "n 1 _ _"]:
         x = self.smooth[-1](self.lateral[-1](maps[-1]))
         for level in range(len(maps) - 2, -1, -1):
             up = F.interpolate(x, size=maps[level].shape[-2:], mode="bilinear", align_corners=False)

@@ -12,6 +12,7 @@ import itertools
 from collections.abc import Sequence
 
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from stylematte.networks.fpn import conv_norm, group_count
@@ -32,7 +33,7 @@ class DetailStream(nn.Module):
             for before, after in itertools.pairwise(widths)
         )
 
-    def forward(self, picture: Tensor) -> list[Tensor]:
+    def forward(self, picture: Float[Tensor, "n c h w"]) -> list[Float[Tensor, "n _ _ _"]]:
         maps = []
         for step in self.steps:
             picture = step(picture)
@@ -52,7 +53,7 @@ class Fusion(nn.Module):
         self.norm = nn.Sequential(nn.GroupNorm(group_count(width), width), nn.ReLU(inplace=True))
         self.smooth = nn.Sequential(conv_norm(width, width, 3), nn.ReLU(inplace=True))
 
-    def forward(self, coarse: Tensor, *beside: Tensor) -> Tensor:
+    def forward(self, coarse: Float[Tensor, "n _ _ _"], *beside: Float[Tensor, "n _ h w"]) -> Float[Tensor, "n _ h w"]:
         total = F.interpolate(self.narrow(coarse), size=beside[0].shape[-2:], mode="bilinear", align_corners=False)
         for lateral, finer in zip(self.lateral, beside, strict=True):
             total = total + lateral(finer)

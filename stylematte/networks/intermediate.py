@@ -13,8 +13,10 @@ from typing import Any
 import timm
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from stylematte.config import BackboneConfig
 from stylematte.networks.backbone import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -38,9 +40,9 @@ def is_plain(name: str) -> bool:
     return timm.models.model_entrypoint(name).__module__.rsplit(".", 1)[-1] in PLAIN
 
 
-def build_encoder(name: str, kwargs: dict[str, Any] | None = None, weights: str | None = None) -> nn.Module:
-    """`Backbone` or `PlainBackbone`, whichever `name` needs. Raises BackboneError."""
-    return (PlainBackbone if is_plain(name) else Backbone)(name, kwargs, weights)
+def build_encoder(config: BackboneConfig) -> nn.Module:
+    """`Backbone` or `PlainBackbone`, whichever `config.name` needs. Raises BackboneError."""
+    return (PlainBackbone if is_plain(config.name) else Backbone)(config)
 
 
 def checkpoint_blocks(encoder: nn.Module) -> None:
@@ -66,10 +68,10 @@ class PlainBackbone(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str, kwargs: dict[str, Any] | None = None, weights: str | None = None) -> None:
+    def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
-        self.name = name
-        self.extractor = _create(name, dict(kwargs or {}))
+        self.name = name = config.name
+        self.extractor = _create(name, dict(config.kwargs))
         depth, width = len(self.extractor.blocks), int(self.extractor.embed_dim)
         self.patch = int(self.extractor.patch_embed.patch_size[0])
         self.token_stride = 2 ** round(math.log2(self.patch))
@@ -86,8 +88,8 @@ class PlainBackbone(nn.Module):
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
         self._probe()
-        if weights is not None:
-            load_weights(self.extractor, weights)
+        if config.weights is not None:
+            load_weights(self.extractor, config.weights)
 
     @torch.no_grad()
     def _probe(self) -> None:
@@ -100,7 +102,7 @@ class PlainBackbone(nn.Module):
         finally:
             self.train()
 
-    def forward(self, image: Tensor) -> list[Tensor]:
+    def forward(self, image: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n _ _ _"]]:
         image = (image - self.mean) / self.std
         if self.patch != self.token_stride:
             size = [side // self.token_stride * self.patch for side in image.shape[-2:]]

@@ -6,26 +6,27 @@ Mask2Former pixel decoder, the textbook guided filter (averaged A and b), and ha
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from stylematte.config import FpnConfig, checked
 from stylematte.networks.backbone import Backbone
 from stylematte.networks.fpn import FPN
 from stylematte.ops.guided_filter import fast_guided_filter
 
 
-def pad_axis(image: Tensor, before: int, after: int, axis: int) -> Tensor:
+def pad_axis(image: Float[Tensor, "n c _ _"], before: int, after: int, axis: int) -> Float[Tensor, "n c _ _"]:
     """Pad axis -1 or -2 by reflection, or by repeating the border where the picture is too small to reflect."""
     padding = (before, after, 0, 0) if axis == -1 else (0, 0, before, after)
     mode = "reflect" if max(before, after) < image.shape[axis] else "replicate"
     return F.pad(image, padding, mode=mode)
 
 
-def pad_to_multiple(image: Tensor, multiple: int) -> tuple[Tensor, tuple[slice, slice]]:
+def pad_to_multiple(
+    image: Float[Tensor, "n c _ _"], multiple: int
+) -> tuple[Float[Tensor, "n c _ _"], tuple[slice, slice]]:
     """Grow H and W to multiples, evenly on both sides; also the slices that undo it."""
     crop = []
     for axis in (-2, -1):
@@ -40,51 +41,28 @@ def pad_to_multiple(image: Tensor, multiple: int) -> tuple[Tensor, tuple[slice, 
 class StyleMatte(nn.Module):
     """image (N, 3, H, W) in [0, 1] of any size -> alpha (N, 1, H, W) in [0, 1].
 
-    backbone: a timm name; backbone_kwargs go to timm; backbone_weights: local file or None (random).
-    channels: width of the FPN. filter_radius: of the guided filter, in quarter-resolution pixels. filter_eps: its
-    regulariser, in squared grey levels of [0, 1]. `config` holds these arguments, all plain types.
-
-    Other networks of the same interface, and how one is built by name: `networks/variants.py`.
+    Raises ValueError for impossible options, and BackboneError.
     """
 
-    def __init__(
-        self,
-        backbone: str = "swin_tiny_patch4_window7_224",
-        backbone_kwargs: dict[str, Any] | None = None,
-        backbone_weights: str | None = None,
-        channels: int = 128,
-        filter_radius: int = 1,
-        filter_eps: float = 1e-4,
-    ) -> None:
+    def __init__(self, config: FpnConfig) -> None:
         super().__init__()
-        if channels < 1 or filter_radius < 0 or filter_eps <= 0:
-            raise ValueError(
-                f"channels {channels} and filter_eps {filter_eps} must be positive, filter_radius {filter_radius} >= 0"
-            )
-        self.config: dict[str, Any] = {
-            "variant": "fpn",
-            "backbone": backbone,
-            "backbone_kwargs": json.loads(json.dumps(dict(backbone_kwargs or {}))),  # tuples become lists, as on disk
-            "backbone_weights": backbone_weights,
-            "channels": channels,
-            "filter_radius": filter_radius,
-            "filter_eps": filter_eps,
-        }
-        self.filter_radius, self.filter_eps = filter_radius, filter_eps
-        self.backbone = Backbone(backbone, backbone_kwargs, backbone_weights)
-        self.fpn = FPN(self.backbone.channels, channels)
+        self.config = checked(config)
+        self.backbone = Backbone(config.backbone)
+        self.fpn = FPN(self.backbone.channels, config.channels)
 
-    def encode(self, image: Tensor) -> list[Tensor]:
+    def encode(self, image: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n _ _ _"]]:
         """image with H and W multiples of 32 -> feature maps, NCHW, at strides 4, 8, 16, 32."""
         return self.backbone(image)
 
-    def refine(self, image: Tensor, logits: Tensor) -> Tensor:
-        """Logits (N, 1, H/4, W/4) -> (N, 1, H, W). float32 always: window variances cancel in half precision."""
+    def refine(
+        self, image: Float[Tensor, "n 3 h w"], logits: Float[Tensor, "n 1 h//4 w//4"]
+    ) -> Float[Tensor, "n 1 h w"]:
+        """Logits at 1/4 of the size -> at all of it. float32 always: window variances cancel in half precision."""
         with torch.autocast(image.device.type, enabled=False):
             grey = image.float().mean(1, keepdim=True)
-            return fast_guided_filter(grey, logits.float(), self.filter_radius, self.filter_eps)
+            return fast_guided_filter(grey, logits.float(), self.config.filter_radius, self.config.filter_eps)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
         if image.ndim != 4 or image.shape[1] != 3:
             raise ValueError(f"image of shape {tuple(image.shape)}: expected (N, 3, H, W); convert it to RGB")
         padded, (rows, columns) = pad_to_multiple(image, self.backbone.stride)

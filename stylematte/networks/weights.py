@@ -1,6 +1,9 @@
-"""A matter on disk: `matter.safetensors` (its tensors) and `matter.json` (how to build it, and where it is from).
+"""Writes and reads a matter on disk: `matter.safetensors` (its tensors) and `matter.json` (how to build it, and where
+it is from).
 
 The same two files under the names of the Hugging Face hub, `model.safetensors` and `config.json`, are read as well.
+matter.json is {"format": 2, "network": the options of its variant, "meta": any JSON}. Format 1, with the options in one
+flat dictionary, is still read.
 """
 
 from __future__ import annotations
@@ -13,11 +16,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from stylematte.networks.variants import UnknownVariant, build_matter
+from stylematte.config import NetworkConfig, network_from_plain
+from stylematte.fields import to_plain
+from stylematte.networks.variants import build_matter
 
 TENSORS, DESCRIPTION = "matter.safetensors", "matter.json"
 HUB_TENSORS, HUB_DESCRIPTION = "model.safetensors", "config.json"
-FORMAT = 1
+FORMAT = 2
 
 
 class WeightsError(ValueError):
@@ -25,11 +30,13 @@ class WeightsError(ValueError):
 
 
 def save_matter(folder: str | Path, network: nn.Module, meta: dict[str, Any]) -> None:
-    """Write `network` to `folder` (made if missing). meta: any JSON; equal input gives equal bytes."""
+    """Write a network of `build_matter` to `folder` (made if missing). meta: any JSON. Equal input, equal bytes."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     save_file({k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}, folder / TENSORS)
-    description = {"format": FORMAT, "network": network.config, "meta": meta}
+    plain = to_plain(network.config)
+    plain["backbone"]["weights"] = None  # they are in our file: where they first came from need not exist any more
+    description = {"format": FORMAT, "network": plain, "meta": meta}
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")
 
 
@@ -42,7 +49,7 @@ def matter_files(folder: str | Path) -> tuple[Path, Path]:
 
 
 def read_description(folder: str | Path) -> dict[str, Any]:
-    """The contents of matter.json: {"format", "network", "meta"}; WeightsError if it is not one."""
+    """The contents of matter.json in today's format: {"format", "network", "meta"}; WeightsError if it is not one."""
     path = matter_files(folder)[1]
     try:
         description = json.loads(path.read_text())
@@ -52,23 +59,37 @@ def read_description(folder: str | Path) -> dict[str, Any]:
         raise WeightsError(f"{path}: not readable as JSON: {error}") from error
     if not isinstance(description, dict) or not isinstance(description.get("network"), dict):
         raise WeightsError(f"{path}: has no 'network'; expected the file that save_matter writes")
-    if description.get("format") != FORMAT:
-        raise WeightsError(f"{path}: format {description.get('format')!r}, this version reads {FORMAT}")
+    if description.get("format") not in (1, FORMAT):
+        raise WeightsError(f"{path}: format {description.get('format')!r}, this version reads 1 and {FORMAT}")
+    if description["format"] == 1:
+        description = {**description, "format": FORMAT, "network": from_format_1(description["network"])}
     return description
 
 
+def from_format_1(flat: dict[str, Any]) -> dict[str, Any]:
+    """The network's options as format 1 had them, flat and without a variant for the first one, in format 2."""
+    rest = {key: value for key, value in flat.items() if not key.startswith("backbone")}
+    backbone = {"name": flat.get("backbone"), "weights": None, "kwargs": flat.get("backbone_kwargs") or {}}
+    return {"variant": "fpn", **rest, "backbone": backbone}
+
+
+def read_network_config(folder: str | Path) -> NetworkConfig:
+    """The options of the matter in `folder`, as the dataclass of its variant. Raises WeightsError."""
+    try:
+        return network_from_plain(read_description(folder)["network"])
+    except ValueError as error:
+        if isinstance(error, WeightsError):
+            raise
+        raise WeightsError(f"{matter_files(folder)[1]}: 'network' does not describe a StyleMatte: {error}") from error
+
+
 def load_matter(folder: str | Path, device: str = "cpu") -> Any:
-    """The network in eval mode on `device`: whichever of `variants.VARIANTS` the file names.
+    """The network in eval mode on `device`: whichever variant the file names. Raises WeightsError.
 
     Nothing is downloaded and no code in the files is run.
     """
     path, description = matter_files(folder)
-    config = read_description(folder)["network"]
-    try:
-        # the backbone's weights are in our file: the one they first came from need not exist any more
-        network = build_matter({**config, "backbone_weights": None})
-    except (TypeError, UnknownVariant) as error:
-        raise WeightsError(f"{description}: 'network' does not describe a StyleMatte: {error}") from error
+    network = build_matter(read_network_config(folder))
     try:
         tensors = load_file(path)
     except FileNotFoundError:

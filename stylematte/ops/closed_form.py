@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from stylematte.ops.pymatting_methods import method, one_thread, to_rows
@@ -29,9 +30,12 @@ class NotSolved(ValueError):
 
 
 def closed_form_alpha(
-    image: Tensor, trimap: Tensor, max_steps: int = MAX_STEPS, epsilons: Sequence[float] = EPSILONS
-) -> Tensor:
-    """image (3, H, W) in [0, 1], trimap (1, H, W) in {0, 1/2, 1} -> alpha (1, H, W) in [0, 1], float32.
+    image: Float[Tensor, "3 h w"],
+    trimap: Float[Tensor, "1 h w"],
+    max_steps: int = MAX_STEPS,
+    epsilons: Sequence[float] = EPSILONS,
+) -> Float[Tensor, "1 h w"]:
+    """image in [0, 1], trimap in {0, 1/2, 1} -> alpha in [0, 1], float32.
 
     On the image's device; known pixels keep their value exactly. Minimises a' L a with the matting Laplacian L
     (equation 12) over the unknown pixels by conjugate gradients, at most `max_steps` steps for each of `epsilons`.
@@ -52,7 +56,9 @@ def closed_form_alpha(
     return torch.where(unknown.to(image.device), solved, trimap.to(image.device).float())
 
 
-def _solve(image: Tensor, trimap: Tensor, max_steps: int, epsilons: Sequence[float]) -> Tensor:
+def _solve(
+    image: Float[Tensor, "3 h w"], trimap: Float[Tensor, "1 h w"], max_steps: int, epsilons: Sequence[float]
+) -> Float[Tensor, "1 h w"]:
     estimate_alpha_cf = method("alpha.estimate_alpha_cf")
     rows, known = to_rows(image.clamp(0, 1)), to_rows(trimap)
     for epsilon in epsilons:

@@ -1,6 +1,6 @@
-"""Multi-scale deformable attention: every query looks at a few points of several maps, at places it chose itself.
+"""Multi-scale deformable attention: every query looks at a few points of several maps, at locations it chose itself.
 
-Zhu et al., "Deformable DETR" (ICLR 2021), equation 3, with the points' places given in [0, 1] of each map:
+Zhu et al., "Deformable DETR" (ICLR 2021), equation 3, with the points' locations given in [0, 1] of each map:
 
     out[n, q, m] = sum_l sum_p A[n, q, m, l, p] * V_l[n, m](x[n, q, m, l, p])
 
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from stylematte.ops.pointwise import plain_inference
@@ -20,12 +21,16 @@ from stylematte.ops.pointwise import plain_inference
 Shapes = Sequence[tuple[int, int]]
 
 
-def deform_attention(value: Tensor, shapes: Shapes, locations: Tensor, weights: Tensor) -> Tensor:
+def deform_attention(
+    value: Float[Tensor, "n s m d"],
+    shapes: Shapes,
+    locations: Float[Tensor, "n q m l p 2"],
+    weights: Float[Tensor, "n q m l p"],
+) -> Float[Tensor, "n q m*d"]:
     """The weighted sum of the sampled values.
 
-    value (N, S, M, D): the maps, row by row, one after the other; M heads. shapes: (height, width) of each of the L
-    maps, S the sum of their areas. locations (N, Q, M, L, P, 2): x and y in [0, 1]. weights (N, Q, M, L, P).
-    Returns (N, Q, M D). Raises ValueError if the shapes do not fit together.
+    value: the maps, row by row, one after the other; m heads. shapes: (height, width) of each of the l maps, s the sum
+    of their areas. locations: x and y in [0, 1]. Raises ValueError if the shapes do not fit together.
     """
     cells = sum(height * width for height, width in shapes)
     if value.shape[1] != cells or locations.shape[3] != len(shapes) or locations.shape[:5] != weights.shape:
@@ -39,7 +44,12 @@ def deform_attention(value: Tensor, shapes: Shapes, locations: Tensor, weights: 
     return sampled(value, shapes, locations, weights)
 
 
-def sampled(value: Tensor, shapes: Shapes, locations: Tensor, weights: Tensor) -> Tensor:
+def sampled(
+    value: Float[Tensor, "n s m d"],
+    shapes: Shapes,
+    locations: Float[Tensor, "n q m l p 2"],
+    weights: Float[Tensor, "n q m l p"],
+) -> Float[Tensor, "n q m*d"]:
     """By `grid_sample`: differentiable, on any device, exportable."""
     n, _, heads, depth = value.shape
     queries, points = locations.shape[1], locations.shape[4]
@@ -53,7 +63,12 @@ def sampled(value: Tensor, shapes: Shapes, locations: Tensor, weights: Tensor) -
     return out.view(n, heads * depth, queries).transpose(1, 2)
 
 
-def gathered(value: Tensor, shapes: Shapes, locations: Tensor, weights: Tensor) -> Tensor:
+def gathered(
+    value: Float[Tensor, "n s m d"],
+    shapes: Shapes,
+    locations: Float[Tensor, "n q m l p 2"],
+    weights: Float[Tensor, "n q m l p"],
+) -> Float[Tensor, "n q m*d"]:
     """By one weighted sum of table rows: the four cells around a point are four rows of `value`.
 
     No sampled value is ever written to memory, which makes it many times faster than `sampled` on a CPU. For maps of
@@ -95,12 +110,14 @@ def _plan(shapes: Shapes) -> list[Tensor]:
     return [size[:, 0], size[:, 1], begin]
 
 
-def _between(place: Tensor, size: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """place (..., P) in [0, 1], size (P,) -> the lower of two neighbouring cells in the map, and the shares of both.
+def _between(
+    location: Float[Tensor, "n q p"], size: Int[Tensor, " p"]
+) -> tuple[Int[Tensor, "n q p"], Float[Tensor, "n q p"], Float[Tensor, "n q p"]]:
+    """location in [0, 1] -> the lower of two neighbouring cells in the map, and the shares of both.
 
     A cell's share is 1 less its distance, at least 0: for a point outside the map that is right with the border cells.
     """
-    cell = (place * size).sub_(0.5)
+    cell = (location * size).sub_(0.5)  # centre of cell i: (i + 1/2) / size
     low = cell.floor().clamp_(min=0).minimum(size - 2)
     above = cell.sub_(low)
     shares = [(above - step).abs_().neg_().add_(1).clamp_(min=0) for step in (0, 1)]

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from stylematte.ops.pymatting_methods import method, one_thread, to_rows
 
 
-def estimate_foreground(image: Tensor, alpha: Tensor) -> Tensor:
+def estimate_foreground(image: Float[Tensor, "3 h w"], alpha: Float[Tensor, "1 h w"]) -> Float[Tensor, "3 h w"]:
     """Smooth F with I ~ alpha F + (1 - alpha) B.
 
-    image (3, H, W) and alpha (1, H, W) in [0, 1] -> (3, H, W) in [0, 1]. Where alpha is 1 the result is the image up
+    All in [0, 1]. Where alpha is 1 the result is the image up
     to the method's small regularisation; where alpha is 0 it is a smooth continuation. Raises ValueError on shapes.
     """
     if image.ndim != 3 or image.shape[0] != 3 or alpha.shape != (1, *image.shape[1:]):

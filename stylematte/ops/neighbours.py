@@ -1,7 +1,7 @@
 """The nearest colours in a window: for every pixel i the k pixels j around it with the smallest ||I_i - I_j||_2.
 
 Candidates are numbered by their offset in the (window x window) square, in reading order: number 0 is the upper left.
-Whatever lies outside the picture is told by `border`: "zero" (black, alpha 0), "replicate" (the nearest pixel inside),
+What lies outside the picture is decided by `border`: "zero" (black, alpha 0), "replicate" (the nearest pixel inside),
 "exclude" (never a neighbour). All functions take what `pad` returns, so a band of rows is a slice of it.
 
 Reading order matters: where several candidates are equally far (a quarter to nine tenths of the pixels of an 8-bit
@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 BORDERS = ("zero", "replicate", "exclude")
@@ -47,19 +48,25 @@ def check_window(size: tuple[int, int], window: int, neighbours: int, border: st
         raise ValueError(f"neighbours is {neighbours}: a {window} x {window} window offers 1 to {most}{where}")
 
 
-def pad(values: Tensor, radius: int, border: str, outside: float = 0.0) -> Tensor:
-    """(N, C, H, W) -> (N, C, H + 2 radius, W + 2 radius); `outside` fills the frame unless border is "replicate"."""
+def pad(
+    values: Float[Tensor, "n c h w"], radius: int, border: str, outside: float = 0.0
+) -> Float[Tensor, "n c h+2*{radius} w+2*{radius}"]:
+    """`outside` fills the frame unless border is "replicate"."""
     frame = (radius,) * 4
     return F.pad(values, frame, mode="replicate") if border == "replicate" else F.pad(values, frame, value=outside)
 
 
-def pad_colour(image: Tensor, radius: int, border: str) -> Tensor:
+def pad_colour(
+    image: Float[Tensor, "n c h w"], radius: int, border: str
+) -> Float[Tensor, "n c h+2*{radius} w+2*{radius}"]:
     """Excluded pixels are infinitely far from every colour."""
     return pad(image, radius, border, float("inf") if border == "exclude" else 0.0)
 
 
-def colour_distances(padded: Tensor, window: int, include_self: bool) -> Tensor:
-    """||I_i - I_j||_2 for all candidates: (N, C, H + 2r, W + 2r) -> (window^2, N, H, W), r = window // 2."""
+def colour_distances(
+    padded: Float[Tensor, "n c H W"], window: int, include_self: bool
+) -> Float[Tensor, "{window**2} n H-2*({window}//2) W-2*({window}//2)"]:
+    """||I_i - I_j||_2 for all candidates j of every pixel i."""
     radius = window // 2
     n, _, height, width = padded.shape
     height, width = height - 2 * radius, width - 2 * radius
@@ -75,15 +82,17 @@ def colour_distances(padded: Tensor, window: int, include_self: bool) -> Tensor:
     return distances
 
 
-def spiral(window: int) -> Tensor:
-    """(window^2,) candidate numbers from the centre outwards, equally far ones in reading order."""
+def spiral(window: int) -> Int[Tensor, " {window**2}"]:
+    """Candidate numbers from the centre outwards, equally far ones in reading order."""
     steps = torch.arange(window) - window // 2
     squared = (steps[:, None].square() + steps.square()).flatten()
     return squared.sort(stable=True).indices
 
 
-def nearest(distances: Tensor, neighbours: int, window: int, stable_ties: bool) -> tuple[Tensor, Tensor]:
-    """(window^2, P) -> the smallest distances and their candidate numbers, both (neighbours, P), in no given order.
+def nearest(
+    distances: Float[Tensor, "{window**2} p"], neighbours: int, window: int, stable_ties: bool
+) -> tuple[Float[Tensor, "{neighbours} p"], Int[Tensor, "{neighbours} p"]]:
+    """The smallest distances and their candidate numbers, in no given order.
 
     Among equal distances `stable_ties` keeps those whose pixels are closest, then the first in reading order, on
     every machine; without it `torch.topk` decides, as in the reference implementation.
@@ -103,21 +112,25 @@ def nearest(distances: Tensor, neighbours: int, window: int, stable_ties: bool) 
     return ranked.gather(0, kept), order[kept]
 
 
-def luma(image: Tensor) -> Tensor:
-    """(N, 3, H, W) -> (N, 1, H, W), Rec. 601."""
+def luma(image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
+    """0.299 R + 0.587 G + 0.114 B, Rec. 601."""
     return (image * image.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
 
 
-def padded_lumas(image: Tensor, radius: int, border: str) -> tuple[Tensor, Tensor]:
-    """Luma and negated luma, (N, H + 2r, W + 2r) each, so that a frame of infinity stays out of either extreme."""
+def padded_lumas(
+    image: Float[Tensor, "n 3 h w"], radius: int, border: str
+) -> tuple[Float[Tensor, "n H W"], Float[Tensor, "n H W"]]:
+    """Luma and negated luma, framed, so that a frame of infinity stays out of either extreme."""
     outside = float("inf") if border == "exclude" else 0.0
     values = luma(image)
     dark, bright = (pad(sign * values, radius, border, outside)[:, 0] for sign in (1, -1))
     return dark, bright
 
 
-def local_contrast(dark: Tensor, bright: Tensor, columns: Tensor, window: int, extremes: int) -> Tensor:
-    """|F - B| as the luma tells it: mean of the brightest minus mean of the darkest pixels of the window; (P,).
+def local_contrast(
+    dark: Float[Tensor, "n H W"], bright: Float[Tensor, "n H W"], columns: Int[Tensor, " p"], window: int, extremes: int
+) -> Float[Tensor, " p"]:
+    """|F - B|, estimated as the mean of the brightest minus the mean of the darkest lumas of the window.
 
     dark, bright: from `padded_lumas`. F and B from extremes of the luma: Yang et al., "MatAnyone" (CVPR 2025).
     """
@@ -131,16 +144,19 @@ def local_contrast(dark: Tensor, bright: Tensor, columns: Tensor, window: int, e
     return total
 
 
-def _smallest(rows: Tensor, count: int) -> Tensor:
-    """(P, M) -> (P, count), in no order. NumPy's partition is vectorised: six times as fast as topk on a processor."""
+def _smallest(rows: Float[Tensor, "p m"], count: int) -> Float[Tensor, "p {count}"]:
+    """The `count` smallest of each row, in no order.
+
+    NumPy's partition is vectorised: six times as fast as topk on a processor.
+    """
     if rows.device.type == "cpu":
         return torch.from_numpy(np.partition(rows.numpy(), count - 1, axis=1)[:, :count])
     return rows.topk(count, 1, largest=False, sorted=False).values
 
 
 def neighbours_by_band(
-    image: Tensor,
-    wanted: Tensor,
+    image: Float[Tensor, "n 3 h w"],
+    wanted: Bool[Tensor, "n h w"],
     *,
     window: int,
     neighbours: int,

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 CHUNK = 4096
@@ -29,8 +30,10 @@ def plain_inference(x: Tensor) -> bool:
     )
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x (..., C), weight (D, C), bias (D,) -> (..., D): `F.linear`."""
+def linear(
+    x: Float[Tensor, "... c"], weight: Float[Tensor, "d c"], bias: Float[Tensor, " d"] | None = None
+) -> Float[Tensor, "... d"]:
+    """x W^T + b over the last axis: `F.linear`."""
     if not plain_inference(x) or x.numel() == 0:
         return F.linear(x, weight, bias)
     rows = x.reshape(1, -1, 1, x.shape[-1]).permute(0, 3, 1, 2)  # (1, C, rows, 1), channels last: no copy
@@ -38,13 +41,15 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return y.permute(0, 2, 3, 1).reshape(*x.shape[:-1], weight.shape[0])
 
 
-def project(layer: nn.Linear | nn.Conv2d, x: Tensor) -> Tensor:
-    """Apply a linear layer or a 1x1 convolution to the last axis of x (..., C)."""
+def project(layer: nn.Linear | nn.Conv2d, x: Float[Tensor, "... c"]) -> Float[Tensor, "... _"]:
+    """Apply a linear layer or a 1x1 convolution to the last axis of x."""
     return linear(x, layer.weight.flatten(1), layer.bias)
 
 
-def feedforward(x: Tensor, first: nn.Linear, activation: Callable[[Tensor], Tensor], second: nn.Linear) -> Tensor:
-    """second(activation(first(x))) over the last axis of x (..., C), in chunks of rows where no gradient is wanted."""
+def feedforward(
+    x: Float[Tensor, "... c"], first: nn.Linear, activation: Callable[[Tensor], Tensor], second: nn.Linear
+) -> Float[Tensor, "... _"]:
+    """second(activation(first(x))) over the last axis of x, in chunks of rows where no gradient is wanted."""
     if not plain_inference(x):
         return project(second, activation(project(first, x)))
     rows = x.reshape(-1, x.shape[-1])

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 
@@ -47,7 +48,7 @@ def one_thread() -> Iterator[None]:
         numba.set_num_threads(threads)
 
 
-def to_rows(picture: Tensor) -> np.ndarray:
-    """(C, H, W) -> (H, W, C) float64, or (H, W) if C is 1: how pymatting has its pictures."""
+def to_rows(picture: Float[Tensor, "c h w"]) -> Float[np.ndarray, "h w *c"]:
+    """float64, or (H, W) if C is 1: how pymatting has its pictures."""
     rows = picture.detach().cpu().permute(1, 2, 0).double().numpy()
     return np.ascontiguousarray(rows[..., 0] if rows.shape[-1] == 1 else rows)

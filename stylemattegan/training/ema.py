@@ -1,11 +1,11 @@
-"""What follows the number of pictures shown: the averaged generator, and the augmentation probability."""
+"""What depends on the number of pictures shown: the decay of the averaged generator (EMA), and ADA's controller."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from stylematte import distributed
 
@@ -19,15 +19,6 @@ def ema_beta(batch: int, shown: int, ema_kimg: float, rampup: float | None = 0.0
     if rampup is not None:
         half_life = min(half_life, shown * rampup)
     return 0.5 ** (batch / max(half_life, 1e-8))
-
-
-@torch.no_grad()
-def update_ema(average: nn.Module, source: nn.Module, beta: float) -> None:
-    """average <- source + beta (average - source) for the parameters; buffers are copied. In place."""
-    torch._foreach_lerp_(list(average.parameters()), list(source.parameters()), 1 - beta)
-    buffers = list(source.buffers())
-    if buffers:
-        torch._foreach_copy_(list(average.buffers()), buffers)
 
 
 class AdaController:

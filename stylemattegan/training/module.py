@@ -17,13 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from stylematte import distributed
+from stylematte.averaging import update_ema
 from stylemattegan.augment import pipe as augment
 from stylemattegan.ops.allocator import keep_big_blocks
 from stylemattegan.training import draws, losses
 from stylemattegan.training.alpha_regularizer import alpha_terms
 from stylemattegan.training.blur import blur_encoded, blur_sigma
 from stylemattegan.training.composite_discriminator import CompositeDiscriminator
-from stylemattegan.training.ema import AdaController, ema_beta, update_ema
+from stylemattegan.training.ema import AdaController, ema_beta
 from stylemattegan.training.lr_schedule import lazy_adam, learning_rate_factor, set_learning_rates
 from stylemattegan.training.start import build, first_convolutions, load_former
 

@@ -13,6 +13,7 @@ from loop.engine.execute import execute
 from loop.engine.signals import Stopped
 from loop.engine.step import Step
 
+INLINE = LaunchConfig()
 TOYS = "tests.loop.toy_stages"
 
 
@@ -22,7 +23,7 @@ def toy(id_: str, inputs: dict[str, str] | None = None, stage: str = "count", fi
 
 
 def twelve(calls: Path, sleep: float) -> list[Step]:
-    """prepare, then per round label -> fit -> (sample, judge) ...; every kind of fan-in and fan-out."""
+    """prepare, then per round label -> fit -> (sample, select_generator) ...; every kind of fan-in and fan-out."""
     common = {"calls": str(calls), "sleep": sleep}
     steps = [toy("00/prepare", word="w", **common)]
     before = "00/prepare"
@@ -40,7 +41,7 @@ def twelve(calls: Path, sleep: float) -> list[Step]:
 
 
 def two_domains(calls: Path, sleep: float) -> list[Step]:
-    """prepare, then in each domain label -> fit -> judge, then accept."""
+    """prepare, then in each domain label -> fit -> select_generator, then accept."""
     common = {"calls": str(calls), "sleep": sleep}
     steps = [toy("00/prepare", word="w", **common)]
     for domain in ("p", "a"):

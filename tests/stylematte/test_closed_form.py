@@ -97,6 +97,7 @@ def test_a_stronger_regularisation_is_tried_before_giving_up(monkeypatch: pytest
     assert (alpha[trimap == 0.5] == 0.25).all()
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_shapes_are_checked():
     with pytest.raises(ValueError, match=r"expected image \(3, H, W\) and trimap \(1, H, W\), got \(3, 4, 4\)"):
         closed_form_alpha(torch.zeros(3, 4, 4), torch.zeros(1, 4, 5))

@@ -1,21 +1,25 @@
 """A matte that goes flat under ddc stops its fit by name; one that merely has a hard time does not."""
 
 import math
+from dataclasses import replace
 
 import lightning.pytorch as pl
 import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from stylematte.config import BackboneConfig, DdcBorder, FpnConfig, MatterFitConfig, MatterLossConfig
 from stylematte.losses.collapse import CollapseWatch
-from stylematte.module import Collapsed, Diverged, MatterModule, ddc_factor
+from stylematte.losses.ddc import PAPER
+from stylematte.losses.weighted import ddc_factor
+from stylematte.module import Collapsed, Diverged, MatterModule
 from stylematte.rgba import MattingBatch, composite
 from stylematte.sampling import MixtureSampler, generator_at
 
 SWIN = {"embed_dim": 8, "depths": [1, 1, 1, 1], "num_heads": [1, 1, 2, 2], "window_size": 4, "drop_path_rate": 0.0}
-NETWORK = {"backbone": "swin_tiny_patch4_window7_224", "backbone_kwargs": SWIN, "channels": 8}
-DDC = {"variant": "ddc", "window": 5, "neighbours": 8, "border": "exclude", "region": "all", "warmup": 100}
-FIT = {"lr": 1e-2, "weight_decay": 0.0, "warmup": 2, "steps": 150, "ema": 0.9, "clip": 1.0, "ddc": DDC}
+NETWORK = FpnConfig(backbone=BackboneConfig(kwargs=SWIN), channels=8)
+DDC = replace(PAPER, window=5, neighbours=8, border=DdcBorder.exclude, warmup=100)
+FIT = MatterFitConfig(steps=150, lr=1e-2, weight_decay=0.0, warmup=2, ema=0.9, ddc=DDC)
 
 
 def watched(known: list[float], excess: list[float]) -> int | None:
@@ -75,7 +79,8 @@ class Squares(Dataset):
 
 
 def fit(weight: float, epochs: int, folder, resume=None) -> MatterModule:
-    module = MatterModule(NETWORK, {**FIT, "losses": {"l1": 1.0, "known": 1.0, "ddc": weight}}, seed=5)
+    losses = MatterLossConfig.only(l1=1.0, known=1.0, ddc=weight)
+    module = MatterModule(NETWORK, replace(FIT, losses=losses), seed=5)
     trainer = pl.Trainer(
         max_epochs=epochs, accelerator="cpu", devices=1, logger=False, enable_progress_bar=False,
         enable_model_summary=False, use_distributed_sampler=False, default_root_dir=folder, log_every_n_steps=100,

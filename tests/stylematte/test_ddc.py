@@ -1,16 +1,17 @@
 """Distance consistency against the reference's numbers and against loops in float64."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from stylematte.losses.ddc import ddc, ddc_and_floor, known_region
+from stylematte.losses.ddc import PAPER, Sweep, ddc, ddc_and_floor, known_region
 from tests.fixture_files import FIXTURES, arrays
 
 CASES = sorted(path.stem for path in (FIXTURES / "ddc").glob("*.safetensors") if "loss_only" not in path.stem)
-PAPER = 10  # the reference multiplies its mean by this
+WEIGHT = 10  # the reference multiplies its mean by this
 VARIANTS = ("ddc", "scaled", "hinge")
 
 
@@ -33,7 +34,7 @@ def picture(n=1, height=9, width=13, seed=0, dtype=torch.float64):
 def test_equals_the_fixtures(name, reference):
     case = fixture(name)
     alpha = case["alpha"].clone().requires_grad_()
-    loss = PAPER * ddc(case["image"], alpha, reference=reference).mean()
+    loss = WEIGHT * ddc(case["image"], alpha, sweep=Sweep(reference=reference)).mean()
     loss.backward()
     assert loss.item() == pytest.approx(case["loss_consistency_x10"].item(), abs=2e-6)
     assert (alpha.grad - case["grad_alpha"]).abs().max() < 2e-7
@@ -47,7 +48,7 @@ def test_equals_the_fixture_that_keeps_no_input():
     alpha, image = (torch.rand(1, c, 512, 512, generator=generator) for c in (1, 3))
     trimap = torch.where(alpha < 0.1, 0.0, torch.where(alpha > 0.9, 1.0, 0.5))
     recorded = arrays("ddc/random_512x512_loss_only")
-    assert PAPER * ddc(image, alpha).item() == pytest.approx(recorded["loss_consistency_x10"].item(), abs=2e-6)
+    assert WEIGHT * ddc(image, alpha).item() == pytest.approx(recorded["loss_consistency_x10"].item(), abs=2e-6)
     assert known_region(alpha, trimap).item() == pytest.approx(recorded["loss_known_mean"].item(), abs=1e-8)
 
 
@@ -64,7 +65,9 @@ def test_equals_the_fixture_that_keeps_no_input():
 @pytest.mark.parametrize("name", CASES)
 def test_options_equal_the_fixtures(name, key, options, reference):
     case = fixture(name)
-    loss = PAPER * ddc(case["image"], case["alpha"], reference=reference, **options).mean()
+    loss = (
+        WEIGHT * ddc(case["image"], case["alpha"], None, replace(PAPER, **options), Sweep(reference=reference)).mean()
+    )
     assert loss.item() == pytest.approx(case[f"alt_{key}"].item(), abs=2e-6)
 
 
@@ -136,7 +139,8 @@ def test_equals_the_loop(window, k, border, include_self, levels, variant, regio
     if levels:
         image = (image * levels).floor() / levels
     keywords = {"window": window, "neighbours": k, "border": border, "include_self": include_self, "region": region}
-    got = ddc_and_floor(image, alpha, trimap, variant=variant, stable_ties=True, reference=reference, **keywords)
+    config = replace(PAPER, variant=variant, **keywords)
+    got = ddc_and_floor(image, alpha, trimap, config, Sweep(stable_ties=True, reference=reference))
     for n in range(2):
         chosen = trimap[n, 0] == 0.5 if region == "unknown" else torch.ones(6, 8, dtype=torch.bool)
         expected = loop_ddc(image[n], alpha[n, 0], chosen, variant, window, k, border, include_self)
@@ -151,4 +155,4 @@ def test_the_loop_in_float64_says_what_the_fixtures_say(name):
         loop_ddc(image.double(), alpha[0].double(), everywhere, "ddc", 11, 11, "zero", True)[0]
         for image, alpha in zip(case["image"], case["alpha"], strict=True)
     ]
-    assert PAPER * np.mean(values) == pytest.approx(case["loss_consistency_x10"].item(), abs=2e-6)
+    assert WEIGHT * np.mean(values) == pytest.approx(case["loss_consistency_x10"].item(), abs=2e-6)

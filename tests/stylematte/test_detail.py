@@ -5,26 +5,32 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from stylematte.config import BackboneConfig, DetailConfig, FpnConfig
 from stylematte.inference.predict import predict
 from stylematte.losses.alpha import l1
 from stylematte.networks.backbone import BackboneError
 from stylematte.networks.detail import DetailStyleMatte, known_channels
 from stylematte.networks.intermediate import PlainBackbone
-from stylematte.networks.variants import TAKES_TRIMAP, VARIANTS, build_matter
+from stylematte.networks.variants import build_matter
 from stylematte.networks.weights import load_matter, save_matter
 
 SWIN = ("swin_tiny_patch4_window7_224", {"embed_dim": 24, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 4, 8]})
 CONVNEXT = ("convnext_atto", {"depths": [1] * 4, "dims": [8] * 4})
-CONV = ("mobilenetv3_small_050", {})
+CONV = "mobilenetv3_small_050"
 TINY = {"embed_dim": 32, "depth": 4, "num_heads": 2}
 VIT, DINOV2, DINOV3 = (
     (name, TINY) for name in ("vit_tiny_patch16_224", "vit_small_patch14_dinov2", "vit_small_patch16_dinov3")
 )
 
 
+def asked(backbone, weights=None):
+    name, kwargs = backbone
+    return BackboneConfig(name, weights, kwargs)
+
+
 def tiny(backbone, **kwargs):
     torch.manual_seed(0)
-    return DetailStyleMatte(*backbone, channels=16, detail_channels=4, **kwargs)
+    return DetailStyleMatte(DetailConfig(backbone=asked(backbone), channels=16, detail_channels=4, **kwargs))
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +62,7 @@ def test_gradient_reaches_every_parameter(backbone):
 
 @pytest.mark.parametrize("backbone", [VIT, DINOV2, DINOV3], ids=lambda backbone: backbone[0])
 def test_plain_vits_give_a_pyramid(backbone):
-    encoder = PlainBackbone(*backbone)
+    encoder = PlainBackbone(asked(backbone))
     with torch.no_grad():
         maps = encoder(torch.rand(1, 3, 64, 96))
     assert encoder.channels == [8, 16, 32, 32]
@@ -67,7 +73,7 @@ def test_a_plain_vits_maps_are_of_its_own_blocks_and_weights(tmp_path):
     """The map at the tokens' own stride is timm's third quarter, and a classifier's file fills it."""
     classifier = timm.create_model(VIT[0], pretrained=False, dynamic_img_size=True, **TINY).eval()
     save_file(classifier.state_dict(), tmp_path / "vit.safetensors")
-    encoder, image = PlainBackbone(*VIT, str(tmp_path / "vit.safetensors")).eval(), torch.rand(1, 3, 64, 96)
+    encoder, image = PlainBackbone(asked(VIT, str(tmp_path / "vit.safetensors"))).eval(), torch.rand(1, 3, 64, 96)
     with torch.no_grad():
         normalised = (image - encoder.mean) / encoder.std
         theirs = classifier.forward_intermediates(normalised, indices=[2], norm=True, intermediates_only=True)
@@ -104,8 +110,12 @@ def test_a_trimap_of_unknown_is_no_trimap_and_a_known_one_is_heard(swin):
         assert swin(image, unknown).equal(none)
         assert (swin(image, left) - none).abs().max() > 1e-3
         assert (swin(image, left) - swin(image, 1 - left)).abs().max() > 1e-3
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_inputs_of_other_shapes_are_refused_with_the_cure(swin):
     with pytest.raises(ValueError, match="resize it"):
-        swin(image, unknown[..., :71])
+        swin(torch.rand(1, 3, 40, 72), torch.rand(1, 1, 40, 71))
     with pytest.raises(ValueError, match="convert it to RGB"):
         swin(torch.rand(1, 4, 32, 32))
 
@@ -122,9 +132,9 @@ def test_an_edge_of_colour_alone_is_learned_better_than_with_the_guided_filter()
     image, alpha = two_colours_of_one_grey()
     assert image.mean(1).std() < 1e-6
     errors = {}
-    for variant in ("fpn", "detail"):
+    for options in (FpnConfig, DetailConfig):
         torch.manual_seed(0)
-        network = build_matter({"variant": variant, "backbone": CONV[0], "channels": 16}).train()
+        network = build_matter(options(backbone=BackboneConfig(CONV), channels=16)).train()
         optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
         for _ in range(20):
             optimizer.zero_grad()
@@ -132,7 +142,9 @@ def test_an_edge_of_colour_alone_is_learned_better_than_with_the_guided_filter()
             optimizer.step()
         with torch.no_grad():
             edge = (alpha > 0) & (alpha < 1)
-            errors[variant] = (network(torch.cat([image, image.flip(-1)]))[:1] - alpha)[edge].abs().mean().item()
+            errors[options.variant] = (
+                (network(torch.cat([image, image.flip(-1)]))[:1] - alpha)[edge].abs().mean().item()
+            )
     assert errors["detail"] < 0.7 * errors["fpn"], errors
 
 
@@ -159,13 +171,12 @@ def test_saved_and_loaded_is_the_same_network(tmp_path, backbone):
     network, image = tiny(backbone, channels_last=True).eval(), torch.rand(3, 40, 50)
     save_matter(tmp_path, network, {"round": 3})
     loaded = load_matter(tmp_path)
-    assert type(loaded) is VARIANTS["detail"] is DetailStyleMatte
+    assert type(loaded) is DetailStyleMatte
     assert loaded.config == network.config == build_matter(network.config).config
     assert predict(loaded, image).equal(predict(network, image))
     trimap = torch.ones(1, 1, 40, 50)
     with torch.no_grad():
         assert loaded(image[None], trimap).equal(network(image[None], trimap))
-    assert TAKES_TRIMAP == ("detail",)
 
 
 def test_logits_are_float32_under_autocast(swin):

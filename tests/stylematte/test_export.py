@@ -7,18 +7,18 @@ import pytest
 import torch
 
 from stylematte import export
+from stylematte.config import BackboneConfig, DetailConfig, FpnConfig, ReleasedConfig
 from stylematte.networks.variants import build_matter
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
-SWIN = {
-    "backbone": "swin_tiny_patch4_window7_224",
-    "backbone_kwargs": {"embed_dim": 16, "depths": [1, 2, 1, 1], "num_heads": [1, 1, 2, 2]},
-}
+pytestmark = pytest.mark.usefixtures("unchecked")
+SWIN = BackboneConfig(kwargs={"embed_dim": 16, "depths": [1, 2, 1, 1], "num_heads": [1, 1, 2, 2]})
+MOBILE = BackboneConfig("mobilenetv3_small_050")
 SMALL = {
-    "fpn": {**SWIN, "channels": 8},
-    "released": {**SWIN, "variant": "released", "channels": 64, "encoder_layers": 1, "feedforward": 32},
-    "detail": {**SWIN, "variant": "detail", "channels": 8, "detail_channels": 4},
+    "fpn": FpnConfig(backbone=SWIN, channels=8),
+    "released": ReleasedConfig(backbone=SWIN, channels=64, encoder_layers=1, feedforward=32),
+    "detail": DetailConfig(backbone=SWIN, channels=8, detail_channels=4),
 }
 
 
@@ -29,7 +29,7 @@ def small(variant):
 
 def mobile():
     torch.manual_seed(0)
-    return build_matter({"backbone": "mobilenetv3_small_050", "channels": 8}).eval()
+    return build_matter(FpnConfig(backbone=MOBILE, channels=8)).eval()
 
 
 @pytest.mark.parametrize("variant", SMALL)
@@ -73,10 +73,10 @@ def said_by(file):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", ["fpn", "detail"])
-def test_pt2_at_any_multiple(variant, tmp_path):
+@pytest.mark.parametrize("options", [FpnConfig, DetailConfig])
+def test_pt2_at_any_multiple(options, tmp_path):
     torch.manual_seed(0)
-    network = build_matter({"variant": variant, "backbone": "mobilenetv3_small_050", "channels": 8}).eval()
+    network = build_matter(options(backbone=MOBILE, channels=8)).eval()
     assert export.fixed_size(network, 100) is None
     file = tmp_path / "matter.pt2"
     assert export.export_pt2(network, file, "tiny") <= 1e-3

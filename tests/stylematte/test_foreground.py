@@ -26,6 +26,7 @@ def test_a_red_subject_on_blue_is_red_everywhere():
     assert (foreground - image).abs()[(alpha == 1).expand(3, -1, -1)].max() < 0.01
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_shapes_are_checked():
     with pytest.raises(ValueError, match=r"expected image \(3, H, W\) and alpha \(1, H, W\), got \(3, 4, 4\)"):
         estimate_foreground(torch.zeros(3, 4, 4), torch.zeros(1, 4, 5))

@@ -104,6 +104,7 @@ def test_composition_closed_form():
     assert composition(alpha + 0.5, foreground, foreground, foreground).item() < 1e-7  # same colour: nothing to see
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("loss", [l1, laplacian, gradient])
 def test_zero_at_the_truth_and_shapes_are_checked(loss):
     truth = torch.rand(3, 1, 16, 16)

@@ -1,6 +1,7 @@
 """Training: resume equals unbroken, two processes equal one, what diverges says so, what is averaged is averaged."""
 
 import math
+from dataclasses import replace
 from datetime import timedelta
 
 import lightning.pytorch as pl
@@ -10,24 +11,28 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch.utils.data import DataLoader, Dataset
 
-from stylematte.module import (
-    Diverged,
-    MatterModule,
-    build_network,
-    ema_decay,
-    learning_rate_factor,
-    parameter_groups,
-    update_ema,
+from stylematte.averaging import update_ema
+from stylematte.config import (
+    BackboneConfig,
+    DdcBorder,
+    DdcConfig,
+    DetailConfig,
+    FpnConfig,
+    MatterFitConfig,
+    MatterLossConfig,
+    ReleasedConfig,
 )
+from stylematte.module import Diverged, MatterModule, ema_decay, learning_rate_factor, parameter_groups
+from stylematte.networks.start import build_network
 from stylematte.networks.weights import save_matter
 from stylematte.rgba import MattingBatch, composite, trimap_from_alpha
 from stylematte.sampling import MixtureSampler, generator_at
 
 SWIN = {"embed_dim": 8, "depths": [1, 1, 1, 1], "num_heads": [1, 1, 2, 2], "window_size": 4, "drop_path_rate": 0.3}
-NETWORK = {"backbone": "swin_tiny_patch4_window7_224", "backbone_kwargs": SWIN, "channels": 8}
+NETWORK = FpnConfig(backbone=BackboneConfig(kwargs=SWIN), channels=8)
 LOSSES = {"l1": 1.0, "laplacian": 0.5, "gradient": 0.5, "composition": 1.0, "known": 1.0, "ddc": 2.0}
-DDC = {"variant": "scaled", "window": 5, "neighbours": 5, "border": "exclude", "region": "unknown", "warmup": 4}
-FIT = {"lr": 1e-2, "weight_decay": 1e-2, "warmup": 2, "steps": 8, "ema": 0.9, "clip": 1.0, "losses": LOSSES, "ddc": DDC}
+DDC = DdcConfig(window=5, neighbours=5, border=DdcBorder.exclude, include_self=True, warmup=4)
+FIT = MatterFitConfig(steps=8, lr=1e-2, warmup=2, ema=0.9, losses=MatterLossConfig.only(**LOSSES), ddc=DDC)
 
 
 def disc(seed, size=32):
@@ -112,7 +117,7 @@ def test_a_fit_starts_from_seed_alone_or_from_a_saved_matter(tmp_path):
     assert warm.network.training
     assert warm.network.fpn.head.weight.requires_grad
     with pytest.raises(ValueError, match="channels is 8, the config asks for 16"):
-        MatterModule({**NETWORK, "channels": 16}, FIT, 2, init_from=str(tmp_path))
+        MatterModule(replace(NETWORK, channels=16), FIT, 2, init_from=str(tmp_path))
 
 
 def test_weights_of_samples():
@@ -127,7 +132,7 @@ def test_weights_of_samples():
 
 
 def test_the_loss_is_the_weighted_mean_over_samples_of_both_kinds():
-    module = MatterModule(NETWORK, {**FIT, "ddc": {**DDC, "warmup": 0}}, 0).eval()
+    module = MatterModule(NETWORK, replace(FIT, ddc=replace(DDC, warmup=0)), 0).eval()
     batch = uneven_batch()
     with torch.no_grad():
         loss, named = module.weighted_loss(batch)
@@ -221,33 +226,35 @@ def test_norms_biases_and_position_tables_do_not_decay():
     assert len(decay["params"]) + len(keep["params"]) == len(list(network.parameters()))
 
 
-def test_unknown_losses_are_refused():
+def test_a_fit_without_any_loss_is_refused():
     with pytest.raises(
-        ValueError, match="give l1, laplacian, gradient, composition, semantic, known, ddc, closed_form"
+        ValueError,
+        match="expected one of l1, laplacian, gradient, composition, semantic, known, ddc, closed_form above 0",
     ):
-        MatterModule(NETWORK, {**FIT, "losses": {"dice": 1.0}}, 0)
-    with pytest.raises(ValueError, match="one of them above 0"):
-        MatterModule(NETWORK, {**FIT, "losses": {"l1": 0.0}}, 0)
+        MatterModule(NETWORK, replace(FIT, losses=MatterLossConfig.only()), 0)
 
 
-@pytest.mark.parametrize("variant", ["released", "detail"])
-def test_other_networks_learn_and_are_gone_on_with(tmp_path, variant):
+@pytest.mark.parametrize("options", [ReleasedConfig, DetailConfig])
+def test_other_networks_learn_and_are_gone_on_with(tmp_path, options):
     swin = dict(embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2], window_size=4, drop_path_rate=0.0)
-    network = {"variant": variant, "backbone": "swin_tiny_patch4_window7_224", "backbone_kwargs": swin, "channels": 64}
+    network = options(backbone=BackboneConfig(kwargs=swin), channels=64)
     built = build_network(network, seed=3)
-    assert built.config["variant"] == variant
+    assert built.config == network
     save_matter(tmp_path, built, meta={"size": 32})
     loaded = build_network(network, seed=4, init_from=str(tmp_path))
     for one, other in zip(built.parameters(), loaded.parameters(), strict=True):
         assert torch.equal(one, other)
     with pytest.raises(ValueError, match="channels is 64, the config asks for 96"):
-        build_network({**network, "channels": 96}, seed=4, init_from=str(tmp_path))
-    with pytest.raises(ValueError, match="variant is"):
-        build_network({"variant": "fpn"}, seed=4, init_from=str(tmp_path))
+        build_network(replace(network, channels=96), seed=4, init_from=str(tmp_path))
+    with pytest.raises(ValueError, match=r"variant is '(released|detail)', the config asks for 'fpn'"):
+        build_network(FpnConfig(), seed=4, init_from=str(tmp_path))
+    other = replace(network, backbone=BackboneConfig(kwargs={**swin, "window_size": 8}))
+    with pytest.raises(ValueError, match=r"backbone.kwargs.window_size is 4, the config asks for 8"):
+        build_network(other, seed=4, init_from=str(tmp_path))
 
 
 def test_switches_may_change_on_the_way(tmp_path):
-    network = {"variant": "detail", "backbone": "resnet10t", "channels": 16, "gradient_checkpointing": False}
+    network = DetailConfig(backbone=BackboneConfig("resnet10t"), channels=16)
     save_matter(tmp_path, build_network(network, seed=3), meta={"size": 32})
-    gone_on = build_network({**network, "gradient_checkpointing": True}, seed=4, init_from=str(tmp_path))
-    assert gone_on.checkpointing
+    gone_on = build_network(replace(network, gradient_checkpointing=True), seed=4, init_from=str(tmp_path))
+    assert gone_on.config.gradient_checkpointing

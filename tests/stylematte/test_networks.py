@@ -7,6 +7,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from stylematte.config import BackboneConfig, FpnConfig
 from stylematte.networks.backbone import Backbone, BackboneError
 from stylematte.networks.fpn import FPN, group_count
 from stylematte.networks.stylematte import StyleMatte, pad_to_multiple
@@ -20,13 +21,13 @@ CONV = "mobilenetv3_small_050"
 @pytest.fixture(scope="module")
 def swin():
     torch.manual_seed(0)
-    return StyleMatte(SWIN, SMALL_SWIN, channels=16).eval()
+    return StyleMatte(FpnConfig(backbone=BackboneConfig(SWIN, kwargs=SMALL_SWIN), channels=16)).eval()
 
 
 @pytest.fixture(scope="module")
 def conv():
     torch.manual_seed(0)
-    return StyleMatte(CONV, channels=8).eval()
+    return StyleMatte(FpnConfig(backbone=BackboneConfig(CONV), channels=8)).eval()
 
 
 @pytest.mark.parametrize("size", [(64, 64), (96, 128), (37, 91), (31, 5), (1, 1)])
@@ -43,7 +44,7 @@ def test_any_size_gives_an_alpha_of_that_size(swin, size):
     ("name", "kwargs"), [(SWIN, SMALL_SWIN), (CONV, {}), ("mambaout_femto", {"depths": [1, 1, 1, 1]})]
 )
 def test_maps_are_nchw_at_strides_4_to_32(name, kwargs):
-    backbone = Backbone(name, kwargs)
+    backbone = Backbone(BackboneConfig(name, kwargs=kwargs))
     with torch.no_grad():
         maps = backbone(torch.rand(1, 3, 64, 96))
     assert [tuple(m.shape) for m in maps] == [
@@ -53,7 +54,7 @@ def test_maps_are_nchw_at_strides_4_to_32(name, kwargs):
 
 def test_normalises_inside():
     """A picture of ImageNet's mean colour is zero to the model."""
-    backbone, seen = Backbone(CONV), []
+    backbone, seen = Backbone(BackboneConfig(CONV)), []
     backbone.extractor.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     backbone(backbone.mean.expand(2, 3, 32, 32))
     assert seen[0].abs().max() == 0
@@ -78,7 +79,7 @@ def test_padding_reflects_or_repeats_and_is_undone():
 
 
 def test_every_parameter_learns(conv):
-    network = StyleMatte(SWIN, SMALL_SWIN, channels=8)
+    network = StyleMatte(FpnConfig(backbone=BackboneConfig(SWIN, kwargs=SMALL_SWIN), channels=8))
     network(torch.rand(1, 3, 64, 64)).mean().backward()
     assert [name for name, p in network.named_parameters() if p.grad is None] == []
 
@@ -96,7 +97,7 @@ def test_every_parameter_learns(conv):
 )
 def test_unusable_backbones_are_refused_in_one_line(name, kwargs, message):
     with pytest.raises(BackboneError, match=message) as caught:
-        Backbone(name, kwargs)
+        Backbone(BackboneConfig(name, kwargs=kwargs))
     assert "\n" not in str(caught.value)
 
 
@@ -110,7 +111,7 @@ def test_local_weights_of_a_timm_classifier(tmp_path, name, kwargs, suffix):
     classifier = timm.create_model(name, pretrained=False, **kwargs, **any_size).eval()
     path = tmp_path / f"weights{suffix}"
     save_file(classifier.state_dict(), path) if suffix == ".safetensors" else torch.save(classifier.state_dict(), path)
-    backbone, image = Backbone(name, kwargs, str(path)).eval(), torch.rand(1, 3, 64, 96)
+    backbone, image = Backbone(BackboneConfig(name, str(path), kwargs)).eval(), torch.rand(1, 3, 64, 96)
     with torch.no_grad():
         normalised = (image - backbone.mean) / backbone.std
         theirs = classifier.forward_intermediates(normalised, indices=4, intermediates_only=True)
@@ -120,13 +121,13 @@ def test_local_weights_of_a_timm_classifier(tmp_path, name, kwargs, suffix):
 
 def test_weights_that_do_not_fit(tmp_path):
     with pytest.raises(BackboneError, match="no such file"):
-        Backbone(CONV, {}, str(tmp_path / "none.pth"))
+        Backbone(BackboneConfig(CONV, str(tmp_path / "none.pth")))
     save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(BackboneError, match="tensors missing"):
-        Backbone(CONV, {}, str(tmp_path / "other.safetensors"))
+        Backbone(BackboneConfig(CONV, str(tmp_path / "other.safetensors")))
     (tmp_path / "text.pth").write_text("not a checkpoint")
     with pytest.raises(BackboneError, match="cannot be read"):
-        Backbone(CONV, {}, str(tmp_path / "text.pth"))
+        Backbone(BackboneConfig(CONV, str(tmp_path / "text.pth")))
 
 
 def test_saved_and_loaded_is_the_same_network(tmp_path, swin):
@@ -160,6 +161,7 @@ def test_wrong_matter_files_say_what_is_missing(tmp_path, conv):
         load_matter(tmp_path)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_a_picture_that_is_not_rgb_is_refused(conv):
     with pytest.raises(ValueError, match="convert it to RGB"):
         conv(torch.rand(1, 4, 32, 32))

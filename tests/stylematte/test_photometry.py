@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from stylematte.config import BackboneConfig, FpnConfig, MatterFitConfig, MatterLossConfig
 from stylematte.data import photometry
 from stylematte.data.augment import CAMERA, COLOUR
 from stylematte.data.datamodule import MatterData, MatterDataset, Source
@@ -134,7 +135,7 @@ def test_the_compositing_equation_holds_after_everything() -> None:
         assert (picture <= 1).all()
     assert torch.equal(found.image[-1], found.foreground[-1])  # a trimap alone
     assert torch.equal(found.image[-1], found.background[-1])
-    assert all(torch.equal(getattr(found, name), getattr(batch, name)) for name in ("alpha", "trimap", "guide"))
+    assert all(torch.equal(getattr(found, name), getattr(batch, name)) for name in ("alpha", "trimap", "trimap_input"))
     touched = (found.image != batch.image).flatten(1).any(1)
     expected = torch.stack([told.brightness, told.hue, told.blur, told.noise, told.quality]).any(0)
     assert torch.equal(touched, expected)
@@ -180,7 +181,7 @@ def test_the_loader_leaves_out_colour_and_camera_and_nothing_else(sources: list[
     """Geometry is drawn first, so that it is the same with and without; half of the samples then differ in colour."""
     draws = [Draw(number % 2, 0, seed) for seed in range(20) for number in range(2)]
     cpu, bare = (MatterDataset(sources, [], SIDE, 0.5, photometric=there)[draws] for there in (True, False))
-    for name in ("alpha", "trimap", "guide", "weight", "known_alpha"):
+    for name in ("alpha", "trimap", "trimap_input", "weight", "known_alpha"):
         assert torch.equal(getattr(cpu, name), getattr(bare, name)), name
     same = (cpu.image == bare.image).flatten(1).all(1)
     assert 2 <= int(same.sum()) <= 20  # (1 - .5) (1 - .4) (1 - .15) (1 - .25)^2 = 14 % of them
@@ -263,9 +264,9 @@ def test_two_processes_see_what_one_sees(sources: list[Source], monkeypatch: pyt
 
 
 def test_a_matter_learns_from_such_batches(sources: list[Source], tmp_path: Path) -> None:
-    options = {"lr": 1e-2, "weight_decay": 1e-2, "warmup": 1, "steps": 4, "ema": 0.9, "clip": 1.0}
-    losses = {"l1": 1.0, "composition": 1.0, "known": 1.0}
-    module = MatterModule({"backbone": "resnet10t", "channels": 8}, {**options, "losses": losses}, seed=5)
+    losses = MatterLossConfig.only(l1=1.0, composition=1.0, known=1.0)
+    options = MatterFitConfig(steps=4, lr=1e-2, warmup=1, ema=0.9, losses=losses)
+    module = MatterModule(FpnConfig(backbone=BackboneConfig("resnet10t"), channels=8), options, seed=5)
     before = module.ema.fpn.head.weight.clone()
     fit(module, matter_data(sources), tmp_path, epochs=1)
     assert not torch.equal(module.ema.fpn.head.weight, before)

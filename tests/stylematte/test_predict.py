@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from stylematte.config import BackboneConfig, FpnConfig
 from stylematte.inference.predict import agreement, predict, predict_with_confidence
 from stylematte.networks.stylematte import StyleMatte
 
@@ -57,7 +58,7 @@ def test_consistent_network_is_sure_and_inconsistent_is_not():
 
 
 def test_predict_keeps_rank_size_and_mode():
-    network = StyleMatte("mobilenetv3_small_050", channels=8).train()
+    network = StyleMatte(FpnConfig(backbone=BackboneConfig("mobilenetv3_small_050"), channels=8)).train()
     image = torch.rand(3, 21, 50)
     alpha = predict(network, image)
     assert alpha.shape == (1, 21, 50)

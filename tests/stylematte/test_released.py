@@ -5,6 +5,7 @@ The fixtures come from the authors' code with weights made by a recipe; released
 
 import json
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,14 +13,15 @@ import timm
 import torch
 import torch.nn.functional as F
 
+from stylematte.config import BackboneConfig, FpnConfig, ReleasedConfig
 from stylematte.networks.backbone import BackboneError
-from stylematte.networks.released.checkpoint import CheckpointError, read_released
+from stylematte.networks.released.checkpoint import AUTHORS, CheckpointError, read_released
 from stylematte.networks.released.fpn import filter_logits, window_mean
 from stylematte.networks.released.keys import released_keys, renamed, to_ours, to_released
 from stylematte.networks.released.network import ReleasedStyleMatte, pad_as_released
 from stylematte.networks.released.swin import SwinMaps
 from stylematte.networks.stylematte import StyleMatte
-from stylematte.networks.variants import UnknownVariant, build_matter
+from stylematte.networks.variants import build_matter
 from stylematte.networks.weights import WeightsError, load_matter, save_matter
 from stylematte.ops.guided_filter import box_mean
 from tests.fixture_files import FIXTURES, about, arrays, as_recorded
@@ -28,6 +30,7 @@ NAMES = FIXTURES / "stylematte" / "state_dict_names.tsv"
 SIZES = {"96x128": (96, 128, 0), "256x320": (256, 320, 2), "500x512": (500, 512, 3)}
 SWIN = "swin_tiny_patch4_window7_224"
 SMALL = {"embed_dim": 24, "depths": [1, 2, 1, 2], "num_heads": [1, 2, 4, 8], "window_size": 4}
+TINY = ReleasedConfig(backbone=BackboneConfig(SWIN, kwargs=SMALL), channels=64, encoder_layers=1, feedforward=16)
 
 
 def recipe(key, shape):
@@ -57,7 +60,7 @@ def checkpoint():
 
 @pytest.fixture(scope="module")
 def released(checkpoint):
-    network = ReleasedStyleMatte().eval()
+    network = ReleasedStyleMatte(AUTHORS).eval()
     network.load_state_dict(to_ours(checkpoint, released_keys(network.config)))
     return network
 
@@ -65,7 +68,7 @@ def released(checkpoint):
 @pytest.fixture(scope="module")
 def small():
     torch.manual_seed(0)
-    return ReleasedStyleMatte(SWIN, SMALL, channels=64, encoder_layers=2, feedforward=48).eval()
+    return ReleasedStyleMatte(replace(TINY, encoder_layers=2, feedforward=48)).eval()
 
 
 def drawn_input(height, width, index):
@@ -150,7 +153,7 @@ def test_a_batch_is_its_pictures(small):
 
 def test_swin_is_timms_where_no_padding_is_needed_and_only_there():
     torch.manual_seed(0)
-    ours = SwinMaps(SWIN, SMALL).eval()
+    ours = SwinMaps(TINY.backbone).eval()
     stock = timm.create_model(SWIN, num_classes=0, strict_img_size=False, always_partition=True, **SMALL).eval()
     stock.load_state_dict(ours.swin.state_dict(), strict=False)
     differences = []
@@ -182,7 +185,7 @@ def test_the_filter_leaves_a_multiple_of_the_guide_alone():
 
 
 def test_every_parameter_learns(small):
-    network = ReleasedStyleMatte(SWIN, SMALL, channels=64, encoder_layers=1, feedforward=16)
+    network = ReleasedStyleMatte(TINY)
     network(torch.rand(2, 3, 64, 64)).mean().backward()
     assert [name for name, p in network.named_parameters() if p.grad is None] == []
 
@@ -191,7 +194,7 @@ def test_names_are_those_of_the_released_files():
     """Both layouts, from a list made by instantiating the authors' code under transformers 4 and 5."""
     rows = [line.split("\t") for line in NAMES.read_text().splitlines() if line and not line.startswith("#")]
     listed = dict(rows)
-    table = released_keys({"backbone_kwargs": {}, "encoder_layers": 6})
+    table = released_keys(AUTHORS)
     twins = {key for key in listed if "smooth_conv.1" in key or "smooth_conv.2" in key}
     assert listed.keys() - twins == table.keys()
     assert {key: renamed(key) for key in listed} == listed
@@ -231,16 +234,19 @@ def test_files_of_both_layouts_are_read(tmp_path, monkeypatch, checkpoint, relea
 
 
 def test_variants_are_built_by_name(tmp_path, small):
-    assert type(build_matter({"backbone": "mobilenetv3_small_050", "channels": 8})) is StyleMatte
-    again = build_matter({**small.config, "encoder_layers": 0})
+    mobile = BackboneConfig("mobilenetv3_small_050")
+    assert type(build_matter(FpnConfig(backbone=mobile, channels=8))) is StyleMatte
+    again = build_matter(replace(small.config, encoder_layers=0))
     assert type(again) is ReleasedStyleMatte
-    assert again.config == {**small.config, "encoder_layers": 0}
-    with pytest.raises(UnknownVariant, match="did you mean released"):
-        build_matter({"variant": "realeased"})
+    assert again.config == replace(small.config, encoder_layers=0)
+    with pytest.raises(ValueError, match="did you mean released"):
+        build_matter(FpnConfig(variant="realeased"))
+    with pytest.raises(ValueError, match="variant 'released' with FpnConfig: expected ReleasedConfig"):
+        build_matter(FpnConfig(variant="released"))
     with pytest.raises(ValueError, match="multiple of 32"):
-        ReleasedStyleMatte(channels=100)
+        ReleasedStyleMatte(ReleasedConfig(channels=100))
     with pytest.raises(BackboneError, match="choose it, or another variant"):
-        ReleasedStyleMatte("mobilenetv3_small_050")
+        ReleasedStyleMatte(ReleasedConfig(backbone=mobile))
 
 
 def test_saved_and_loaded_is_the_same_network(tmp_path, small):
@@ -255,12 +261,3 @@ def test_saved_and_loaded_is_the_same_network(tmp_path, small):
     (tmp_path / "matter.json").write_text(json.dumps(description))
     with pytest.raises(WeightsError, match="there are fpn, released"):
         load_matter(tmp_path)
-
-
-def test_a_file_without_a_variant_is_the_first_network(tmp_path):
-    first = StyleMatte("mobilenetv3_small_050", channels=8)
-    save_matter(tmp_path, first, {})
-    description = json.loads((tmp_path / "matter.json").read_text())
-    assert description["network"].pop("variant") == "fpn"
-    (tmp_path / "matter.json").write_text(json.dumps(description))
-    assert type(load_matter(tmp_path)) is StyleMatte

@@ -1,17 +1,20 @@
 """The semantic term and the head it judges: a closed form, gross failures only, and a head that may come and go."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from stylematte.config import BackboneConfig, DetailConfig, FpnConfig, MatterFitConfig, MatterLossConfig
 from stylematte.losses.alpha import semantic
-from stylematte.module import MatterModule, build_network
+from stylematte.module import MatterModule
 from stylematte.networks.detail import DetailStyleMatte
+from stylematte.networks.start import build_network
 from stylematte.networks.weights import save_matter
 from stylematte.rgba import MattingBatch
 
-NETWORK = {"variant": "detail", "backbone": "mobilenetv3_small_050", "channels": 16, "detail_channels": 4}
-FIT = {"lr": 1e-3, "weight_decay": 0.0, "warmup": 1, "steps": 4, "ema": 0.9, "clip": 1.0}
-FIT["losses"] = {"l1": 1.0, "semantic": 2.0}
+NETWORK = DetailConfig(backbone=BackboneConfig("mobilenetv3_small_050"), channels=16, detail_channels=4)
+FIT = MatterFitConfig(steps=4, warmup=1, ema=0.9, losses=MatterLossConfig.only(l1=1.0, semantic=2.0))
 
 
 def a_batch(size: int = 64) -> MattingBatch:
@@ -36,14 +39,18 @@ def test_it_is_blind_to_edges_and_takes_any_size() -> None:
     for height, width in ((1, 1), (15, 40), (33, 17)):
         everywhere = torch.ones(2, 1, height, width)
         assert semantic(everywhere * 0.75, everywhere * 0.25).tolist() == pytest.approx([0.125, 0.125])
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_mattes_of_two_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="resize one"):
-        semantic(stripes, stripes[..., 1:])
+        semantic(torch.rand(1, 1, 64, 64), torch.rand(1, 1, 64, 63))
 
 
 @pytest.mark.parametrize("size", [(64, 64), (40, 52)])
 def test_the_head_says_one_value_a_place_at_the_pictures_size(size: tuple[int, int]) -> None:
     torch.manual_seed(0)
-    network = DetailStyleMatte(NETWORK["backbone"], channels=16, detail_channels=4, semantic_head=True).eval()
+    network = DetailStyleMatte(replace(NETWORK, semantic_head=True)).eval()
     image = torch.rand(2, 3, *size)
     with torch.no_grad():
         alpha, whole = network(image, semantic=True)
@@ -61,7 +68,7 @@ def test_the_head_learns_and_is_not_the_alpha() -> None:
     assert set(named) == {"l1", "semantic", "total"}
     torch.testing.assert_close(loss, named["l1"] + 2.0 * named["semantic"])
     assert module.network.semantic_head.weight.grad.abs().sum() > 0
-    _, whole = module._predict(batch)
+    _, whole = module.predict(batch)
     torch.testing.assert_close(named["semantic"], semantic(whole, batch.alpha).mean())
     for name, parameter in module.network.named_parameters():
         assert parameter.grad is not None, name
@@ -76,7 +83,8 @@ def test_a_head_may_come_and_go_between_fits(tmp_path) -> None:
     assert came.head.weight.equal(without.head.weight)
     assert came.semantic_head.weight.equal(again.semantic_head.weight)
     save_matter(tmp_path / "with", came, {})
-    went = MatterModule(NETWORK, {**FIT, "losses": {"l1": 1.0}}, seed=4, init_from=str(tmp_path / "with")).network
+    alone = replace(FIT, losses=MatterLossConfig.only(l1=1.0))
+    went = MatterModule(NETWORK, alone, seed=4, init_from=str(tmp_path / "with")).network
     assert went.semantic_head is None
     assert went.state_dict().keys() == without.state_dict().keys()
     stayed = MatterModule(NETWORK, FIT, seed=9, init_from=str(tmp_path / "with")).network
@@ -84,7 +92,7 @@ def test_a_head_may_come_and_go_between_fits(tmp_path) -> None:
 
 
 def test_networks_without_the_head_say_so() -> None:
-    with pytest.raises(ValueError, match="need variant detail, this is fpn"):
-        MatterModule({"backbone": NETWORK["backbone"]}, FIT, seed=0)
-    with pytest.raises(ValueError, match="semantic_head=True"):
+    with pytest.raises(ValueError, match=r"losses.semantic above 0: expected a network that takes a trimap .* got fpn"):
+        MatterModule(FpnConfig(backbone=NETWORK.backbone), FIT, seed=0)
+    with pytest.raises(ValueError, match="semantic_head true"):
         build_network(NETWORK, seed=0).eval()(torch.rand(1, 3, 32, 32), semantic=True)

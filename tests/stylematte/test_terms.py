@@ -1,15 +1,17 @@
 """Samples with an alpha and samples with a trimap in one batch: who is judged by what, and what weighs how much."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from stylematte.config import DdcConfig
 from stylematte.losses import alpha as on_alpha
 from stylematte.losses.ddc import ddc, floor, known_region
 from stylematte.losses.terms import EXCESS, named_terms, unknown_l1
 from stylematte.rgba import MattingBatch
 
-OPTIONS = {"variant": "scaled", "window": 5, "neighbours": 5, "border": "exclude", "region": "unknown"}
-OPTIONS["include_self"] = False
+OPTIONS = DdcConfig(window=5, neighbours=5)
 NAMES = ("l1", "laplacian", "gradient", "composition", "semantic", "known", "ddc", "closed_form")
 
 
@@ -19,7 +21,7 @@ def a_batch(known: list[float], taught: list[float] | None = None) -> tuple[torc
     prediction, alpha = torch.rand(2, n, 1, 16, 16, generator=g)
     trimap = torch.full((n, 1, 16, 16), 0.5)
     trimap[..., :5], trimap[..., 11:] = 0.0, 1.0
-    flags = torch.tensor(known), torch.tensor(taught or [0.0] * n)
+    flags = torch.tensor([known, taught or [0.0] * n], dtype=torch.float32)
     weight = torch.rand(n, generator=g)
     return prediction, MattingBatch(image, alpha, foreground, background, trimap, weight, *flags, trimap)
 
@@ -35,7 +37,7 @@ def test_each_sample_is_judged_by_its_own_terms_alone() -> None:
         "composition": on_alpha.composition(prediction, batch.foreground, batch.background, batch.image),
         "semantic": on_alpha.semantic(1 - prediction, batch.alpha),  # by what the semantic head says, not the alpha
         "known": known_region(prediction, batch.trimap),
-        "ddc": ddc(batch.image, prediction, batch.trimap, **OPTIONS),
+        "ddc": ddc(batch.image, prediction, batch.trimap, OPTIONS),
         "closed_form": unknown_l1(prediction, batch.alpha, batch.trimap),
     }
     applies = {name: [1, 0, 1, 0] for name in NAMES[:5]} | {"known": [0, 1, 0, 1], "ddc": [0, 1, 0, 1]}
@@ -43,7 +45,7 @@ def test_each_sample_is_judged_by_its_own_terms_alone() -> None:
     for name in NAMES:
         assert terms[name].applies.tolist() == applies[name]
         torch.testing.assert_close(terms[name].value, everywhere[name] * torch.tensor(applies[name]))
-    above = (everywhere["ddc"] - floor(batch.image, batch.trimap, **OPTIONS)) * batch.known_alpha.logical_not()
+    above = (everywhere["ddc"] - floor(batch.image, batch.trimap, OPTIONS)) * batch.known_alpha.logical_not()
     torch.testing.assert_close(terms[EXCESS].value, above)
 
 
@@ -56,7 +58,7 @@ def test_no_sample_of_a_kind_no_value() -> None:
 @pytest.mark.parametrize("variant", ["ddc", "scaled", "hinge"])
 def test_a_constant_matte_has_no_excess(variant: str) -> None:
     prediction, batch = a_batch([0, 0])
-    terms = named_terms(prediction * 0 + 0.3, batch, ["known", "ddc"], {**OPTIONS, "variant": variant})
+    terms = named_terms(prediction * 0 + 0.3, batch, ["known", "ddc"], replace(OPTIONS, variant=variant))
     assert terms[EXCESS].value.abs().max() < 1e-6
     torch.testing.assert_close(terms["known"].value, torch.tensor([(5 * 0.3 + 5 * 0.7) / 10] * 2))
 

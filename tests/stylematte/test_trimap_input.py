@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from stylematte.config import BackboneConfig, DetailConfig, FpnConfig, MatterFitConfig, MatterLossConfig
 from stylematte.data.augment import Chance, Layers
 from stylematte.data.datamodule import MatterDataset, Source
 from stylematte.data.trimap_input import exact_trimap, unknown_everywhere, widened_trimap
@@ -71,16 +72,16 @@ def test_the_share_of_samples_is_what_was_asked_for_and_nothing_else_changes(sou
     never, half, always = (MatterDataset(sources, [], SIDE, 0.5, trimap_shown=p)[draws] for p in (0.0, 0.5, 1.0))
     for batch in (half, always):
         assert all(torch.equal(a, b) for a, b in zip(batch[:-1], never[:-1], strict=True))
-    shown = [(batch.guide != 0.5).flatten(1).any(1) for batch in (never, half, always)]
+    shown = [(batch.trimap_input != 0.5).flatten(1).any(1) for batch in (never, half, always)]
     assert [int(each.sum()) for each in (shown[0], shown[2])] == [0, 200]
     assert 75 < int(shown[1].sum()) < 125
-    assert torch.equal(half.guide[shown[1]], always.guide[shown[1]])
+    assert torch.equal(half.trimap_input[shown[1]], always.trimap_input[shown[1]])
     again = MatterDataset(sources, [], SIDE, 0.5, trimap_shown=0.5)[draws[50:60]]
-    assert torch.equal(again.guide, half.guide[50:60])  # of the draw's seed alone
+    assert torch.equal(again.trimap_input, half.trimap_input[50:60])  # of the draw's seed alone
 
 
-NETWORK = {"variant": "detail", "backbone": "mobilenetv3_small_050", "channels": 16, "detail_channels": 8}
-FIT = {"lr": 1e-2, "weight_decay": 1e-2, "warmup": 5, "steps": 50, "ema": 0.9, "clip": 1.0, "losses": {"l1": 1.0}}
+NETWORK = DetailConfig(backbone=BackboneConfig("mobilenetv3_small_050"), channels=16, detail_channels=8)
+FIT = MatterFitConfig(steps=50, lr=1e-2, warmup=5, ema=0.9, losses=MatterLossConfig.only(l1=1.0), trimap_shown=0.5)
 
 
 def hidden_discs(seed: int, count: int = 4) -> MattingBatch:
@@ -94,16 +95,16 @@ def hidden_discs(seed: int, count: int = 4) -> MattingBatch:
     front, back = torch.rand(2, count, 3, SIDE, SIDE, generator=g)
     front = 0.1 + 0.9 * front
     trimap = trimap_from_alpha(alpha, 1)
-    guide = trimap.clone()
-    guide[::2] = 0.5
+    shown = trimap.clone()
+    shown[::2] = 0.5
     one, none = torch.ones(count), torch.zeros(count)
-    return MattingBatch(composite(front, alpha, back), alpha, front, back, trimap, one, one, none, guide)
+    return MattingBatch(composite(front, alpha, back), alpha, front, back, trimap, one, one, none, shown)
 
 
 def test_one_network_mattes_without_a_trimap_and_better_with_one() -> None:
-    module = MatterModule(NETWORK, {**FIT, "trimap_shown": 0.5}, seed=0)
-    optimizer = torch.optim.AdamW(module.network.parameters(), lr=FIT["lr"])
-    for step in range(FIT["steps"]):
+    module = MatterModule(NETWORK, FIT, seed=0)
+    optimizer = torch.optim.AdamW(module.network.parameters(), lr=FIT.lr)
+    for step in range(FIT.steps):
         optimizer.zero_grad()
         module.weighted_loss(hidden_discs(step))[0].backward()
         optimizer.step()
@@ -119,5 +120,5 @@ def test_one_network_mattes_without_a_trimap_and_better_with_one() -> None:
 
 
 def test_networks_that_take_no_trimap_are_refused() -> None:
-    with pytest.raises(ValueError, match="need variant detail, this is fpn"):
-        MatterModule({"backbone": NETWORK["backbone"]}, {**FIT, "trimap_shown": 0.5}, seed=0)
+    with pytest.raises(ValueError, match=r"trimap_shown above 0: expected a network that takes a trimap .* got fpn"):
+        MatterModule(FpnConfig(backbone=NETWORK.backbone), FIT, seed=0)

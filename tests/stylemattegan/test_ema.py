@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from stylemattegan.training.ema import AdaController, ema_beta, update_ema
+from stylematte.averaging import update_ema
+from stylemattegan.training.ema import AdaController, ema_beta
 from tests.fixture_files import about
 
 

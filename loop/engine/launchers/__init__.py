@@ -1,1 +1,1 @@
-"""How a step is run: in this process, in a process group of its own, or by torchrun."""
+"""Where a stage runs: in this process, in a process of its own, or on several devices by torchrun."""

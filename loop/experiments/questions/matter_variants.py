@@ -15,6 +15,7 @@ from pathlib import Path
 
 from loop.experiments.experiment import Experiment, Measured
 from loop.experiments.measures import EDGE, edges
+from stylematte.jsonl import read_jsonl
 
 
 def with_and_without_trimap(run_dir: Path) -> Measured:
@@ -34,8 +35,7 @@ def _given_a_trimap(run_dir: Path) -> Measured:
     network = load_matter(run_dir / "rounds" / "00" / "fit_matter")
     evaluated = run_dir / "rounds" / "00" / "evaluate"
     found: Measured = {}
-    for line in (evaluated / "per_picture.jsonl").read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
+    for row in read_jsonl(evaluated / "per_picture.jsonl"):
         truth = read_alpha(evaluated / row["truth"])
         trimap = trimap_from_alpha(truth[None], EDGE)[0]
         predicted = predict(network, read_rgb(evaluated / row["photo"]), trimap)
@@ -57,7 +57,10 @@ EXPERIMENT = Experiment(
     ),
     arms={
         "fpn": ("matter.network.variant=fpn",),
-        "released": ("matter.network.variant=released",),
+        "released": (
+            *("matter.network.variant=released", "matter.network.encoder_layers=3"),
+            "matter.network.feedforward=256",
+        ),
         "detail": DETAIL,
         "detail-trimap": (*DETAIL, "matter.first.trimap_shown=0.5"),
     },

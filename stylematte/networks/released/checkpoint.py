@@ -13,12 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stylematte.config import ReleasedConfig
 from stylematte.networks.released.keys import IGNORED, TWINS, Target, released_keys, renamed, to_ours
 from stylematte.networks.released.network import ReleasedStyleMatte
 
 EXPECTED = "expected the authors' stylematte_pure.pth or stylematte_synth.pth"
 WRAPPERS = ("state_dict", "model")
-RELEASED = {"backbone_kwargs": {}, "encoder_layers": 6}
+AUTHORS = ReleasedConfig(channels=256)
+"""What their weights fit."""
 OPTIONAL = "fpn.conv_fusion.1.num_batches_tracked"
 
 
@@ -31,14 +33,14 @@ class CheckpointError(ValueError):
 def read_released(path: str | Path) -> ReleasedStyleMatte:
     """The released network with the weights in `path` (.pth or .safetensors), in eval mode. Raises CheckpointError."""
     given = read_tensors(Path(path))
-    table = released_keys(RELEASED)
+    table = released_keys(AUTHORS)
     state = {OPTIONAL: torch.tensor(0), **_with_old_names(given, table)}
     _check_names(path, state, table)
     ours = _to_ours(path, state, table)
     with torch.device("meta"):
-        wanted = ReleasedStyleMatte().state_dict()
+        wanted = ReleasedStyleMatte(AUTHORS).state_dict()
     _check_values(path, ours, wanted, table)
-    network = ReleasedStyleMatte().eval()
+    network = ReleasedStyleMatte(AUTHORS).eval()
     network.load_state_dict(ours)
     return network
 
@@ -90,8 +92,8 @@ def _check_names(path: str | Path, state: dict[str, Any], table: dict[str, Targe
     unknown = [key for key in state if key not in table and key not in twins]
     if missing or unknown:
         found = [(missing, f"of {len(needed)} tensors missing"), (unknown, "unknown")]
-        told = "; ".join(f"{len(names)} {what} ({_first(names)})" for names, what in found if names)
-        raise CheckpointError(f"{path}: not StyleMatte's weights: {told}; {EXPECTED}")
+        wrong = "; ".join(f"{len(names)} {what} ({_first(names)})" for names, what in found if names)
+        raise CheckpointError(f"{path}: not StyleMatte's weights: {wrong}; {EXPECTED}")
     odd = [key for key in [*table, *(twins & state.keys())] if not isinstance(state[key], Tensor)]
     if odd:
         raise CheckpointError(f"{path}: {odd[0]} is a {type(state[odd[0]]).__name__}, not a tensor; {EXPECTED}")

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from stylematte.networks.released.pixel_decoder import pointwise
 
 
-def upsample(x: Tensor, size: Sequence[int]) -> Tensor:
+def upsample(x: Float[Tensor, "n c _ _"], size: Sequence[int]) -> Float[Tensor, "n c _ _"]:
+    """Bilinear, corner cells in the corners."""
     return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=True)
 
 
@@ -33,7 +35,7 @@ class SharedFPN(nn.Module):
             nn.Conv2d(2 * channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU()
         )
 
-    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+    def forward(self, maps: Sequence[Float[Tensor, "n c _ _"]]) -> Float[Tensor, "n c _ _"]:
         *coarse, finest = maps
         x, *finer = [pointwise(layer, m) for layer, m in zip(self.lateral, coarse, strict=True)]
         for m in [*finer, finest]:
@@ -41,8 +43,8 @@ class SharedFPN(nn.Module):
         return self.fusion(torch.cat([x, finest], 1))
 
 
-def window_mean(values: Tensor, radius: int) -> Tensor:
-    """(N, C, H, W) -> mean over the (2 radius + 1) square around each pixel, counting only pixels in the picture.
+def window_mean(values: Float[Tensor, "n c h w"], radius: int) -> Float[Tensor, "n c h w"]:
+    """Mean over the (2 radius + 1) square around each pixel, counting only pixels in the picture.
 
     By differences of running totals, rows first. Their rounding, divided by a regulariser of 1e-4, reaches alpha: exact
     means differ from the released network by up to 3e-4 at 512 x 512. So it is part of what is reproduced.
@@ -53,7 +55,7 @@ def window_mean(values: Tensor, radius: int) -> Tensor:
     return values / count
 
 
-def window_sum(values: Tensor, radius: int, axis: int) -> Tensor:
+def window_sum(values: Float[Tensor, "n c h w"], radius: int, axis: int) -> Float[Tensor, "n c h w"]:
     """The sum over i - radius ... i + radius along `axis`, which is -1 or -2."""
     size = values.shape[axis]
     totals = F.pad(values.cumsum(axis), (1, 0) if axis == -1 else (0, 0, 1, 0))  # totals[i]: of the first i
@@ -62,8 +64,10 @@ def window_sum(values: Tensor, radius: int, axis: int) -> Tensor:
     return totals.index_select(axis, last) - totals.index_select(axis, before)
 
 
-def filter_logits(guide: Tensor, logits: Tensor, radius: int, eps: float) -> Tensor:
-    """guide (N, 1, 4 h, 4 w), logits (N, 1, h, w) -> (N, 1, 4 h, 4 w).
+def filter_logits(
+    guide: Float[Tensor, "n 1 H W"], logits: Float[Tensor, "n 1 H//4 W//4"], radius: int, eps: float
+) -> Float[Tensor, "n 1 H W"]:
+    """q = A I + b with A = cov(I, p) / (var(I) + eps), b = mean(p) - A mean(I) of windows of the low-resolution maps.
 
     He and Sun, "Fast Guided Filter" (arXiv 1505.00996), without its second averaging: A and b of single windows are
     upsampled. The low-resolution guide is bicubic and not smoothed first.

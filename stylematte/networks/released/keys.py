@@ -1,4 +1,4 @@
-"""Names of tensors: those of the released checkpoints, and ours.
+"""Names of tensors in the released checkpoints, and where each goes in our network.
 
 The authors' files have the names of transformers 4; transformers 5 renamed the Swin part (`renamed`). Ours keep the
 pixel decoder's names, and timm's for Swin: there query, key and value are one matrix, in this order of rows.
@@ -6,10 +6,10 @@ pixel decoder's names, and timm's for Swin: there query, key and value are one m
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
+
+from stylematte.config import ReleasedConfig
 
 Target = tuple[str, int | None]  # our name, and which third of its rows (None: all of it)
 
@@ -50,13 +50,13 @@ def renamed(key: str) -> str:
     return key
 
 
-def released_keys(config: dict[str, Any]) -> dict[str, Target]:
+def released_keys(config: ReleasedConfig) -> dict[str, Target]:
     """Every name in a checkpoint (transformers 4), twins and ignored ones left out, and where it goes.
 
-    config: of a ReleasedStyleMatte; only the depths matter.
+    Only the depths in `config` matter.
     """
-    depths = config["backbone_kwargs"].get("depths", [2, 2, 6, 2])
-    table = _swin(depths) | _pixel_decoder(config["encoder_layers"])
+    depths = config.backbone.kwargs.get("depths", [2, 2, 6, 2])
+    table = _swin(depths) | _pixel_decoder(config.encoder_layers)
     for theirs, ours in FPN.items():
         table |= {f"fpn.{theirs}.{kind}": (f"fpn.{ours}.{kind}", None) for kind in BOTH}
     table["fpn.conv_fusion.0.weight"] = ("fpn.fusion.0.weight", None)

@@ -6,14 +6,13 @@ with their weights (`stylematte import-weights`), without transformers.
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from stylematte.config import ReleasedConfig, checked
 from stylematte.networks.released.fpn import SharedFPN, filter_logits
-from stylematte.networks.released.pixel_decoder import GROUPS, PixelDecoder
+from stylematte.networks.released.pixel_decoder import PixelDecoder
 from stylematte.networks.released.swin import PATCH, SwinMaps
 
 MULTIPLE = 8
@@ -26,7 +25,7 @@ def mirror_index(size: int, before: int, device: torch.device) -> Tensor:
     return torch.minimum(place, 2 * size - 1 - place)
 
 
-def pad_as_released(image: Tensor) -> Tensor:
+def pad_as_released(image: Float[Tensor, "n c _ _"]) -> Float[Tensor, "n c _ _"]:
     """Mirror rows onto the top and columns onto the left, 8 minus the rest by 8 of both sides.
 
     As in the authors' evaluation: as soon as one side needs it, a side that is a multiple of 8 gets 8 more too.
@@ -40,62 +39,34 @@ def pad_as_released(image: Tensor) -> Tensor:
 class ReleasedStyleMatte(nn.Module):
     """image (N, 3, H, W) in [0, 1] of any size -> alpha (N, 1, H, W) in [0, 1].
 
-    backbone: timm's name of a Swin; backbone_kwargs go to timm; backbone_weights: local file or None (random).
-    channels: width of the decoder, 64, 96, .... encoder_layers, feedforward: depth and hidden width of the
-    deformable encoder. filter_radius: in quarter-resolution pixels. filter_eps: in squares of the normalised guide.
-    The defaults are the released network. `config` holds these arguments, all plain types.
+    The authors' weights fit ReleasedConfig(channels=256). Raises ValueError for impossible options, and BackboneError.
     """
 
-    def __init__(
-        self,
-        backbone: str = "swin_tiny_patch4_window7_224",
-        backbone_kwargs: dict[str, Any] | None = None,
-        backbone_weights: str | None = None,
-        channels: int = 256,
-        encoder_layers: int = 6,
-        feedforward: int = 1024,
-        filter_radius: int = 1,
-        filter_eps: float = 1e-4,
-    ) -> None:
+    def __init__(self, config: ReleasedConfig) -> None:
         super().__init__()
-        if channels < 2 * GROUPS or channels % GROUPS or encoder_layers < 0 or feedforward < 1:
-            raise ValueError(
-                f"channels {channels} must be a multiple of {GROUPS} from {2 * GROUPS} on, "
-                f"encoder_layers {encoder_layers} at least 0, feedforward {feedforward} at least 1"
-            )
-        if filter_radius < 0 or filter_eps <= 0:
-            raise ValueError(f"filter_radius {filter_radius} must be at least 0, filter_eps {filter_eps} positive")
-        self.config: dict[str, Any] = {
-            "variant": "released",
-            "backbone": backbone,
-            "backbone_kwargs": json.loads(json.dumps(dict(backbone_kwargs or {}))),  # tuples become lists, as on disk
-            "backbone_weights": backbone_weights,
-            "channels": channels,
-            "encoder_layers": encoder_layers,
-            "feedforward": feedforward,
-            "filter_radius": filter_radius,
-            "filter_eps": filter_eps,
-        }
-        self.filter_radius, self.filter_eps = filter_radius, filter_eps
-        self.backbone = SwinMaps(backbone, backbone_kwargs, backbone_weights)
-        self.pixel_decoder = PixelDecoder(self.backbone.channels, channels, encoder_layers, feedforward)
+        self.config = checked(config)
+        channels = config.channels
+        self.backbone = SwinMaps(config.backbone)
+        self.pixel_decoder = PixelDecoder(self.backbone.channels, channels, config.encoder_layers, config.feedforward)
         self.fpn = SharedFPN(channels)
         self.head = nn.Conv2d(channels, 1, 3, padding=1)
 
-    def encode(self, image: Tensor) -> list[Tensor]:
+    def encode(self, image: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n _ _ _"]]:
         """image (N, 3, H, W) of any size -> feature maps, NCHW, at strides 4, 8, 16, 32, sizes rounded up."""
         return self.backbone(image)
 
-    def refine(self, picture: Tensor, logits: Tensor) -> Tensor:
-        """picture: normalised (N, 3, H, W). Logits (N, 1, H/4, W/4) -> (N, 1, H, W).
+    def refine(
+        self, picture: Float[Tensor, "n 3 h w"], logits: Float[Tensor, "n 1 h//4 w//4"]
+    ) -> Float[Tensor, "n 1 h w"]:
+        """Logits at a quarter of the size -> at all of it; picture: normalised.
 
         float32 always: window variances cancel in half precision.
         """
         with torch.autocast(picture.device.type, enabled=False):
             guide = picture.float().mean(1, keepdim=True)
-            return filter_logits(guide, logits.float(), self.filter_radius, self.filter_eps)
+            return filter_logits(guide, logits.float(), self.config.filter_radius, self.config.filter_eps)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
         if image.ndim != 4 or image.shape[1] != 3:
             raise ValueError(f"image of shape {tuple(image.shape)}: expected (N, 3, H, W); convert it to RGB")
         height, width = image.shape[-2:]
@@ -103,7 +74,7 @@ class ReleasedStyleMatte(nn.Module):
             image = pad_as_released(image)
         return self.from_normalised(self.backbone.normalise(image))[..., -height:, -width:]
 
-    def from_normalised(self, picture: Tensor) -> Tensor:
+    def from_normalised(self, picture: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
         """What the authors' network takes: (N, 3, H, W) less ImageNet's mean, over its deviation; H, W multiples of 4.
 
         The guided filter magnifies the last bit of its input some thousand times, so a picture that was normalised by

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from stylematte.ops.deform_attention import Shapes, deform_attention
@@ -20,9 +21,11 @@ HEADS, LEVELS, POINTS, GROUPS = 8, 3, 4, 32
 TEMPERATURE = 10000.0
 
 
-def sine_positions(height: int, width: int, channels: int, device: torch.device) -> Tensor:
-    """(height width, channels): half the channels for y, half for x; sines and cosines in turn, wavelengths from the
-    map's side to 10000 times that."""
+def sine_positions(
+    height: int, width: int, channels: int, device: torch.device
+) -> Float[Tensor, "{height*width} {channels}"]:
+    """Position of each cell, row by row: half the channels for y, half for x; sines and cosines in turn, wavelengths
+    from the map's side to 10000 times that."""
 
     def axis(size: int) -> Tensor:
         # the epsilon is the original's: without it the last digits differ
@@ -36,8 +39,8 @@ def sine_positions(height: int, width: int, channels: int, device: torch.device)
     return torch.cat([y, x], -1).flatten(0, 1)
 
 
-def cell_centres(height: int, width: int, device: torch.device) -> Tensor:
-    """(height width, 2): x and y in [0, 1]."""
+def cell_centres(height: int, width: int, device: torch.device) -> Float[Tensor, "{height*width} 2"]:
+    """x and y in [0, 1], row by row."""
     y = (torch.arange(height, device=device) + 0.5) / height
     x = (torch.arange(width, device=device) + 0.5) / width
     return torch.stack([x.expand(height, -1), y[:, None].expand(-1, width)], -1).flatten(0, 1)
@@ -65,7 +68,13 @@ class DeformableSelfAttention(nn.Module):
         for silent in (self.sampling_offsets.weight, self.attention_weights.weight, self.attention_weights.bias):
             silent.zero_()
 
-    def forward(self, tokens: Tensor, positions: Tensor, centres: Tensor, shapes: Shapes) -> Tensor:
+    def forward(
+        self,
+        tokens: Float[Tensor, "n k c"],
+        positions: Float[Tensor, "k c"],
+        centres: Float[Tensor, "k 2"],
+        shapes: Shapes,
+    ) -> Float[Tensor, "n k c"]:
         n, count, channels = tokens.shape
         queries = tokens + positions
         value = project(self.value_proj, tokens).view(n, count, HEADS, channels // HEADS)
@@ -91,7 +100,13 @@ class EncoderLayer(nn.Module):
         self.fc1, self.fc2 = nn.Linear(channels, width), nn.Linear(width, channels)
         self.final_layer_norm = nn.LayerNorm(channels)
 
-    def forward(self, tokens: Tensor, positions: Tensor, centres: Tensor, shapes: Shapes) -> Tensor:
+    def forward(
+        self,
+        tokens: Float[Tensor, "n k c"],
+        positions: Float[Tensor, "k c"],
+        centres: Float[Tensor, "k 2"],
+        shapes: Shapes,
+    ) -> Float[Tensor, "n k c"]:
         tokens = self.self_attn_layer_norm(tokens + self.self_attn(tokens, positions, centres, shapes))
         return self.final_layer_norm(tokens + feedforward(tokens, self.fc1, F.relu, self.fc2))
 
@@ -119,7 +134,7 @@ class PixelDecoder(nn.Module):
         )
         self.mask_projection = nn.Conv2d(channels, channels, 1)
 
-    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+    def forward(self, maps: Sequence[Float[Tensor, "n _ _ _"]]) -> list[Float[Tensor, "n _ _ _"]]:
         coarse = [pointwise(layer, m) for layer, m in zip(self.input_projections, reversed(maps[1:]), strict=True)]
         outputs = self.attend(coarse)
         finest = pointwise(self.adapter_1, maps[0])
@@ -127,7 +142,7 @@ class PixelDecoder(nn.Module):
         finest = finest + up.contiguous()
         return [*outputs, pointwise(self.mask_projection, self.layer_1(finest))]
 
-    def attend(self, maps: Sequence[Tensor]) -> list[Tensor]:
+    def attend(self, maps: Sequence[Float[Tensor, "n c _ _"]]) -> list[Float[Tensor, "n c _ _"]]:
         """The encoder over all cells of `maps` at once."""
         shapes = [(m.shape[2], m.shape[3]) for m in maps]
         device, channels = maps[0].device, maps[0].shape[1]
@@ -143,8 +158,8 @@ class PixelDecoder(nn.Module):
         return [m.permute(0, 3, 1, 2) for m in maps]
 
 
-def pointwise(layer: nn.Sequential | nn.Conv2d, x: Tensor) -> Tensor:
-    """A 1x1 convolution, and what follows it in a sequence, on x (N, C, H, W).
+def pointwise(layer: nn.Sequential | nn.Conv2d, x: Float[Tensor, "n _ h w"]) -> Float[Tensor, "n _ h w"]:
+    """A 1x1 convolution, and what follows it in a sequence.
 
     The result is contiguous: on a CPU the 3x3 convolutions after it round three times worse on channels-last maps, and
     the guided filter would show it.

@@ -12,9 +12,11 @@ from typing import Any
 import timm
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Shaped
 from timm.models.swin_transformer import SwinTransformer, SwinTransformerBlock
 from torch import Tensor, nn
 
+from stylematte.config import BackboneConfig
 from stylematte.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, RESERVED, BackboneError, check_name, load_weights
 from stylematte.ops.pointwise import feedforward, project
 from stylematte.ops.pointwise import linear as product
@@ -28,20 +30,22 @@ APART = -100.0
 """Added to the logit of two cells that the roll put into one window although they do not touch."""
 
 
-def pad_to(x: Tensor, multiple: int) -> Tensor:
-    """x (N, H, W, C) with zeros below and right, so that H and W are multiples."""
+def pad_to(x: Float[Tensor, "n _ _ c"], multiple: int) -> Float[Tensor, "n _ _ c"]:
+    """x with zeros below and right, so that H and W are multiples."""
     return F.pad(x, (0, 0, 0, -x.shape[2] % multiple, 0, -x.shape[1] % multiple))
 
 
-def windows(x: Tensor, window: int, *split: int) -> Tensor:
+def windows(x: Shaped[Tensor, "n h w c"], window: int, *split: int) -> Shaped[Tensor, "_ {window*window} ..."]:
     """(N, H, W, C) -> (N H/w W/w, w w, *split): the cells of each window; `split` divides C."""
     n, height, width, _ = x.shape
     x = x.view(n, height // window, window, width // window, window, -1)
     return x.transpose(2, 3).reshape(-1, window * window, *split)
 
 
-def roll_mask(height: int, width: int, window: int, shift: int, device: torch.device) -> Tensor:
-    """(windows, w w, w w): 0 between cells that were neighbours before the roll, -100 between those that were not."""
+def roll_mask(
+    height: int, width: int, window: int, shift: int, device: torch.device
+) -> Float[Tensor, "_ {window*window} {window*window}"]:
+    """For each window, 0 between cells that were neighbours before the roll, -100 between those that were not."""
 
     def band(size: int) -> Tensor:
         place = torch.arange(size, device=device)
@@ -52,8 +56,8 @@ def roll_mask(height: int, width: int, window: int, shift: int, device: torch.de
     return (label[:, :, None] != label[:, None, :]).float() * APART
 
 
-def window_attention(block: SwinTransformerBlock, x: Tensor) -> Tensor:
-    """x (N, H, W, C), normalised -> its attention in windows of (rolled) padded x, at x's size."""
+def window_attention(block: SwinTransformerBlock, x: Float[Tensor, "n h w c"]) -> Float[Tensor, "n h w c"]:
+    """x, normalised -> its attention in windows of (rolled) padded x, at x's size."""
     attention, window, shift = block.attn, block.window_size[0], max(block.shift_size)
     n, height, width, channels = x.shape
     heads = attention.num_heads
@@ -74,13 +78,13 @@ def window_attention(block: SwinTransformerBlock, x: Tensor) -> Tensor:
     return project(attention.proj, y[:, :height, :width])
 
 
-def run_block(block: SwinTransformerBlock, x: Tensor) -> Tensor:
-    """One Swin block on x (N, H, W, C)."""
+def run_block(block: SwinTransformerBlock, x: Float[Tensor, "n h w c"]) -> Float[Tensor, "n h w c"]:
+    """One Swin block."""
     x = x + block.drop_path1(window_attention(block, block.norm1(x)))
     return x + block.drop_path2(feedforward(block.norm2(x), block.mlp.fc1, block.mlp.act, block.mlp.fc2))
 
 
-def merge(downsample: nn.Module, x: Tensor) -> Tensor:
+def merge(downsample: nn.Module, x: Float[Tensor, "n _ _ _"]) -> Float[Tensor, "n _ _ _"]:
     """Patch merging: 2 x 2 cells become one of twice the channels; odd sizes get a row or column of zeros."""
     if isinstance(downsample, nn.Identity):
         return x
@@ -93,31 +97,31 @@ def merge(downsample: nn.Module, x: Tensor) -> Tensor:
 class SwinMaps(nn.Module):
     """image (N, 3, H, W) in [0, 1] -> four normalised maps, NCHW, finest first, of ceil(H / 4), then half each.
 
-    kwargs go to timm. Attributes: channels and strides of the maps (lists of 4), stride (what H and W need be
+    Attributes: channels and strides of the maps (lists of 4), stride (what H and W need be
     multiples of for sharp cells: the patch). Raises BackboneError.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str, kwargs: dict[str, Any] | None = None, weights: str | None = None) -> None:
+    def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
-        self.swin = _create(name, dict(kwargs or {}))
+        self.swin = _create(config.name, dict(config.kwargs))
         self.channels: list[int] = [stage.blocks[0].dim for stage in self.swin.layers]
         self.strides, self.stride = [4, 8, 16, 32], PATCH
-        if weights is not None:
-            load_weights(self.swin, weights)
+        if config.weights is not None:
+            load_weights(self.swin, config.weights)
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for channels in self.channels)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
 
-    def normalise(self, image: Tensor) -> Tensor:
+    def normalise(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         return (image - self.mean) / self.std
 
-    def forward(self, image: Tensor) -> list[Tensor]:
+    def forward(self, image: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n _ _ _"]]:
         return self.maps(self.normalise(image))
 
-    def maps(self, normalised: Tensor) -> list[Tensor]:
+    def maps(self, normalised: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n _ _ _"]]:
         """The maps of a picture that is normalised already."""
         height, width = normalised.shape[-2:]
         x = F.pad(normalised, (0, -width % PATCH, 0, -height % PATCH))

@@ -13,6 +13,7 @@ from PIL import Image
 
 from loop.cli.main import main
 from loop.cli.spread import spread
+from stylematte.config import BackboneConfig, FpnConfig, network_from_plain
 from stylematte.evaluate import pictures as evaluation
 from stylematte.imagefile import read_alpha, read_rgb, write_alpha, write_rgb, write_trimap
 from stylematte.inference.predict import InferenceOptions, predict_in
@@ -27,7 +28,7 @@ TINY = {"embed_dim": 8, "depths": [1, 1, 1, 1], "num_heads": [1, 1, 2, 2], "wind
 
 def matter(folder: Path, seed: int) -> Path:
     torch.manual_seed(seed)
-    network = StyleMatte("swin_tiny_patch4_window7_224", backbone_kwargs=TINY, channels=16)
+    network = StyleMatte(FpnConfig(backbone=BackboneConfig(kwargs=TINY), channels=16))
     save_matter(folder, network, {"size": 64})
     return folder
 
@@ -202,8 +203,8 @@ def test_two_workers_measure_what_one_does(matters, data, tmp_path):
 def tiny(variant: str, folder: Path) -> Path:
     torch.manual_seed(3)
     more = {"detail": {"detail_channels": 4}, "released": {"channels": 64, "encoder_layers": 1, "feedforward": 32}}
-    config = {"backbone": "swin_tiny_patch4_window7_224", "backbone_kwargs": TINY, "channels": 8, "variant": variant}
-    save_matter(folder, build_matter(config | more.get(variant, {})), {"size": 64})
+    config = {"backbone": {"kwargs": TINY}, "channels": 8, "variant": variant, **more.get(variant, {})}
+    save_matter(folder, build_matter(network_from_plain(config)), {"size": 64})
     return folder
 
 

@@ -10,15 +10,18 @@ import yaml
 
 import stylematte
 from loop.cli.main import main
+from stylematte.config import BackboneConfig, FpnConfig
 from stylematte.networks.variants import build_matter
 from stylematte.networks.weights import save_matter
+
+pytestmark = pytest.mark.usefixtures("unchecked")
 
 
 @pytest.fixture(scope="module")
 def matter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("matter")
-    network = build_matter({"backbone": "mobilenetv3_small_050", "channels": 8})
+    network = build_matter(FpnConfig(backbone=BackboneConfig("mobilenetv3_small_050"), channels=8))
     save_matter(folder, network, {"size": 64, "licence": "somebody's: ask"})
     return folder
 

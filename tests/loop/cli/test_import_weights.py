@@ -10,10 +10,11 @@ import torch
 
 from loop.cli.main import main
 from stylematte.imagefile import read_alpha, write_rgb
+from stylematte.networks.released.checkpoint import AUTHORS
 from stylematte.networks.released.keys import released_keys, renamed, to_released
 from stylematte.networks.released.network import ReleasedStyleMatte
 
-TABLE = released_keys({"backbone_kwargs": {}, "encoder_layers": 6})
+TABLE = released_keys(AUTHORS)
 
 
 class Evil:
@@ -90,7 +91,7 @@ def test_what_exists_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 def test_a_released_file_becomes_a_matter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Names of transformers 5; then a photo whose sides are odd, at its own size."""
     torch.manual_seed(0)
-    network = ReleasedStyleMatte().eval()
+    network = ReleasedStyleMatte(AUTHORS).eval()
     theirs = to_released(network.state_dict(), TABLE)
     torch.save({renamed(key): value for key, value in theirs.items()}, tmp_path / "stylematte_pure.pth")
     out = tmp_path / "released"

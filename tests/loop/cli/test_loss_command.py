@@ -1,6 +1,7 @@
 """`stylematte loss ddc`: its numbers are the loss's, its picture can be read, its refusals are one line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from loop.cli.main import main
 from stylematte.evaluate.loss_picture import SHORTEST, colours, nice, worst_box
 from stylematte.imagefile import read_rgb, write_alpha, write_rgb
-from stylematte.losses.ddc import ddc, floor, known_region
+from stylematte.losses.ddc import PAPER, ddc, floor, known_region
 
 
 @pytest.fixture
@@ -35,12 +36,12 @@ def ask(capsys: pytest.CaptureFixture[str], *words: str) -> dict:
 @pytest.mark.parametrize("options", [{}, {"variant": "scaled", "border": "exclude", "region": "unknown"}])
 def test_numbers_are_those_of_the_loss(place: Path, capsys: pytest.CaptureFixture[str], options: dict) -> None:
     words = [word for key, value in options.items() for word in (f"--{key}", value)]
-    got = ask(capsys, "trimap.png", *words)
+    got, config = ask(capsys, "trimap.png", *words), replace(PAPER, **options)
     image, alpha = (read_rgb(place / name)[None] for name in ("photo.png", "matte.png"))
     alpha, trimap = alpha[:, :1], read_rgb(place / "trimap.png")[None, :1]
     trimap[(trimap > 0) & (trimap < 1)] = 0.5
-    assert got["value"] == pytest.approx(ddc(image, alpha, trimap, **options).item(), abs=1e-7)
-    assert got["floor"] == pytest.approx(floor(image, trimap, **options).item(), abs=1e-7)
+    assert got["value"] == pytest.approx(ddc(image, alpha, trimap, config).item(), abs=1e-7)
+    assert got["floor"] == pytest.approx(floor(image, trimap, config).item(), abs=1e-7)
     assert got["excess"] == pytest.approx(got["value"] - got["floor"], abs=1e-9)
     assert got["known_error"] == pytest.approx(known_region(alpha, trimap).item(), abs=1e-6)
     assert got["known_error"] > 0

@@ -13,11 +13,12 @@ from PIL import Image
 
 import stylematte
 from loop.cli.main import main
+from stylematte.config import BackboneConfig, FpnConfig
 from stylematte.imagefile import read_alpha, read_rgb, read_rgba, write_rgb, write_trimap
 from stylematte.networks.variants import build_matter
 from stylematte.networks.weights import save_matter
 
-TINY = {"backbone": "mobilenetv3_small_050", "channels": 8}
+TINY = FpnConfig(backbone=BackboneConfig("mobilenetv3_small_050"), channels=8)
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +129,7 @@ def spoil(folder: Path, kind: str) -> None:
         file.write_bytes(file.read_bytes()[:-100])
     if kind == "another":
         description = json.loads((folder / "matter.json").read_text())
-        description["network"]["backbone"] = "mobilenetv3_small_075"
+        description["network"]["backbone"]["name"] = "mobilenetv3_small_075"
         (folder / "matter.json").write_text(json.dumps(description))
 
 

@@ -52,7 +52,7 @@ def test_the_two_commands_of_a_fresh_machine_are_make_targets() -> None:
 
 
 def test_the_files_it_names_exist() -> None:
-    named = re.findall(r"`((?:loop|stylematte|stylemattegan|configs|tests|benchmarks)/[\w/]*(?:\.\w+)?)`", README)
+    named = re.findall(r"`((?:loop|stylematte|stylemattegan|configs|tests|benchmarks|docs)/[\w/-]*(?:\.\w+)?)`", README)
     named += re.findall(r"!\[[^]]*\]\(([^)]+)\)", README)
     assert len(named) >= 6
     assert not [name for name in named if not (ROOT / name).exists()]

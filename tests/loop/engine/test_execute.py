@@ -17,7 +17,7 @@ import pytest
 from loop.engine.config import LaunchConfig
 from loop.engine.execute import execute, freshness
 from loop.engine.lock import one_writer
-from loop.engine.manifest import status_rows, write_manifest
+from loop.engine.manifest import write_manifest
 from loop.engine.stage import StageRecord
 from tests.loop.toy_run import toy, twelve, two_domains
 from tests.loop.toy_start import toy_runs
@@ -134,7 +134,7 @@ def test_nothing_to_do_does_nothing(tmp_path):
     steps = twelve(tmp_path / "calls", 0)
     kinds: list[str] = []
     execute(tmp_path / "run", steps, INLINE, lambda event: kinds.append(event.kind))
-    assert kinds == ["start", "done"] * 12
+    assert [kind for kind in kinds if kind != "progress"] == ["start", "done"] * 12
     before, kinds[:] = calls(tmp_path / "calls"), []
     execute(tmp_path / "run", steps, INLINE, lambda event: kinds.append(event.kind))
     assert kinds == ["fresh"] * 12
@@ -186,14 +186,13 @@ def test_the_manifest_is_only_a_view(tmp_path):
     run, steps = tmp_path / "run", twelve(tmp_path / "calls", 0)
     execute(run, steps, INLINE)
     text = (run / "manifest.json").read_text()
-    rows = status_rows(run)
+    rows = json.loads(text)["steps"]
     assert [row["id"] for row in rows] == [step.id for step in steps]
     assert {row["state"] for row in rows} == {"fresh"}
     (run / "manifest.json").unlink()
-    assert {row["id"] for row in status_rows(run)} == {step.id for step in steps}
     write_manifest(run, steps)
     assert (run / "manifest.json").read_text() == text
-    assert json.loads(text)["steps"][1]["record"]["metrics"] == {"length": 4}
+    assert rows[1]["record"]["metrics"] == {"length": 4}
 
 
 def test_a_listener_that_raises_finds_everything_on_disk(tmp_path):
@@ -204,9 +203,9 @@ def test_a_listener_that_raises_finds_everything_on_disk(tmp_path):
     steps = twelve(tmp_path / "calls", 0)
     with pytest.raises(RuntimeError, match="gate"):
         execute(tmp_path / "run", steps, INLINE, gate)
-    rows = status_rows(tmp_path / "run")
+    rows = json.loads((tmp_path / "run/manifest.json").read_text())["steps"]
     assert [row["state"] for row in rows] == ["fresh", "fresh", "missing"] + ["waits"] * 9
-    assert rows[1]["metrics"] == {"length": 4}
+    assert rows[1]["record"]["metrics"] == {"length": 4}
 
 
 def test_the_orchestrator_imports_neither_torch_nor_numpy():

@@ -151,15 +151,15 @@ def test_a_killed_rank_is_tried_again_and_a_stopped_one_stops_all(tmp_path: Path
     wait_until(lambda: (scratch / "last.ckpt").stat().st_mtime > asked + 1, "the retry made no checkpoint")
     os.kill(int((scratch / "launch/pid.1").read_text()), signal.SIGTERM)
     said = process.communicate(timeout=250)[1]
-    assert "try 2 of 3" in said
+    assert "attempt 2 of 3" in said
     assert process.returncode == 75, said
     assert start(broken, *words).wait(timeout=250) == 0
     one, two = (load_file(run / "rounds/00/accept/matter.safetensors") for run in (whole, broken))
     assert all(torch.equal(one[key], two[key]) for key in one)
 
 
-def another(file: Path, former: str) -> bool:
-    return file.is_file() and file.read_text() not in ("", former)
+def another(file: Path, previous: str) -> bool:
+    return file.is_file() and file.read_text() not in ("", previous)
 
 
 def wait_until(true: Callable[[], bool], otherwise: str, seconds: float = 120) -> None:

@@ -27,7 +27,7 @@ def other(tmp_path):
     process.communicate()
 
 
-def test_the_second_is_refused_and_told_who(tmp_path, other):
+def test_the_second_is_refused_and_learns_who(tmp_path, other):
     with pytest.raises(RunLocked, match=f"in use by process {other.pid} on ") as caught, one_writer(tmp_path):
         pass
     assert "\n" not in str(caught.value)

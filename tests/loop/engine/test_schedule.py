@@ -8,7 +8,8 @@ import time
 import pytest
 
 from loop.engine.config import Launch, LaunchConfig
-from loop.engine.launchers.process import machine_share, runs_apart
+from loop.engine.launchers.choice import runs_apart
+from loop.engine.launchers.environment import machine_share
 from loop.engine.schedule import walk
 from loop.engine.step import Step
 from tests.loop.toy_run import two_domains

@@ -69,7 +69,7 @@ def test_key_depends_on_everything_read_and_not_on_order():
 
 
 def test_a_result_has_its_record_and_nothing_beside_it(tmp_path):
-    record = run_stage(STEP, {}, tmp_path, writes("hello"))
+    record = run_stage(STEP, {}, tmp_path, writes("hello")).record
     folder = tmp_path / "rounds" / "01" / "d" / "label"
     assert (folder / "text").read_text() == "hello"
     assert StageRecord.load(folder) == record
@@ -80,10 +80,10 @@ def test_a_result_has_its_record_and_nothing_beside_it(tmp_path):
 
 def test_the_same_key_is_not_done_twice(tmp_path):
     calls: list = []
-    first = run_stage(STEP, {}, tmp_path, writes("x", calls))
-    assert run_stage(STEP, {}, tmp_path, writes("y", calls)) == first
+    first = run_stage(STEP, {}, tmp_path, writes("x", calls)).record
+    assert run_stage(STEP, {}, tmp_path, writes("y", calls)) == (first, "fresh")
     assert len(calls) == 1
-    assert run_stage(replace(STEP, seed=4), {}, tmp_path, writes("y", calls)).key != first.key
+    assert run_stage(replace(STEP, seed=4), {}, tmp_path, writes("y", calls)).record.key != first.key
     assert len(calls) == 2
 
 
@@ -104,7 +104,7 @@ def test_an_input_counts_by_its_digest(tmp_path):
         run_stage(step, {"data": tmp_path / "none"}, tmp_path, writes("x"))
 
 
-def test_a_failure_keeps_scratch_and_the_former_result(tmp_path):
+def test_a_failure_keeps_scratch_and_the_previous_result(tmp_path):
     run_stage(STEP, {}, tmp_path, writes("old"))
     changed = replace(STEP, config={"word": "b"})
 

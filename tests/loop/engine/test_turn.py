@@ -60,7 +60,7 @@ def test_the_floors_are_what_they_say(tiny_run: Path) -> None:
     assert row["SAD"] == pytest.approx((predicted - alpha).abs().sum().item() / 1000, rel=1e-5)
 
 
-def test_the_accepted_matter_is_the_candidate_or_the_former_one(tiny_run: Path) -> None:
+def test_the_accepted_matter_is_the_candidate_or_the_previous_one(tiny_run: Path) -> None:
     verdict = json.loads((tiny_run / "rounds/01/accept/verdict.json").read_text())
     source = "01/fit_matter" if verdict["accepted"] else "00/accept"
     went_on = load_file(tiny_run / "rounds/01/accept/matter.safetensors")

@@ -5,7 +5,7 @@ import os
 import time
 from typing import Any
 
-from loop.engine.heartbeat import beat
+from loop.engine.heartbeat import Progress, beat
 from loop.engine.signals import stop_requested
 from loop.engine.stage import Context, Stopped
 
@@ -22,7 +22,7 @@ def run(ctx: Context) -> dict[str, Any]:
             os.replace(partial, checkpoint)
             with open(ctx.config["calls"], "a") as file:
                 file.write(f"{ctx.step_id} {state['step']}\n")
-        beat(ctx.scratch)
+        beat(ctx.scratch, Progress(state["step"], ctx.config["steps"]))
         if stop_requested():
             raise Stopped(f"{ctx.step_id} stopped at step {state['step']}")
     (ctx.out / "text").write_text(f"{state['sum']}\n")

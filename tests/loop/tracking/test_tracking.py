@@ -11,17 +11,24 @@ from types import SimpleNamespace
 
 import pytest
 
-from loop.config.schema import Config, TrackingConfig, WandbMode
+from loop.config.schema import Config, WandbMode
 from loop.engine.stage import StageRecord
-from loop.tracking import mirror as tracking
-from loop.tracking.curves import MetricsFile, read_curves, read_rows
+from loop.tracking import rounds, wandb_run
+from loop.tracking.curves import MetricsFile, read_curves
+from loop.tracking.entries import RoundEntry, StageEntry
+from loop.tracking.fit_loggers import fit_loggers, stage_logger
+from loop.tracking.loop_id import loop_id
+from loop.tracking.rounds import log_round
+from loop.tracking.wandb_run import WandbRun
+from stylematte.jsonl import read_jsonl
 
-OFF = TrackingConfig(wandb=WandbMode.disabled)
+ROOT = Path(__file__).parents[3]
 
 
 def test_importing_it_imports_neither_torch_nor_wandb_nor_lightning():
-    code = "import loop.tracking.mirror, sys; assert not {'torch', 'wandb', 'lightning'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
+    modules = "loop.tracking.mirror, loop.tracking.rounds, loop.tracking.fit_loggers"
+    code = f"import sys, {modules}; assert not {{'torch', 'wandb', 'lightning'}} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 def test_a_resumed_file_equals_the_unbroken_one(tmp_path):
@@ -40,14 +47,6 @@ def test_a_resumed_file_equals_the_unbroken_one(tmp_path):
     assert broken.read_text() == whole.read_text()
 
 
-def test_from_step_drops_more_than_the_first_write_would(tmp_path):
-    path = tmp_path / "m.jsonl"
-    MetricsFile(path).write(1, {"a": 1.0})
-    MetricsFile(path).write(5, {"a": 5.0})
-    MetricsFile(path, from_step=3).write(8, {"a": 8.0})
-    assert [row["step"] for row in read_rows(path)] == [1, 8]
-
-
 def test_nan_becomes_null_and_every_line_stays_json(tmp_path):
     path = tmp_path / "m.jsonl"
     MetricsFile(path).write(0, {"a": float("nan"), "b": 2})
@@ -56,11 +55,11 @@ def test_nan_becomes_null_and_every_line_stays_json(tmp_path):
 
 
 def test_disabled_gives_the_file_alone_and_writes_through_lightning(tmp_path):
-    loggers = tracking.fit_loggers(OFF, tmp_path, "01/portraits/fit_generator", "fit_generator", tmp_path / "s")
+    loggers = fit_loggers("disabled", "p", tmp_path, "01/portraits/fit_generator", tmp_path / "s")
     assert [logger.name for logger in loggers] == ["jsonl"]
     loggers[0].log_metrics({"loss/l1": 0.5, "epoch": 0}, step=3)
     loggers[0].finalize("success")
-    assert read_rows(tmp_path / "s" / "metrics.jsonl") == [{"step": 3, "loss/l1": 0.5, "epoch": 0.0}]
+    assert read_jsonl(tmp_path / "s" / "metrics.jsonl") == [{"step": 3, "loss/l1": 0.5, "epoch": 0.0}]
     assert not (tmp_path / "wandb").exists()
 
 
@@ -81,7 +80,7 @@ def test_a_real_fit_writes_its_curve(tmp_path):
         def configure_optimizers(self):
             return torch.optim.SGD(self.parameters(), 0.1)
 
-    loggers = tracking.fit_loggers(OFF, tmp_path, "00/fit_matter", "fit_matter", tmp_path)
+    loggers = fit_loggers("disabled", "p", tmp_path, "00/fit_matter", tmp_path)
     options = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
     trainer = lightning.Trainer(max_steps=4, log_every_n_steps=2, logger=loggers, accelerator="cpu", **options)
     trainer.fit(Line(), torch.utils.data.DataLoader(torch.ones(8, 1), batch_size=2))
@@ -93,16 +92,16 @@ def test_a_real_fit_writes_its_curve(tmp_path):
 def test_a_context_is_enough(tmp_path):
     runtime = {"run_dir": str(tmp_path), "tracking": {"wandb": "offline", "project": "p"}}
     ctx = SimpleNamespace(runtime=runtime, step_id="00/fit_matter", scratch=tmp_path / "scratch")
-    assert [logger.name for logger in tracking.stage_logger(ctx)] == ["jsonl", "wandb"]
+    assert [logger.name for logger in stage_logger(ctx)] == ["jsonl", "wandb"]
     ctx.runtime = {}
-    (file,) = tracking.stage_logger(ctx)
+    (file,) = stage_logger(ctx)
     file.log_metrics({"loss": 1.0}, 0)
-    assert read_rows(tmp_path / "scratch" / "metrics.jsonl") == [{"step": 0, "loss": 1.0}]
+    assert read_jsonl(tmp_path / "scratch" / "metrics.jsonl") == [{"step": 0, "loss": 1.0}]
 
 
 def test_loop_id_is_made_once(tmp_path):
-    assert tracking.loop_id(tmp_path / "run") == tracking.loop_id(tmp_path / "run")
-    assert tracking.loop_id(tmp_path / "run") != tracking.loop_id(tmp_path / "other")
+    assert loop_id(tmp_path / "run") == loop_id(tmp_path / "run")
+    assert loop_id(tmp_path / "run") != loop_id(tmp_path / "other")
 
 
 class Exploding:
@@ -111,8 +110,8 @@ class Exploding:
 
 
 def test_a_broken_wandb_is_one_warning_and_the_file_goes_on(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(tracking, "_wandb", lambda: Exploding())
-    file, mirror = tracking.fit_loggers(TrackingConfig(), tmp_path, "00/fit_matter", "fit_matter", tmp_path)
+    monkeypatch.setattr(wandb_run, "_wandb", lambda: Exploding())
+    file, mirror = fit_loggers("offline", "p", tmp_path, "00/fit_matter", tmp_path)
     with caplog.at_level(logging.WARNING):
         for step in range(3):
             for logger in (mirror, file):
@@ -122,7 +121,7 @@ def test_a_broken_wandb_is_one_warning_and_the_file_goes_on(tmp_path, monkeypatc
     assert [record.message for record in caplog.records] == [
         "W&B mirror stopped: RuntimeError: no W&B today; the fit goes on and metrics.jsonl has every number"
     ]
-    assert len(read_rows(tmp_path / "metrics.jsonl")) == 3
+    assert len(read_jsonl(tmp_path / "metrics.jsonl")) == 3
 
 
 def test_online_without_a_way_out_falls_back_to_offline(tmp_path, monkeypatch, caplog):
@@ -134,8 +133,8 @@ def test_online_without_a_way_out_falls_back_to_offline(tmp_path, monkeypatch, c
             raise OSError("no route")
         return type("Run", (), {"log": lambda self, row: None, "finish": lambda self: None})()
 
-    monkeypatch.setattr(tracking.WandbMirror, "_open", open_)
-    mirror = tracking.WandbMirror("online", dir=str(tmp_path), axis="round")
+    monkeypatch.setattr(WandbRun, "_open", open_)
+    mirror = WandbRun("online", "round", dir=str(tmp_path))
     mirror.log({"a": 1})
     mirror.finish()
     assert opened == ["online", "offline"]
@@ -154,11 +153,11 @@ def test_offline_round_and_stage_need_no_key_and_no_network(tmp_path, monkeypatc
     Image.new("RGB", (4, 4)).save(picture)
     verdict = {"accepted": True, "reason": "Accepted: first."}
     stages = [record_of("00/fit_matter", "fit_matter"), record_of("01/animals/label", "label")]
-    assert tracking.log_round(config, tmp_path, 0, {"portraits/SAD": 0.5}, verdict, {"probes": picture}, stages)
-    stage = tracking.fit_loggers(config.tracking, tmp_path, "00/fit_matter", "fit_matter", tmp_path)[1]
+    assert log_round(config, tmp_path, 0, {"portraits/SAD": 0.5}, verdict, {"probes": picture}, stages)
+    stage = fit_loggers("offline", "stylematte", tmp_path, "00/fit_matter", tmp_path)[1]
     stage.log_metrics({"loss": 1.0}, 3)
     stage.finalize("success")
-    name = tracking.loop_id(tmp_path)
+    name = loop_id(tmp_path)
     found = sorted(path.name for path in (tmp_path / "wandb").rglob("run-*.wandb"))
     runs = [f"{name}-00-fit_matter", f"{name}-01-animals-label", name]
     assert found == [f"run-{run}.wandb" for run in runs]
@@ -169,28 +168,42 @@ def record_of(step: str, stage: str) -> StageRecord:
     return StageRecord("k", stage, step, 1, {"a": 1}, 0, {}, "o", metrics, 1.5, "2026-01-01T00:00:00+00:00")
 
 
-def test_a_stage_tells_its_numbers_flat_and_its_pictures(tmp_path):
+def test_a_stage_shows_its_numbers_flat_and_its_pictures(tmp_path):
     folder = tmp_path / "rounds/01/animals/label"
     folder.mkdir(parents=True)
     (folder / "sheet.png").write_bytes(b"")
-    told = tracking._told(tmp_path, record_of("01/animals/label", "label"))
-    assert told["metrics"] == {"seconds": 1.5, "kept": 3, "per/mask/n": 2, "whole": 1}
-    assert told["images"] == {"sheet": str(folder / "sheet.png")}
+    entry = StageEntry.of(tmp_path, record_of("01/animals/label", "label"))
+    assert entry.metrics == {"seconds": 1.5, "kept": 3, "per/mask/n": 2, "whole": 1}
+    assert entry.images == {"sheet": str(folder / "sheet.png")}
+
+
+def test_an_entry_comes_out_of_json_as_it_went_in(tmp_path):
+    stage = StageEntry.of(tmp_path, record_of("01/animals/label", "label"))
+    entry = RoundEntry("offline", "p", "runs/a", 1, {"animals/SAD": 0.5}, True, "", {}, {"run": {"rounds": 2}}, [stage])
+    assert RoundEntry.from_json(entry.to_json()) == entry
 
 
 def test_a_child_that_hangs_is_ended(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(tracking.sys, "executable", "/bin/cat")  # `cat -m loop.tracking.mirror` fails at once
-    assert not tracking.log_round(Config(), tmp_path, 0, {}, {})
+    monkeypatch.setattr(rounds.sys, "executable", "/bin/cat")  # `cat -m loop.tracking.mirror` fails at once
+    assert not log_round(Config(), tmp_path, 0, {}, {})
     sleeper = tmp_path / "sleeper"
     sleeper.write_text("#!/bin/sh\nsleep 60\n")
     sleeper.chmod(0o755)
-    monkeypatch.setattr(tracking.sys, "executable", str(sleeper))
-    assert not tracking.log_round(Config(), tmp_path, 0, {}, {}, timeout=0.3)
+    monkeypatch.setattr(rounds.sys, "executable", str(sleeper))
+    assert not log_round(Config(), tmp_path, 0, {}, {}, timeout=0.3)
     assert "no answer in 0.3 s" in caplog.text
+
+
+def test_a_loop_py_in_the_working_directory_is_not_taken_for_the_package(tmp_path, monkeypatch):
+    pytest.importorskip("wandb")
+    (tmp_path / "loop.py").write_text("raise SystemExit('not this one')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert log_round(Config(), tmp_path, 0, {}, {"accepted": True})
 
 
 def test_disabled_rounds_are_not_mirrored(tmp_path):
     config = Config()
     config.tracking.wandb = WandbMode.disabled
-    assert not tracking.log_round(config, tmp_path, 0, {}, {})
+    assert not log_round(config, tmp_path, 0, {}, {})
     assert not (tmp_path / "loop_id").exists()

@@ -8,7 +8,7 @@ import pytest
 
 from loop.engine.config import Launch, LaunchConfig
 from loop.engine.execute import execute
-from loop.engine.launchers import process as launch
+from loop.engine.launchers import watch
 from loop.engine.stage import StageFailed
 from tests.loop.toy_run import toy
 
@@ -19,7 +19,7 @@ def settings(**changes) -> LaunchConfig:
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch):
-    monkeypatch.setattr(launch, "BACKOFF", 0.05)
+    monkeypatch.setattr(watch, "BACKOFF", 0.05)
 
 
 def trouble(how: str, times: int):
@@ -41,7 +41,7 @@ def test_a_crash_is_tried_again_and_a_good_exit_code_is_not_believed(tmp_path):
     (record,) = execute(tmp_path, trouble("crash", 2), settings(retries=2), events.append)
     assert record.metrics == {"tries": 3}
     assert [event.kind for event in events] == ["start", "retry", "retry", "done"]
-    assert "try 2 of 3" in events[1].text
+    assert "attempt 2 of 3" in events[1].text
     assert sorted(path.name for path in (tmp_path / "rounds/00/x").iterdir()) == ["stage.json", "text"]
 
 
@@ -69,11 +69,11 @@ def test_a_wrong_input_is_not_tried_again(tmp_path, kind):
 
 
 def test_a_silent_stage_is_ended_and_tried_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(launch, "HANG_GRACE", 0.3)
+    monkeypatch.setattr(watch, "HANG_GRACE", 0.3)
     events = []
     (record,) = execute(tmp_path, trouble("hang", 1), settings(heartbeat_timeout=1.0), events.append)
     assert record.metrics == {"tries": 2}
-    assert "no sign of life for 1 s" in events[1].text
+    assert "no heartbeat for 1 s" in events[1].text
     assert "_go_wrong" in (tmp_path / "logs/00-x.log").read_text()  # where it hung
 
 

@@ -1,0 +1,56 @@
+"""Small pieces of HTML that the report's sections share: section, table, verdict, picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from loop.report.data import Verdict
+from loop.report.embed import data_uri
+
+
+def section(anchor: str, title: str, note: str, body: str) -> str:
+    small = f'<p class="soft">{note}</p>' if note else ""
+    return f'<section id="{anchor}"><h2>{title}</h2>{small}{body}</section>'
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Plain text cells, escaped."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead>{body}</table>"
+
+
+def sheet(path: Path, caption: str, most: int = 1200) -> str:
+    """A contact sheet as a figure, shown at up to twice its size; nothing when there is none."""
+    found = data_uri(path, most)
+    if found is None:
+        return ""
+    uri, width = found
+    picture = (
+        f'<img src="{uri}" alt="{escape(caption)}" style="width:min(100%,{min(2 * width, most)}px)" loading="lazy">'
+    )
+    return f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def tile(path: Path | None, name: str, most: int = 256) -> str:
+    """One small picture with its name below; an empty frame when it is missing."""
+    found = data_uri(path, most) if path is not None else None
+    body = f'<img src="{found[0]}" alt="{escape(name)}" loading="lazy">' if found else '<span class="gone">–</span>'
+    return f'<div class="tile">{body}<small>{escape(name)}</small></div>'
+
+
+def tag(verdict: Verdict | None) -> str:
+    """The verdict as a coloured word."""
+    if verdict is None:
+        return '<span class="tag">not decided yet</span>'
+    return '<span class="tag yes">accepted</span>' if verdict.accepted else '<span class="tag no">refused</span>'
+
+
+def why(verdict: Verdict | None) -> str:
+    """The reason without its first word: the coloured tag beside it says that."""
+    reason = verdict.reason if verdict is not None else ""
+    for word in ("Accepted: ", "Refused: "):
+        reason = reason.removeprefix(word)
+    return escape(reason[:1].upper() + reason[1:])

@@ -1,0 +1,37 @@
+"""Charts: where points land, when there is nothing to draw, and round numbers on the axes."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from loop.report.charts import Line, Span, _ticks, interval_chart, line_chart
+
+
+def test_chart_geometry() -> None:
+    chart = line_chart("t", [Line("a", [(0, 0.0), (10, 1.0)], 0)], width=100 + 56, height=100 + 44)
+    found = re.search(r'points="([\d.]+),([\d.]+) ([\d.]+),([\d.]+)"', chart)
+    assert found is not None
+    x0, y0, x1, y1 = map(float, found.groups())
+    assert (x0, x1) == (46, 146)
+    assert y1 < y0  # up is more
+    assert line_chart("t", [Line("a", [], 0)]) == ""
+    assert line_chart("t", [Line("one", [(3, 2.0)], 0)]).count("<circle") == 1
+    assert interval_chart("t", [Span("a", -0.1, 0.0, 0.1, 0)], 0.05).count('class="limit"') == 1
+
+
+def test_an_interval_lies_about_its_middle() -> None:
+    chart = interval_chart("t", [Span("a", -0.1, 0.0, 0.1, 0)], None, width=640)
+    low, high = map(float, re.findall(r'class="span c0" x1="([\d.]+)" x2="([\d.]+)"', chart)[0])
+    zero = float(re.findall(r'class="zero" x1="([\d.]+)"', chart)[0])
+    assert low + high == pytest.approx(2 * zero)
+    assert zero == pytest.approx(190 + (640 - 110 - 190) / 2)
+    assert interval_chart("t", [Span("a", 0.0, float("inf"), float("inf"), 0)], None) == ""
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (-0.3, 0.02), (9, 399), (1e-6, 3e-6), (0, 2)])
+def test_ticks_are_few_round_and_inside(low: float, high: float) -> None:
+    ticks = _ticks(low, high, 4)
+    assert 2 <= len(ticks) <= 6
+    assert all(low - 1e-9 <= tick <= high + 1e-9 for tick in ticks)
