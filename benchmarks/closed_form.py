@@ -25,8 +25,9 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from stylematte.errors import DataError
 from stylematte.imagefile import read_alpha, read_rgb, read_trimap, resize
-from stylematte.ops.closed_form import EPSILONS, NotSolved, closed_form_alpha
+from stylematte.ops.closed_form import EPSILONS, closed_form_alpha
 from stylematte.rgba import trimap_of_shares
 from stylematte.trimap import from_alpha, from_mask, problem
 
@@ -56,7 +57,7 @@ def figures(image: Tensor, alpha: Tensor, trimap: Tensor, epsilons: tuple[float,
     start = time.process_time()
     try:
         solved = closed_form_alpha(image, trimap, epsilons=epsilons)
-    except NotSolved:
+    except DataError:
         return None
     seconds = time.process_time() - start
 

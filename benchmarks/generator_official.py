@@ -8,7 +8,7 @@ else the machine does falls on all; medians of wall time, and the peak of reside
 before the first pass. Columns:
 
     official   as shipped
-    tuned      the official code with malloc told to keep big blocks: the honest comparison of algorithms
+    tuned      the official code with malloc set to keep big blocks: compares the algorithms alone
     reference  our plain path, with big blocks kept wherever gradients are taken, as a fit does
     cpu        our C++ ops, the same
 """

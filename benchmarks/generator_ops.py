@@ -17,12 +17,12 @@ from pathlib import Path
 
 import torch
 
-from loop.config.load import load_config, to_dict
+from loop.config.load import load_config
 from stylemattegan.networks import Generator
 from stylemattegan.ops import keep_big_blocks, set_default
 from stylemattegan.ops.measure import compare, interleaved
 from stylemattegan.training import losses
-from stylemattegan.training.module import build
+from stylemattegan.training.start import build
 
 QUICKSTART = Path(__file__).parents[1] / "configs" / "quickstart.yaml"
 IMPLS = ("reference", "torch", "cpu")
@@ -31,9 +31,9 @@ Work = Callable[[], None]
 
 def training(batch: int) -> tuple[dict[str, Work], int]:
     """The phases of a training step of the quickstart's networks without augmentation, and the steps between R1s."""
-    tree = to_dict(load_config(QUICKSTART, []))
-    fit, size = tree["generator"]["fit"], tree["data"]["size"]
-    G, D = build(tree["generator"]["network"], size, batch, 0)
+    config = load_config(QUICKSTART, [])
+    fit, size = config.generator.fit, config.data.size
+    G, D = build(config.generator.network, size, batch, 0)
     g_adam, d_adam = (torch.optim.Adam(n.parameters(), lr=1e-4, betas=(0.0, 0.99), fused=True) for n in (G, D))
     real = torch.randn(batch, 4, size, size).clamp(-1, 1)
 
@@ -58,7 +58,7 @@ def training(batch: int) -> tuple[dict[str, Work], int]:
         x = real.clone().requires_grad_()
         update(d_adam, losses.r1_penalty(x, D(x)).mean())
 
-    return {"G": generator, "D": discriminator, "R1": r1}, int(fit["r1_every"])
+    return {"G": generator, "D": discriminator, "R1": r1}, int(fit.r1_every)
 
 
 def with_impl(impl: str, work: Work) -> Work:

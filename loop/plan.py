@@ -25,6 +25,7 @@ from loop.config.steps import (
     EvaluateStep,
     FitGeneratorStep,
     FitMatterStep,
+    GatherCutoutsStep,
     LabelStep,
     PrepareStep,
     SelectGeneratorStep,
@@ -37,11 +38,13 @@ from stylematte.fields import to_plain
 from stylemattegan.config import CompositeDiscriminatorConfig, CompositeDiscriminatorKind
 
 PREPARE = "00/prepare"
+GENERATOR_PRECISION = "32-true"  # R1's second derivative, the filters and the running means want float32
 
 # Raise a stage's number when its output changes for equal inputs: every run then makes it (and what follows) again.
 VERSIONS = {
     "prepare": 3,
     "label": 3,
+    "gather_cutouts": 1,
     "fit_generator": 4,
     "select_generator": 4,
     "synthesize": 2,
@@ -67,6 +70,24 @@ def plan(config: Config, files: Fingerprints) -> list[Step]:
         labels = {f"labels/{domain}": f"{round_:02d}/{domain}/label" for domain in config.data.domains}
         steps += _gated_fit(config, files, round_, pairs | (labels if config.matter.later.unlabelled_share else {}))
     return steps
+
+
+def plan_generator_alone(config: Config, name: str, cutouts: str, fingerprint: str) -> list[Step]:
+    """A generator on a folder of RGBA pictures and no loop around it: in round 0, where no other generator is."""
+    gather = GatherCutoutsStep(cutouts, fingerprint, config.data.size)
+    fit = FitGeneratorStep(
+        round=0,
+        domain=name,
+        size=config.data.size,
+        network=config.generator.network,
+        fit=config.generator.fit,
+        precision=GENERATOR_PRECISION,
+        alpha_regularizer=config.generator.alpha_regularizer if config.generator.alpha_regularizer.is_on else None,
+    )
+    return [
+        _step(config, "gather_cutouts", 0, name, {}, gather),
+        _step(config, "fit_generator", 0, name, {"labels": f"00/{name}/gather_cutouts"}, fit),
+    ]
 
 
 def _prepare(config: Config, files: Fingerprints) -> PrepareStep:
@@ -122,7 +143,7 @@ def _fit_generator(config: Config, files: Fingerprints, round_: int, domain: str
         size=config.data.size,
         network=generator.network,
         fit=generator.fit,
-        precision="32-true",  # R1's second derivative, the filters and the running means want float32
+        precision=GENERATOR_PRECISION,
         init_from=generator.init_from.get(domain),
         init_digests=files.initial.get(domain, {}),
         composite_discriminator=_as_read(generator.composite_discriminator),

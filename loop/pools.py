@@ -10,14 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stylematte.data.manifest import PICTURES
-from stylematte.imagefile import contact_sheet, read_alpha, read_rgb, read_rgba, write_rgb
+from stylematte.data.manifest import MEASURED, PICTURES
+from stylematte.imagefile import read_alpha, read_rgb
 from stylematte.jsonl import read_jsonl
-from stylematte.rgba import checkerboard, composite, split_rgba
 
 Row = dict[str, Any]
-
-LABELLED = ("alpha", "pseudo-alpha")
 
 
 def read_index(folder: Path) -> list[Row]:
@@ -29,7 +26,7 @@ def write_index(folder: Path, rows: Iterable[Row], name: str = "index.jsonl") ->
     (folder / name).write_text("".join(json.dumps(row, sort_keys=True) + "\n" for row in rows))
 
 
-def data_rows(data: Path, split: str, domain: str | None = None, kinds: Sequence[str] = LABELLED) -> list[Row]:
+def data_rows(data: Path, split: str, domain: str | None = None, kinds: Sequence[str] = MEASURED) -> list[Row]:
     """Rows of prepared data with this split, kind and (if given) domain."""
     return [
         row
@@ -62,20 +59,3 @@ def content(picture: Tensor, row: Row) -> Tensor:
 
 def kept_files(pool: Path) -> list[Path]:
     return [pool / row["rgba"] for row in read_index(pool) if row["kept"]]
-
-
-def on_checkerboard(rgba: Tensor) -> Tensor:
-    """(4, H, W) straight RGBA -> (3, H, W) picture for people."""
-    colour, alpha = split_rgba(rgba)
-    height, width = rgba.shape[-2:]
-    return composite(colour, alpha, checkerboard(height, width, max(width // 8, 1)))
-
-
-def write_sheet(path: Path, pictures: Sequence[Tensor], columns: int) -> None:
-    """A contact sheet for people; nothing if there is no picture."""
-    if pictures:
-        write_rgb(path, contact_sheet(list(pictures), columns))
-
-
-def write_cutout_sheet(path: Path, files: Sequence[Path], columns: int = 8, most: int = 16) -> None:
-    write_sheet(path, [on_checkerboard(read_rgba(file)) for file in files[:most]], columns)

@@ -1,7 +1,9 @@
-"""StyleMatte: photo -> alpha. Knows no generator; `stylemattegan` imports only its ground modules.
+"""StyleMatte: photo -> alpha. Knows no generator; `stylemattegan` imports only its base modules.
 
-matter = stylematte.load("matter/")             # a folder with matter.safetensors and matter.json
-alpha = stylematte.inference.predict(photo, matter)       # PIL, numpy (H, W, 3) or tensor (3, H, W) of any size
+matter = stylematte.load("runs/portraits")   # a run, an export, or a folder with matter.safetensors and matter.json
+alpha = matter("photo.jpg")                  # a path, PIL, numpy (H, W, 3) or tensor (3, H, W), of any size
+cutout = matter.cutout("photo.jpg")          # straight RGBA
+stylematte.score("mattes", "truth").mean     # files, folders or pictures
 """
 
 from __future__ import annotations
@@ -10,12 +12,13 @@ import importlib
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["load", "predict"]
+__all__ = ["load", "score"]
+
+_HOMES = {"load": "stylematte.inference.matter", "score": "stylematte.evaluate.score"}
 
 
 def __getattr__(name: str) -> Any:
-    """`load` and `predict` on first use: the import of the package itself stays light."""
-    if name not in __all__:
+    """On first use: the import of the package itself stays light."""
+    if name not in _HOMES:
         raise AttributeError(f"module 'stylematte' has no attribute {name!r}")
-    module = importlib.import_module("stylematte.inference.predict")
-    return module if name == "predict" else module.load  # the module can be called
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,4 +1,4 @@
-"""A matter for programs without this package: one ONNX or .pt2 file, checked against PyTorch before it is kept.
+"""Exporting a matter: one ONNX or .pt2 file that is checked against PyTorch, or a folder in the hub's layout.
 
 ONNX: one picture, any height and width of at least MIN_SIDE; padding is inside the graph. It is traced, not
 `torch.export`ed: on Swin's window attention symbolic sizes take minutes, a trace takes seconds and follows the shapes
@@ -8,15 +8,22 @@ as well. .pt2: `torch.export`, for multiples of UNIT where the backbone has no a
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from stylematte.atomic import new_folder
+from stylematte.errors import ConfigError, UserError
+from stylematte.inference.matter import load
+from stylematte.networks.weights import HUB_DESCRIPTION, HUB_TENSORS, matter_files, read_description
 
 OPSET = 17
 MIN_SIDE = 32
@@ -34,21 +41,11 @@ NEEDS = ("onnx", "onnxscript", "onnxruntime")
 INPUT = "RGB, straight sRGB, float32 in [0, 1], NCHW, N = 1"
 
 
-class ExportError(ValueError):
-    """A matter that cannot be exported; one line that says why. Nothing is left on disk."""
-
-    exit_code = 1
-
-
-class MissingPackage(ExportError):
-    exit_code = 2
-
-
 def check_packages() -> None:
-    """Raise MissingPackage with the command that installs what ONNX needs."""
+    """Raise ConfigError with the command that installs what ONNX needs."""
     missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
     if missing:
-        raise MissingPackage(f"--format onnx needs {', '.join(missing)}: pip install 'stylematte[export]'")
+        raise ConfigError(f"--format onnx needs {', '.join(missing)}: pip install 'stylematte[export]'")
 
 
 class AnySize(nn.Module):
@@ -77,7 +74,7 @@ def fixed_size(network: nn.Module, side: int) -> tuple[int, int] | None:
     return (side, side) if attends else None
 
 
-def sizes_told(kind: str, size: tuple[int, int] | None) -> str:
+def sizes_of(kind: str, size: tuple[int, int] | None) -> str:
     """Which H and W a file of format `kind` takes; size: its only (height, width), None if it takes more."""
     if size is not None:
         return f"{size[0]} x {size[1]} only"
@@ -87,7 +84,7 @@ def sizes_told(kind: str, size: tuple[int, int] | None) -> str:
 
 
 def metadata(network: nn.Module, name: str, licence: str, half: bool, sizes: str) -> dict[str, str]:
-    """What the file says of itself; all strings. sizes: of `sizes_told`."""
+    """What the file says of itself; all strings. sizes: of `sizes_of`."""
     import stylematte
 
     return {
@@ -104,10 +101,55 @@ def metadata(network: nn.Module, name: str, licence: str, half: bool, sizes: str
     }
 
 
+class ExportedFile(NamedTuple):
+    """file, from the matter in `folder`; difference: the largest of alpha from PyTorch's; sizes: H, W it takes."""
+
+    file: Path
+    folder: Path
+    difference: float
+    sizes: str
+
+
+def export_file(
+    matter: Path, out: Path, kind: str, licence: str = "", half: bool = False, size: int | None = None
+) -> ExportedFile:
+    """Write matter.onnx or matter.pt2 (kind) of a run, an export or a matter folder into the new folder `out`.
+
+    half: onnx, float16 weights. size: pt2, for pictures of this height and width only. Raises ConfigError, DataError,
+    WeightsError, and UserError if alpha differs too much.
+    """
+    if half and kind != "onnx":
+        raise ConfigError("--half is for --format onnx")
+    if size and (kind != "pt2" or size < MIN_SIDE):
+        raise ConfigError(f"--size {size}: for --format pt2, at least {MIN_SIDE}; an ONNX file takes any size")
+    if kind == "onnx":
+        check_packages()
+    loaded = load(matter)
+    name, fixed = f"matter.{kind}", None
+    with new_folder(out) as folder:
+        if kind == "onnx":
+            worst = export_onnx(loaded.network, folder / name, loaded.folder.name, licence, half)
+        else:
+            fixed = (size, size) if size else fixed_size(loaded.network, loaded.trained_at)
+            worst = export_pt2(loaded.network, folder / name, loaded.folder.name, fixed, licence)
+    return ExportedFile(out / name, loaded.folder, worst, sizes_of(kind, fixed))
+
+
+def export_hub(folder: Path, target: Path) -> dict[str, Any]:
+    """The matter in `folder` under the names of the Hugging Face hub, if it can be loaded. Its description."""
+    load(folder)
+    description = read_description(folder)
+    description |= {"meta": description.get("meta") or {}, "model_type": "stylematte"}
+    target.mkdir(parents=True)
+    shutil.copyfile(matter_files(folder)[0], target / HUB_TENSORS)
+    (target / HUB_DESCRIPTION).write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")
+    return description
+
+
 def export_onnx(network: nn.Module, path: str | Path, name: str, licence: str = "", half: bool = False) -> float:
     """Write `network` (eval, CPU) to path as ONNX; returns the largest difference found in onnxruntime.
 
-    half: weights stored as float16, computed with in float32. Checked at the sizes CHECKED; raises ExportError, and
+    half: weights stored as float16, computed with in float32. Checked at the sizes CHECKED; raises UserError, and
     leaves no file, if alpha differs by more than TOLERANCE (half: HALF_TOLERANCE).
     """
     check_packages()
@@ -132,7 +174,7 @@ def export_onnx(network: nn.Module, path: str | Path, name: str, licence: str = 
         if half:
             _halve(model)
         model.producer_name = "stylematte"
-        onnx.helper.set_model_props(model, metadata(network, name, licence, half, sizes_told("onnx", None)))
+        onnx.helper.set_model_props(model, metadata(network, name, licence, half, sizes_of("onnx", None)))
         onnx.save(model, file)
 
     return _kept(network, Path(path), write, _onnx_runner, CHECKED, HALF_TOLERANCE if half else TOLERANCE)
@@ -144,7 +186,7 @@ def export_pt2(
     """Write `network` (eval, CPU) to path for `torch.export.load`, for pictures of `size` (height, width) only.
 
     size None: for all multiples of UNIT (see `fixed_size` for which networks). Returns the largest difference of two
-    inputs; raises ExportError as `export_onnx` does. Half precision is had after loading, by `module().half()`.
+    inputs; raises UserError as `export_onnx` does. Half precision is had after loading, by `module().half()`.
     """
     example, checked = (PT2_EXAMPLE, PT2_CHECKED) if size is None else (size, (size, size))
     free = {axis: UNIT * torch.export.Dim(side, min=2, max=PT2_MOST // UNIT) for axis, side in ((2, "h"), (3, "w"))}
@@ -156,16 +198,10 @@ def export_pt2(
             program = torch.export.export(
                 network.eval(), (torch.rand(1, 3, *example),), dynamic_shapes=shapes, strict=False
             )
-            said = metadata(network, name, licence, False, sizes_told("pt2", size))
-            torch.export.save(program, file, extra_files={"stylematte.json": _json(said)})
+            about = json.dumps(metadata(network, name, licence, False, sizes_of("pt2", size)), indent=1, sort_keys=True)
+            torch.export.save(program, file, extra_files={"stylematte.json": about})
 
     return _kept(network, Path(path), write, _pt2_runner, checked, TOLERANCE)
-
-
-def _json(content: dict[str, str]) -> str:
-    import json
-
-    return json.dumps(content, indent=1, sort_keys=True)
 
 
 def _halve(model: Any) -> None:
@@ -216,7 +252,7 @@ def _kept(
         write(partial)
         worst = largest_difference(network, runner(partial), sizes)
         if not worst <= tolerance:
-            raise ExportError(
+            raise UserError(
                 f"{path.name}: alpha differs by {worst:.2g} from PyTorch's, allowed {tolerance:g}: not kept"
             )
         partial.replace(path)
@@ -237,7 +273,7 @@ def largest_difference(network: nn.Module, run: Runner, sizes: tuple[tuple[int, 
         try:
             found = run(image)
         except Exception as error:  # the runtimes raise their own
-            raise ExportError(f"the exported file fails at {height} x {width}: {str(error).splitlines()[0]}") from error
+            raise UserError(f"the exported file fails at {height} x {width}: {str(error).splitlines()[0]}") from error
         if found.shape != expected.shape:
             return float("inf")
         worst = max(worst, float(np.abs(found - expected).max()))

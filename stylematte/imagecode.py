@@ -1,6 +1,6 @@
-"""Pictures as bytes <-> integers: what PNG, JPEG and the other formats hold. The lower half of `imagefile`.
+"""Picture formats: the bytes of PNG, JPEG and others <-> arrays of integers. `imagefile` builds on it.
 
-Together with `imagefile` (files <-> tensors) the only place that knows picture formats. Decoding gives uint8 or uint16
+Decoding gives uint8 or uint16
 arrays, upright, colour and alpha apart; encoding takes them. What cannot be decoded raises `BadPicture`.
 """
 
@@ -20,6 +20,8 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from stylematte.errors import BadPicture
+
 MAX_PIXELS = 89_478_485
 """Pictures with more pixels are refused before they are decoded (a 20 kB PNG can unpack to gigabytes)."""
 MIN_SIDE = 2
@@ -31,19 +33,6 @@ _CLEAR = ("RGBA", "LA", "PA", "RGBa", "La")
 _GREY = ("1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 _PNG_HEADER = 8 + 25
 """Signature and IHDR: further chunks may follow from here."""
-
-
-class BadPicture(ValueError):
-    """A file that is no usable picture. The message is one line: the file, then the reason."""
-
-    exit_code = 3  # what the command line ends with
-
-    def __init__(self, path: _PathLike, reason: str) -> None:
-        self.path, self.reason = str(path), " ".join(str(reason).split())
-        super().__init__(f"{self.path}: {self.reason}")
-
-    def __reduce__(self) -> tuple[type[BadPicture], tuple[str, str]]:
-        return type(self), (self.path, self.reason)  # so that it survives the way back from a loading process
 
 
 class Decoded(NamedTuple):

@@ -1,17 +1,17 @@
-"""Pictures on disk <-> tensors: the only place that opens or writes pictures, the only uint8 <-> float32.
+"""Picture files <-> tensors: reading whatever people have, writing PNG and JPEG, resizing; uint8 <-> float32.
 
-Formats are the affair of `imagecode`, its lower half.
+The bytes of formats are decoded and encoded in `imagecode`.
 
 In memory: float32 in [0, 1], straight sRGB, (C, H, W). On disk: 8-bit PNG (or JPEG for `write_rgb`). Reading accepts
 what people have: EXIF-rotated JPEG, CMYK, palettes with transparency, 1-bit, grey, LA, 16-bit PNG. What cannot be
-read raises `BadPicture` with one line that names the file and the reason. Writing is atomic: readers see the former
+read raises `BadPicture` with one line that names the file and the reason. Writing is atomic: readers see the previous
 file or the whole new one.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +19,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylematte.imagecode import BadPicture as BadPicture
+from stylematte.atomic import replace_file
+from stylematte.errors import BadPicture
 from stylematte.imagecode import Decoded, animate, decode, encode, header, lanczos, text_of
-from stylematte.rgba import checkerboard, composite, split_rgba
+from stylematte.rgba import composite, split_rgba
 
 _PathLike = str | os.PathLike[str]
 
 
 def read_rgb(path: _PathLike) -> Tensor:
-    """(3, H, W) in [0, 1]. Transparent places are shown on white, as picture viewers do. Raises BadPicture."""
+    """(3, H, W) in [0, 1]. What is transparent is shown on white, as picture viewers do. Raises BadPicture."""
     colour, alpha = _decode(path)
     if alpha is None:
         return _to_float(colour)
@@ -159,31 +160,6 @@ def write_animation(path: _PathLike, frames: Iterable[Tensor], fps: float) -> No
     replace_file(Path(path), animate(path, (to_uint8(frame) for frame in frames), fps))
 
 
-def contact_sheet(pictures: Sequence[Tensor], columns: int, gap: int = 2) -> Tensor:
-    """Pictures of 1, 3 or 4 channels in a grid, row by row, on white: (3, H', W').
-
-    RGBA is shown on a checkerboard. Smaller pictures keep their size in the upper left of their cell.
-    """
-    if not pictures or columns < 1:
-        raise ValueError(f"a contact sheet needs pictures and columns, got {len(pictures)} and {columns}")
-    shown = [_to_show(picture.detach().cpu().float()) for picture in pictures]
-    height, width = (max(picture.shape[axis] for picture in shown) for axis in (1, 2))
-    columns = min(columns, len(shown))
-    rows = -(-len(shown) // columns)
-    sheet = torch.ones(3, rows * (height + gap) - gap, columns * (width + gap) - gap)
-    for place, picture in enumerate(shown):
-        top, left = place // columns * (height + gap), place % columns * (width + gap)
-        sheet[:, top : top + picture.shape[1], left : left + picture.shape[2]] = picture
-    return sheet
-
-
-def _to_show(picture: Tensor) -> Tensor:
-    if picture.shape[0] == 4:
-        colour, alpha = split_rgba(picture)
-        picture = composite(colour, alpha, checkerboard(*picture.shape[1:]))
-    return picture.expand(3, -1, -1)
-
-
 def _decode(path: _PathLike) -> Decoded:
     """Whole file -> integers, upright. The file is read once, so that it cannot change between two decoders."""
     return decode(path, _read(path))
@@ -221,15 +197,3 @@ def _write(path: _PathLike, picture: Tensor, channels: int, bits: int, text: Map
         raise ValueError(f"{path}: pictures have 8 or 16 bits, got {bits}")
     array = _to_integers(picture, 2**bits - 1).astype(np.uint8 if bits == 8 else np.uint16)
     replace_file(path, encode(path, array[..., 0] if channels == 1 else array, text))
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Write all of a file or leave the former one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

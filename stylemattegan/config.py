@@ -198,6 +198,25 @@ class GeneratorConfig:
     alpha_regularizer: AlphaRegularizerConfig = field(default_factory=AlphaRegularizerConfig)
     init_from: dict[str, str] = field(default_factory=dict)
     """Domain -> the folder of a generator (import-generator, export) that its first fit goes on from. Its architecture
-    takes the place of `network`, but for magnitude_ema_nimg and w_avg_beta."""
+    replaces `network`, but for magnitude_ema_nimg and w_avg_beta."""
     select_images: int = ranged(512, 16)
     """Pictures sampled to measure the feature distance to the training set."""
+
+
+class Metric(str, Enum):
+    """What `stylemattegan.measure` measures of a generator."""
+
+    fid = "fid"
+    """Fréchet distance."""
+    kid = "kid"
+    """Kernel distance."""
+    pr = "pr"
+    """Precision and recall."""
+    ppl = "ppl"
+    """Path length in w."""
+    eq = "eq"
+    """Equivariance to translation and rotation."""
+
+
+AGAINST_REAL = (Metric.fid, Metric.kid, Metric.pr)
+ALONE = (Metric.ppl, Metric.eq)

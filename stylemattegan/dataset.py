@@ -1,7 +1,7 @@
-"""A data set as StyleGAN's tools keep it: a folder or ZIP of square pictures, and dataset.json with their labels.
+"""Reading data sets as StyleGAN's tools keep them: a folder or ZIP of square pictures, dataset.json with labels.
 
 {"labels": [["00000/img00000000.png", 6], ...]}: whole numbers are classes (one-hot as read), lists of floats are
-taken as they are. Pictures are ordered by name. What a data set cannot be is told before any pixel is decoded.
+taken as they are. Pictures are ordered by name. What makes a data set unusable is found before any pixel is decoded.
 """
 
 from __future__ import annotations
@@ -15,20 +15,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
+from stylematte.errors import BadPicture, DataError
 from stylematte.imagecode import Header, header
-from stylematte.imagefile import BadPicture, from_bytes
+from stylematte.imagefile import from_bytes
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 LABELS = "dataset.json"
 MOST_BYTES = 2**30
 """Of one member: a ZIP can promise less than it unpacks to."""
 BEGINNING = 4096
-
-
-class BadDataset(ValueError):
-    """A data set that cannot be used; one line that names it and what was expected."""
-
-    exit_code = 3
 
 
 class Files:
@@ -44,18 +39,18 @@ class Files:
             self.archive = self._opened()
             found = [entry.filename for entry in self.archive.infolist() if not entry.is_dir()]
         else:
-            raise BadDataset(f"{self.source}: no such folder or ZIP file")
+            raise DataError(f"{self.source}: no such folder or ZIP file")
         self.names = sorted(found)
         self.pictures = [name for name in self.names if Path(name).suffix.lower() in ENDINGS]
         if not self.pictures:
-            raise BadDataset(f"{self.source}: holds no pictures ({', '.join(ENDINGS)})")
+            raise DataError(f"{self.source}: holds no pictures ({', '.join(ENDINGS)})")
 
     def _opened(self) -> zipfile.ZipFile:
         try:
             return zipfile.ZipFile(self.source)
         except (zipfile.BadZipFile, OSError, ValueError) as error:
             reason = f"not a ZIP file, or cut short ({error}); expected a folder or ZIP"
-            raise BadDataset(f"{self.source}: {reason}") from None
+            raise DataError(f"{self.source}: {reason}") from None
 
     def read(self, name: str, most: int = MOST_BYTES) -> bytes:
         """The bytes of a file, the first `most` of them. Raises BadPicture if they cannot be read."""
@@ -71,7 +66,7 @@ class Files:
             raise BadPicture(where, reason) from None
 
     def header(self, name: str) -> Header:
-        """Size and channels of a picture; of most files the beginning tells it. Raises BadPicture."""
+        """Size and channels of a picture; of most files the beginning says it. Raises BadPicture."""
         where = f"{self.source}/{name}"
         try:
             return header(where, self.read(name, BEGINNING))
@@ -89,7 +84,7 @@ class Files:
 
 
 class Item(NamedTuple):
-    """One place of a data set: which picture, and whether it is mirrored."""
+    """One item of a data set: which picture, and whether it is mirrored."""
 
     raw_index: int
     mirrored: bool
@@ -100,7 +95,7 @@ class LabelledPictures:
     if `mirror`.
 
     max_size: at most so many pictures (before mirroring), chosen by `seed` as the official tools choose. Raises
-    BadDataset for sizes that differ, are not square or no power of two, labels that do not fit, and fewer than two
+    DataError for sizes that differ, are not square or no power of two, labels that do not fit, and fewer than two
     pictures; BadPicture names a damaged one.
     """
 
@@ -128,19 +123,19 @@ class LabelledPictures:
         """(C, R, R) of all pictures."""
         source, names = self.files.source, self.files.pictures
         if len(names) < 2:
-            raise BadDataset(f"{source}: holds 1 picture, a generator needs at least 2 (and hundreds to learn from)")
+            raise DataError(f"{source}: holds 1 picture, a generator needs at least 2 (and hundreds to learn from)")
         shapes = map(self.files.header, names)
         first = next(shapes)
         width, height, channels = first
         if width != height or width & (width - 1):
             cure = f"make it anew with `stylematte dataset {source} -o NEW.zip --resolution 256`"
-            raise BadDataset(f"{source}/{names[0]}: {width} x {height}, expected a square with a power of two: {cure}")
+            raise DataError(f"{source}/{names[0]}: {width} x {height}, expected a square with a power of two: {cure}")
         if resolution not in (None, width):
-            raise BadDataset(f"{source}: pictures of {width} x {width}, expected {resolution} x {resolution}")
+            raise DataError(f"{source}: pictures of {width} x {width}, expected {resolution} x {resolution}")
         for name, shape in zip(names[1:], shapes, strict=True):
             if shape != first:
-                told = [f"{w} x {h} with {c} channels" for w, h, c in (first, shape)]
-                raise BadDataset(f"{source}: {names[0]} is {told[0]}, {name} {told[1]}; all must be alike")
+                sizes = [f"{w} x {h} with {c} channels" for w, h, c in (first, shape)]
+                raise DataError(f"{source}: {names[0]} is {sizes[0]}, {name} {sizes[1]}; all must be alike")
         return channels, height, width
 
     def _labels(self) -> np.ndarray:
@@ -153,14 +148,14 @@ class LabelledPictures:
             return none
         missing = [name for name in self.files.pictures if name not in table]
         if missing:
-            raise BadDataset(f"{self.files.source}/{LABELS}: no label for {missing[0]} ({len(missing)} lack one)")
+            raise DataError(f"{self.files.source}/{LABELS}: no label for {missing[0]} ({len(missing)} lack one)")
         try:
             labels = np.array([table[name] for name in self.files.pictures])
             kind = {1: np.int64, 2: np.float32}[labels.ndim]
             return labels.astype(kind, casting="same_kind")
         except (ValueError, KeyError, TypeError):
             expected = "all whole numbers, or all lists of floats of one length"
-            raise BadDataset(f"{self.files.source}/{LABELS}: labels of different kinds; expected {expected}") from None
+            raise DataError(f"{self.files.source}/{LABELS}: labels of different kinds; expected {expected}") from None
 
     @property
     def label_shape(self) -> tuple[int, ...]:
@@ -198,12 +193,12 @@ class LabelledPictures:
 
 
 def read_labels(files: Files) -> dict[str, Any]:
-    """Name of picture -> its label, of dataset.json; empty where the data set has none. Raises BadDataset."""
+    """Name of picture -> its label, of dataset.json; empty where the data set has none. Raises DataError."""
     if LABELS not in files.names:
         return {}
     where = f"{files.source}/{LABELS}"
     try:
-        told = json.loads(files.read(LABELS))["labels"]
-        return {str(name).replace("\\", "/"): label for name, label in told or []}
+        labels = json.loads(files.read(LABELS))["labels"]
+        return {str(name).replace("\\", "/"): label for name, label in labels or []}
     except (ValueError, KeyError, TypeError):
-        raise BadDataset(f'{where}: expected {{"labels": [["00000/img00000000.png", 6], ...]}} or null') from None
+        raise DataError(f'{where}: expected {{"labels": [["00000/img00000000.png", 6], ...]}} or null') from None

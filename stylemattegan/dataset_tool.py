@@ -1,4 +1,4 @@
-"""Any folder or ZIP of pictures -> a data set of square pictures of one size, as StyleGAN's tools read it."""
+"""Making data sets for a generator: any folder or ZIP of pictures -> squares of one size, as StyleGAN's tools read."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from stylematte.imagefile import BadPicture, from_bytes, resize_lanczos, to_png
-from stylemattegan.dataset import LABELS, BadDataset, Files, read_labels
+from stylematte.errors import BadPicture, DataError
+from stylematte.imagefile import from_bytes, resize_lanczos, to_png
+from stylemattegan.dataset import LABELS, Files, read_labels
 from stylemattegan.training.cutouts import frame_cutout
 
 Crop = Literal["center", "wide", "none", "subject"]
@@ -70,13 +71,13 @@ def make_dataset(
     channels: Channels = "as-is",
     folders_are_classes: bool = False,
     most: int | None = None,
-    watch: Callable[[list[str]], Iterable[str]] = iter,
+    track: Callable[[Iterable[str]], Iterable[str]] = iter,
 ) -> Made:
     """Write `dest`, a .zip or a new folder, of the pictures of `source` in the order of their names. Atomic.
 
     Labels of the source's dataset.json are kept; folders_are_classes makes them of the folder names instead, in
-    alphabetical order. Pictures that cannot be used are left out. watch: hands the names through, for a progress bar.
-    Raises BadDataset if fewer than two are left, if sizes or channels differ, or if they are no square with a power
+    alphabetical order. Pictures that cannot be used are left out. track: hands the names through, for a progress bar.
+    Raises DataError if fewer than two are left, if sizes or channels differ, or if they are no square with a power
     of two.
     """
     files = Files(source)
@@ -85,7 +86,7 @@ def make_dataset(
     labels: list[list[Any]] = []
     shape: tuple[int, ...] | None = None
     with _new(dest) as put:
-        for name in watch(files.pictures[:most]):
+        for name in track(files.pictures[:most]):
             try:
                 picture = _with_channels(from_bytes(f"{source}/{name}", files.read(name)), channels)
                 picture = crop_and_resize(picture, size, crop)
@@ -103,7 +104,7 @@ def make_dataset(
             labels.append([target, table.get(name)])
         if len(labels) < 2:
             why = f"; left out {left_out[0][0]}: {left_out[0][1]}" if left_out else ""
-            raise BadDataset(f"{source}: {len(labels)} pictures can be used, a data set needs at least 2{why}")
+            raise DataError(f"{source}: {len(labels)} pictures can be used, a data set needs at least 2{why}")
         known = all(label is not None for _, label in labels)
         put(LABELS, json.dumps({"labels": labels if known else None}).encode())
     return Made(len(labels), left_out)
@@ -130,19 +131,19 @@ def _classes(names: list[str]) -> dict[str, int]:
 
 def _check(source: Path, name: str, picture: Tensor, before: tuple[int, ...] | None) -> None:
     channels, height, width = picture.shape
-    told = f"{source}/{name}: {width} x {height} with {channels} channels"
+    found = f"{source}/{name}: {width} x {height} with {channels} channels"
     if before is not None and tuple(picture.shape) != before:
         cure = "give --resolution and --crop" if before[1:] != (height, width) else "give --channels rgb or rgba"
-        raise BadDataset(f"{told}, the ones before {before[2]} x {before[1]} with {before[0]}: {cure}")
+        raise DataError(f"{found}, the ones before {before[2]} x {before[1]} with {before[0]}: {cure}")
     if height != width or width & (width - 1):
-        raise BadDataset(f"{told}, expected a square with a power of two: give --resolution 256 --crop center")
+        raise DataError(f"{found}, expected a square with a power of two: give --resolution 256 --crop center")
 
 
 @contextmanager
 def _new(dest: Path) -> Iterator[Put]:
     """Write files into a .zip or a folder that appears, whole, when all went well. Nothing is overwritten."""
     if dest.exists() and (dest.is_file() or any(dest.iterdir())):
-        raise BadDataset(f"{dest}: exists; name a new one, nothing is overwritten")
+        raise DataError(f"{dest}: exists; name a new one, nothing is overwritten")
     dest.parent.mkdir(parents=True, exist_ok=True)
     partial = dest.with_name(f".{dest.name}.{os.getpid()}.partial")
     try:

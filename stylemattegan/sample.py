@@ -1,4 +1,4 @@
-"""Pictures from seeds. Picture k depends on its seed and psi alone, not on the batch it was made in."""
+"""Sampling a generator: pictures from seeds. Each depends on its seed and psi alone, not on its batch."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ def transform_matrix(translate: tuple[float, float] = (0.0, 0.0), degrees: float
 @contextmanager
 def transformed(generator: Generator, matrix: np.ndarray) -> Iterator[None]:
     """Within, the generator's pictures are under the transform `matrix` (3, 3): its input takes the inverse."""
-    place = generator.synthesis.input.transform
-    before = place.clone()
-    place.copy_(torch.from_numpy(np.linalg.inv(matrix)))
+    transform = generator.synthesis.input.transform
+    before = transform.clone()
+    transform.copy_(torch.from_numpy(np.linalg.inv(matrix)))
     try:
         yield
     finally:
-        place.copy_(before)
+        transform.copy_(before)
 
 
 @torch.no_grad()
@@ -76,7 +76,9 @@ def sample(
     """
     twice = [seed for seed, count in Counter(seeds).items() if count > 1]
     if twice:
-        raise ValueError(f"seed {twice[0]} is given more than once: each seed makes one picture, so repeats are copies")
+        raise ValueError(
+            f"seed {twice[0]} is given more than once: each seed makes one picture, a repeat is the same one"
+        )
     if len(seeds) != len(psi):
         raise ValueError(f"{len(seeds)} seeds but {len(psi)} psi: give one psi for each seed")
     if any(not value > 0 for value in psi):

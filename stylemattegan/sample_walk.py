@@ -1,4 +1,4 @@
-"""A walk through latent space: a closed, smooth path through the pictures of some seeds, as frames."""
+"""Walks through latent space: a closed spline through the w of some seeds, as frames of an animation."""
 
 from __future__ import annotations
 

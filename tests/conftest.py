@@ -19,7 +19,13 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 import jaxtyping  # noqa: E402 (loads NumPy, which reads the variables)
 import pytest  # noqa: E402
 
-CHECKED = ("stylematte.networks", "stylematte.losses", "stylematte.ops", "stylematte.metrics")
+CHECKED = (
+    *("stylematte.networks", "stylematte.losses", "stylematte.ops", "stylematte.metrics"),
+    *("stylemattegan.networks", "stylemattegan.training.losses", "stylemattegan.ops.bias_act"),
+    *("stylemattegan.ops.filters", "stylemattegan.ops.geometry", "stylemattegan.ops.modulated_conv"),
+    *("stylemattegan.ops.upfirdn2d", "stylemattegan.ops.upfirdn2d_torch", "stylemattegan.ops.compiled"),
+    *("stylemattegan.ops.filtered_lrelu", "stylemattegan.ops.filtered_lrelu_torch"),
+)
 """Packages and modules whose signatures are executed."""
 jaxtyping.install_import_hook(CHECKED, "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 

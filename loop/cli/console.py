@@ -1,10 +1,36 @@
-"""Where tables are printed: a terminal has its own width, a pipe gets one at which nothing is cut."""
+"""What verbs print with: tables at a sensible width, counts of what was left out, warnings of the libraries."""
 
 from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.console import Console
 
 
 def wide_console() -> Console:
+    """For tables: a terminal has its own width, a pipe gets one at which nothing is cut."""
     console = Console()
     return console if console.is_terminal else Console(width=160)
+
+
+def left_out_line(left_out: Sequence[object]) -> str:
+    return f"; {len(left_out)} left out" if left_out else ""
+
+
+@contextmanager
+def warnings_as_lines() -> Iterator[None]:
+    """What the libraries log as "stylematte" is printed on standard error, a line each that begins with our name."""
+    log, handler = logging.getLogger("stylematte"), _Lines(logging.WARNING)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+
+
+class _Lines(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        print(f"stylematte: {record.getMessage()}", file=sys.stderr, flush=True)

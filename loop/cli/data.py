@@ -1,4 +1,4 @@
-"""stylematte data check DIR"""
+"""`stylematte data check DIR`: counts, sizes, broken or mismatched files, one photo in two splits."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import argparse
 import json
 from pathlib import Path
 from typing import Any
+
+from loop.cli.bars import bar
 
 SHOWN = 20
 
@@ -20,35 +22,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    from loop.cli.photos import shown
-    from loop.cli.spread import spread
-    from stylematte.data.check import examine, find_copies, summary
-    from stylematte.data.released import read_released
+    from stylematte.data.check import check
 
-    released = read_released(args.folder, args.layout)
-    work = spread(examine, released.examples, args.workers, _nothing)
-    done = {each.example.id: each for _, each in shown(work, "checking", len(released.examples))}
-    examined = [done[example.id] for example in released.examples]
-    copies = find_copies(examined)
-    problems = [problem for each in examined for problem in each.problems]
-    problems += [("orphan", f"{path}: no picture of that name") for path in released.orphans]
-    problems += [("leak", f"{one} and {other} show the same photo in two splits") for one, other in copies.leaks]
+    checked = check(args.folder, args.layout, args.workers, track=bar("checking"))
     result = {
         "folder": str(args.folder),
-        "layout": released.layout,
-        "groups": summary(examined),
-        "problems": [{"kind": kind, "what": what} for kind, what in problems],
-        "twins": copies.twins,
+        "layout": checked.layout,
+        "groups": checked.groups,
+        "problems": [{"kind": kind, "what": what} for kind, what in checked.problems],
+        "twins": checked.twins,
     }
     if args.json:
         print(json.dumps(result, indent=2))
     else:
         _print(result)
-    return 3 if problems else 0
-
-
-def _nothing() -> None:
-    """A worker of this verb needs no preparation."""
+    return 3 if checked.problems else 0
 
 
 def _print(result: dict[str, Any]) -> None:
@@ -64,9 +52,9 @@ def _print(result: dict[str, Any]) -> None:
         table.add_row(*(str(cell) for cell in row.values()))
     console.print(table)
     for kind, count in Counter(problem["kind"] for problem in result["problems"]).items():
-        told = [problem["what"] for problem in result["problems"] if problem["kind"] == kind]
+        lines = [problem["what"] for problem in result["problems"] if problem["kind"] == kind]
         print(f"{kind}: {count}")
-        print("".join(f"  {line}\n" for line in told[:SHOWN]), end="")
+        print("".join(f"  {line}\n" for line in lines[:SHOWN]), end="")
         if count > SHOWN:
             print(f"  … {count - SHOWN} more (--json lists all)")
     if result["twins"]:

@@ -1,4 +1,4 @@
-"""stylematte dataset SOURCE -o NEW.zip|NEW"""
+"""`stylematte dataset SOURCE -o NEW.zip|NEW`: a folder or ZIP of pictures -> a data set of squares for a generator."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ import json
 import re
 from pathlib import Path
 
-from loop.cli.photos import shown
+from loop.cli.bars import bar
+from stylematte.errors import ConfigError
 
-TOLD = 5
+NAMED = 5
 """So many pictures that were left out are named."""
-
-
-class BadOption(ValueError):
-    exit_code = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     size = _size(args.resolution, args.crop)
     if args.most is not None and args.most < 2:
-        raise BadOption(f"--most {args.most}: a data set needs at least 2 pictures")
+        raise ConfigError(f"--most {args.most}: a data set needs at least 2 pictures")
     from stylemattegan.dataset_tool import make_dataset
 
     made = make_dataset(
@@ -48,13 +45,13 @@ def main(args: argparse.Namespace) -> int:
         channels=args.channels,
         folders_are_classes=args.classes,
         most=args.most,
-        watch=lambda names: shown(names, "cropping and resizing", len(names)),
+        track=bar("cropping and resizing"),
     )
     if args.json:
         left_out = [{"picture": name, "reason": reason} for name, reason in made.left_out]
         print(json.dumps({"out": str(args.out), "written": made.written, "left_out": left_out}, indent=2))
         return 0
-    for name, reason in made.left_out[:TOLD]:
+    for name, reason in made.left_out[:NAMED]:
         print(f"left out {name}: {reason}")
     more = f", {len(made.left_out)} left out" if made.left_out else ""
     print(f"{made.written} pictures in {args.out}{more}")
@@ -65,16 +62,16 @@ def _size(text: str | None, crop: str) -> tuple[int, int] | None:
     """(height, width) of --resolution."""
     if text is None:
         if crop in ("wide", "subject"):
-            raise BadOption(f"--crop {crop} needs --resolution, for example {'512x384' if crop == 'wide' else '256'}")
+            raise ConfigError(f"--crop {crop} needs --resolution, for example {'512x384' if crop == 'wide' else '256'}")
         return None
     match = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
     if match is None:
-        raise BadOption(f"--resolution {text}: expected for example 256, or 512x384 (width x height)")
+        raise ConfigError(f"--resolution {text}: expected for example 256, or 512x384 (width x height)")
     width, height = int(match[1]), int(match[2] or match[1])
     if width < 4 or width & (width - 1):
-        raise BadOption(f"--resolution {text}: {width} is no power of two; take 64, 128, 256, 512 or 1024")
+        raise ConfigError(f"--resolution {text}: {width} is no power of two; take 64, 128, 256, 512 or 1024")
     if height != width and crop != "wide":
-        raise BadOption(f"--resolution {text}: a data set has squares; only --crop wide takes a height of its own")
+        raise ConfigError(f"--resolution {text}: a data set has squares; only --crop wide takes a height of its own")
     if not 1 <= height <= width:
-        raise BadOption(f"--resolution {text}: expected a width of at least the height")
+        raise ConfigError(f"--resolution {text}: expected a width of at least the height")
     return height, width

@@ -1,4 +1,4 @@
-"""stylematte gc RUN: lists and removes what a run keeps beside its results.
+"""`stylematte gc RUN`: lists and removes what a run keeps beside its results.
 
 These are earlier results, made with other options, which come back when the options do; and the scratch of fits that
 were stopped and then not gone on with because the options changed.
@@ -17,7 +17,8 @@ from loop.engine.kept import Kept, kept, remove
 from loop.engine.lock import one_writer
 from loop.engine.step import Step
 from loop.plan import plan
-from loop.runfolder import NoSuchArtefact, is_run
+from loop.runfolder import is_run
+from stylematte.errors import DataError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     if not is_run(args.run):
-        raise NoSuchArtefact(f"{args.run}: not a run folder (no config.yaml and rounds/ in it)")
+        raise DataError(f"{args.run}: not a run folder (no config.yaml and rounds/ in it)")
     found = collect(args.run, dry_run=args.dry_run)
     if args.json:
         rows = [{**one._asdict(), "path": str(one.path)} for one in found]

@@ -1,24 +1,14 @@
-"""stylematte import-generator FILE.pkl -o DIR"""
+"""`stylematte import-generator FILE.pkl -o DIR`: an official StyleGAN3 snapshot -> a generator folder."""
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from loop.cli.new_folder import demand_new, new_folder
-
-LICENCE = (
-    "Imported weights keep the licence of whoever published them; this software's licence covers neither them nor what "
-    "is trained from them. NVIDIA's are for research and evaluation, not for commercial use "
-    "(https://github.com/NVlabs/stylegan3, LICENSE.txt): keeping to it is your duty."
-)
-
-
-class AlreadyRGBA(ValueError):
-    exit_code = 2
+if TYPE_CHECKING:
+    from stylemattegan.importing.to_folder import ImportedGenerator
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,39 +28,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    out, file = args.out.expanduser().absolute(), args.file.expanduser()
-    demand_new(out)
-    from stylemattegan.importing.official import read_snapshot
-    from stylemattegan.importing.surgery import discriminator_to_rgba, generator_to_rgba
-    from stylemattegan.networks.weights import save_generator
+    from stylemattegan.importing.to_folder import import_snapshot
 
-    G, D, G_ema, found = read_snapshot(file, fp16=args.fp16)
-    if args.rgba and found["channels"] == 4:
-        raise AlreadyRGBA(f"{file}: has an alpha already; leave out --rgba")
-    if args.rgba:
-        G, G_ema, D = generator_to_rgba(G), generator_to_rgba(G_ema), discriminator_to_rgba(D)
-    with open(file, "rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
-    meta = {"source": file.name, "sha256": digest, "rgba_added": args.rgba, "official": found, "licence": LICENCE}
-    with new_folder(out) as folder:
-        save_generator(folder, G, D, G_ema, meta)
-    _tell(args, G, D, {"generator": str(args.out), **meta})
+    made = import_snapshot(args.file.expanduser(), args.out.expanduser().absolute(), rgba=args.rgba, fp16=args.fp16)
+    if args.json:
+        about = {"generator": str(args.out), **made.meta, "parameters": made.parameters, "config": made.config}
+        print(json.dumps(about, indent=2))
+    else:
+        _print(made, args.file, args.out)
     return 0
 
 
-def _tell(args: argparse.Namespace, G: Any, D: Any, told: dict[str, Any]) -> None:
-    counts = {name: sum(p.numel() for p in network.parameters()) for name, network in (("G", G), ("D", D))}
-    if args.json:
-        print(json.dumps({**told, "parameters": counts, "config": {"G": G.config, "D": D.config}}, indent=2))
-        return
-    size, classes = G.img_resolution, f", {G.c_dim} classes" if G.c_dim else ""
-    kind = "R" if G.config["use_radial_filters"] else "T"
-    channels = "RGB with an alpha added" if args.rgba else {3: "RGB", 4: "RGBA"}[G.img_channels]
-    print(f"{args.file} -> {args.out}: StyleGAN3-{kind}, {size} x {size}, {channels}{classes}")
-    print(f"G has {counts['G']:,} parameters, D {counts['D']:,}")
-    print(LICENCE)
-    print(f"stylematte sample {args.out} -o OUT")
-    if G.img_channels == 3:
+def _print(made: ImportedGenerator, file: Path, out: Path) -> None:
+    G = made.config["G"]
+    size, classes = G["img_resolution"], f", {G['c_dim']} classes" if G["c_dim"] else ""
+    kind = "R" if G["use_radial_filters"] else "T"
+    channels = "RGB with an alpha added" if made.meta["rgba_added"] else {3: "RGB", 4: "RGBA"}[G["img_channels"]]
+    print(f"{file} -> {out}: StyleGAN3-{kind}, {size} x {size}, {channels}{classes}")
+    print(f"G has {made.parameters['G']:,} parameters, D {made.parameters['D']:,}")
+    print(made.meta["licence"])
+    print(f"stylematte sample {out} -o OUT")
+    if G["img_channels"] == 3:
         print("The loop needs an alpha: --rgba adds one.")
-    elif not G.c_dim:
-        print(f"stylematte run CONFIG data.size={size} generator.init_from.DOMAIN={args.out}")
+    elif not G["c_dim"]:
+        print(f"stylematte run CONFIG data.size={size} generator.init_from.DOMAIN={out}")

@@ -1,20 +1,10 @@
-"""stylematte import-weights FILE.pth -o DIR"""
+"""`stylematte import-weights FILE.pth -o DIR`: the authors' checkpoint -> a matter folder."""
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from pathlib import Path
-
-from loop.cli.new_folder import demand_new, new_folder
-
-SIZE = 1024
-"""Longest side for `stylematte matte` where none is asked for: what trackers built on these weights use."""
-LICENCE = (
-    "Imported weights keep the licence of whoever published them; this software's licence does not cover them. "
-    "StyleMatte's authors state theirs at https://github.com/chroneus/stylematte (licence files there): read it first."
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,26 +14,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    out = args.out.expanduser()
-    demand_new(out)
-    from stylematte.networks.released.checkpoint import read_released
-    from stylematte.networks.weights import save_matter
+    from stylematte.networks.import_released import import_released
 
-    file = args.file.expanduser()
-    network = read_released(file)
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    meta = {"size": SIZE, "source": file.name, "sha256": digest, "licence": LICENCE}
-    with new_folder(out) as folder:
-        save_matter(folder, network, meta)
-    _tell(args, out, digest, sum(p.numel() for p in network.parameters()))
-    return 0
-
-
-def _tell(args: argparse.Namespace, out: Path, digest: str, parameters: int) -> None:
+    made = import_released(args.file.expanduser(), args.out.expanduser())
     if args.json:
-        told = {"matter": str(out), "source": str(args.file), "sha256": digest, "parameters": parameters}
-        print(json.dumps({**told, "licence": LICENCE}, indent=2))
-        return
-    print(f"{args.file} -> {out}: StyleMatte as released, {parameters:,} parameters")
-    print(LICENCE)
-    print(f"stylematte matte PHOTO -o OUT --matter {out}")
+        about = {key: str(value) if isinstance(value, Path) else value for key, value in made._asdict().items()}
+        print(json.dumps({**about, "source": str(args.file)}, indent=2))
+        return 0
+    print(f"{args.file} -> {made.matter}: StyleMatte as released, {made.parameters:,} parameters")
+    print(made.licence)
+    print(f"stylematte matte PHOTO -o OUT --matter {made.matter}")
+    return 0

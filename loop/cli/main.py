@@ -1,6 +1,6 @@
-"""The door: `stylematte VERB ...`. Parses, dispatches, and turns every error a user can cause into one line.
+"""The command line: `stylematte VERB ...`. Parses, calls the verb, and prints every error a user can cause as one line.
 
-Exit codes: 0 done, 1 failed, 2 configuration or usage, 3 data, 4 stopped by the gate, 75 stopped and resumable.
+Exit codes are those of `loop.cli.exit_codes`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ import os
 import sys
 from collections.abc import Sequence
 
+from loop.cli.console import warnings_as_lines
+from loop.cli.exit_codes import EXIT_CODES, exit_code
+
 VERBS = {
     "run": "co-train a matter and its generators; the same command resumes",
     "plan": "the steps of a configuration or a run: fresh, stale or missing, and the disk they need",
-    "status": "where a run stands",
+    "status": "which steps of a run are done, what they took, their metrics",
     "experiment": "a question asked of the loop: arms x seeds of runs, one table; the same command resumes",
     "gc": "what a run keeps beside its results: list and remove earlier results and unfinished fits",
     "report": "one self-contained HTML page about a run",
@@ -34,7 +37,6 @@ VERBS = {
     "label": "photos + trimaps -> pseudo-alpha without learning, as a data root",
     "doctor": "what this machine has: torch, compiler, GPU, disk, W&B, data, licences of weights",
 }
-EXIT_CODES = "exit codes: 0 done, 1 failed, 2 configuration or usage, 3 data, 4 gate stop, 75 stopped and resumable"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -67,10 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network for its version at import
     try:
-        return int(args.main(args))
-    except KeyboardInterrupt:
+        with warnings_as_lines():
+            return int(args.main(args))
+    except KeyboardInterrupt as error:
         print("stylematte: interrupted", file=sys.stderr)
-        return 75
+        return exit_code(error) or 1
     except BrokenPipeError:
         return 0
     except Exception as error:
@@ -79,20 +82,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = exit_code(error)
         if code is None:
             raise
-        for line in told(error).splitlines() or [type(error).__name__]:
+        for line in message(error).splitlines() or [type(error).__name__]:
             print(f"stylematte: {line}", file=sys.stderr)
         return code
 
 
-def exit_code(error: Exception) -> int | None:
-    """The documented code of an error a user can cause or cure; None for a fault of ours (shown with traceback)."""
-    code = getattr(error, "exit_code", None)
-    if isinstance(code, int):
-        return code
-    return 1 if isinstance(error, (OSError, ValueError)) else None
-
-
-def told(error: Exception) -> str:
+def message(error: Exception) -> str:
     """What the error says to a user."""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f"the disk is full ({error.filename or 'while writing'}): free some space, then type the same command"

@@ -1,4 +1,4 @@
-"""stylematte report RUN"""
+"""`stylematte report RUN`: one self-contained HTML page about a run."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from pathlib import Path
 from loop.report.build import build_report
 from loop.report.strip import build_strip
 from loop.report.table import print_round_table, round_table
-from loop.runfolder import NoSuchArtefact, is_run
+from loop.runfolder import check_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="a run folder")
-    parser.add_argument("--strip", type=Path, metavar="FILE.png", help="also write one picture that tells the run")
+    parser.add_argument("--strip", type=Path, metavar="FILE.png", help="also write one picture of the whole run")
     parser.add_argument("--json", action="store_true", help="the table of rounds, machine-readable")
 
 
 def main(args: argparse.Namespace) -> int:
-    if not is_run(args.run):
-        raise NoSuchArtefact(f"{args.run}: not a run folder (no config.yaml and rounds/ in it)")
+    check_run(args.run)
     page = build_report(args.run)
     if args.strip:
         build_strip(args.run, args.strip)

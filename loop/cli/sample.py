@@ -1,31 +1,14 @@
-"""stylematte sample RUN -o OUT"""
+"""`stylematte sample RUN -o OUT`: RGBA pictures from a generator: by seeds, moved, turned, as a walk."""
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import re
-from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from loop.cli.photos import shown
-from loop.runfolder import NoSuchArtefact, generators, newest_run
-
-if TYPE_CHECKING:
-    from stylemattegan.networks.generator import Generator
-
-BATCH, FPS = 16, 30
-TEXT = "stylematte"
-"""Under this name every PNG tells, as JSON, what made it."""
-
-Recipe = dict[str, Any]
-"""seed, psi and all else that a picture is a function of."""
-
-
-class SampleError(ValueError):
-    exit_code = 2
+from loop.cli.bars import bar
+from loop.runfolder import newest_run
+from stylematte.errors import ConfigError, DataError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,151 +37,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    seeds, interval, grid, translate = _checked(args)
+    from stylemattegan.generator_folder import generator_folders, load_folder
+    from stylemattegan.sample_files import Look, check_walk, walk_frames, write_samples, write_walk
+
+    seeds, grid = _seeds(args.seeds), _grid(args.grid or ("1x1" if args.walk else "8x8"))
+    look = Look(_interval(args.psi), args.cutoff, args.label, _translation(args.translate), args.rotate, args.latents)
+    if args.walk:
+        check_walk(Path(args.walk), seeds, args.frames, grid)
     source = args.run or newest_run()
-    found = generators(source)
-    if args.domain:
-        found = {name: folder for name, folder in found.items() if name == args.domain}
+    found = {name: folder for name, folder in generator_folders(source).items() if args.domain in (None, name)}
     if not found:
         wanted = f"generator for '{args.domain}'" if args.domain else "generator"
-        raise NoSuchArtefact(f"{source}: no {wanted}; expected a run after round 1, an export, or a generator folder")
-    from stylemattegan.networks.weights import load_generator
-    from stylemattegan.sample import psi_for_seed, transform_matrix, transformed
-
+        raise DataError(f"{source}: no {wanted}; expected a run after round 1, an export, or a generator folder")
     for domain, folder in found.items():
-        G, common = load_generator(folder), _common(args, folder, translate)
-        _check_network(G, args)
-        with transformed(G, transform_matrix(translate, args.rotate)):
-            if args.walk:
-                print(f"{domain}: {_walk(G, seeds, interval, grid, common, args.out / domain / args.walk, args)}")
-                continue
-            recipes = [{**common, "seed": seed, "psi": psi_for_seed(seed, interval)} for seed in seeds]
-            print(f"{domain}: {_pictures(G, recipes, args.out / domain, grid)}")
+        generator, out = load_folder(folder), args.out / domain
+        if args.walk:
+            track = bar("walking", walk_frames(seeds, args.frames, grid))
+            frames = write_walk(generator, seeds, out / args.walk, look, args.frames, grid, track)
+            print(f"{domain}: {frames} frames at psi {look.psi[1]} in {out / args.walk}")
+            continue
+        made = write_samples(generator, seeds, out, look, grid, bar("sampling"))
+        there = f" ({made.there} were there)" if made.there else ""
+        upon = "all" if made.on_sheet == len(seeds) else f"the first {made.on_sheet}"
+        print(f"{domain}: {len(seeds)} pictures in {out}{there}, {upon} on {made.sheet}")
     return 0
 
 
-def _pictures(G: Generator, recipes: Sequence[Recipe], out: Path, grid: tuple[int, int]) -> str:
-    """One PNG per recipe, those that are there left alone, a sheet of the first and samples.jsonl; what was done."""
-    from loop.pools import write_cutout_sheet
-    from stylematte.imagefile import write_rgba
-    from stylemattegan.sample import sample
-
-    files = {recipe["seed"]: out / f"{recipe['seed']:06d}.png" for recipe in recipes}
-    wanted = [recipe for recipe in recipes if not _is_there(files[recipe["seed"]], recipe)]
-    for part in _parts(wanted):
-        seeds, psis = [r["seed"] for r in part], [r["psi"] for r in part]
-        for recipe, rgba in zip(part, sample(G, seeds, psis, BATCH, **_options(G, part[0])), strict=True):
-            write_rgba(files[recipe["seed"]], rgba, text={TEXT: json.dumps(recipe, sort_keys=True)})
-    columns, rows = grid
-    write_cutout_sheet(out / "sheet.png", list(files.values()), columns, most=columns * rows)
-    lines = [json.dumps({"file": files[r["seed"]].name, **r}, sort_keys=True) + "\n" for r in recipes]
-    (out / "samples.jsonl").write_text("".join(lines))
-    kept = f" ({len(recipes) - len(wanted)} were there)" if len(wanted) < len(recipes) else ""
-    upon = "all" if len(recipes) <= columns * rows else f"the first {columns * rows}"
-    return f"{len(recipes)} pictures in {out}{kept}, {upon} on {out / 'sheet.png'}"
-
-
-def _parts(recipes: Sequence[Recipe]) -> Iterable[Sequence[Recipe]]:
-    parts = [recipes[start : start + BATCH] for start in range(0, len(recipes), BATCH)]
-    return shown(parts, "sampling", len(parts))
-
-
-def _is_there(file: Path, recipe: Recipe) -> bool:
-    """Whether this very picture was written and can be read to its end."""
-    from stylematte.imagefile import BadPicture, read_text
-
-    try:
-        return json.loads(read_text(file).get(TEXT, "{}")) == recipe
-    except (BadPicture, ValueError):
-        return False
-
-
-def _walk(
-    G: Generator,
-    seeds: Sequence[int],
-    interval: tuple[float, float],
-    grid: tuple[int, int],
-    common: Recipe,
-    file: Path,
-    args: argparse.Namespace,
-) -> str:
-    from stylematte.imagefile import write_animation
-    from stylemattegan.sample_walk import walk
-
-    (columns, rows), psi = grid, interval[1]
-    frames = walk(G, seeds, psi, args.frames, columns=columns, rows=rows, **_options(G, common))
-    total = len(seeds) // (columns * rows) * args.frames
-    write_animation(file, shown(frames, "walking", total), FPS)
-    return f"{total} frames at psi {psi} in {file}"
-
-
-def _options(G: Generator, recipe: Recipe) -> dict[str, Any]:
-    """What `sample` and `walk` take, of a recipe."""
-    from stylemattegan.sample import latents, official_latents
-
-    label = recipe["class"]
-    return {
-        "cutoff": recipe["cutoff"],
-        "label": None if label is None else [float(place == label) for place in range(G.c_dim)],
-        "draw": official_latents if recipe["latents"] == "official" else latents,
-        "straight": recipe["straight"],
-    }
-
-
-def _common(args: argparse.Namespace, folder: Path, translate: tuple[float, float]) -> Recipe:
-    """What all pictures of this call have in common."""
-    return {
-        "generator": hashlib.sha256((folder / "G_ema.safetensors").read_bytes()).hexdigest(),
-        "latents": args.latents or ("official" if "official" in _meta(folder) else "own"),
-        "straight": is_straight(folder),
-        "cutoff": args.cutoff,
-        "class": args.label,
-        "translate": list(translate),
-        "rotate": args.rotate,
-    }
-
-
-def is_straight(folder: Path) -> bool:
-    """Whether its pictures are colour and alpha each by itself: an imported one's, unless alpha was added here."""
-    meta = _meta(folder)
-    return "official" in meta and not meta.get("rgba_added")
-
-
-def _meta(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "generator.json").read_text()).get("meta", {})
-
-
-def _check_network(G: Generator, args: argparse.Namespace) -> None:
-    if G.c_dim and args.label is None:
-        raise SampleError(f"the generator is conditional: give --class 0 to {G.c_dim - 1}")
-    if args.label is not None and not 0 <= args.label < G.c_dim:
-        has = f"classes 0 to {G.c_dim - 1}" if G.c_dim else "no classes"
-        raise SampleError(f"--class {args.label}: the generator has {has}")
-    if args.cutoff is not None and not 0 <= args.cutoff <= G.num_ws:
-        raise SampleError(f"--cutoff {args.cutoff}: the generator has {G.num_ws} layers, give 0 to {G.num_ws}")
-
-
-def _checked(
-    args: argparse.Namespace,
-) -> tuple[list[int], tuple[float, float], tuple[int, int], tuple[float, float]]:
-    """Seeds, psi interval, grid, translation. Raises SampleError."""
-    seeds = _seeds(args.seeds)
-    if args.walk and Path(args.walk).suffix.lower() not in (".webp", ".png"):
-        raise SampleError(f"--walk {args.walk}: expected a name that ends in .webp or .png")
-    grid = re.fullmatch(r"(\d+)x(\d+)", args.grid or ("1x1" if args.walk else "8x8"))
-    columns, rows = (int(grid[1]), int(grid[2])) if grid else (0, 0)
+def _grid(text: str) -> tuple[int, int]:
+    """(columns, rows)"""
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    columns, rows = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 1 <= columns * rows <= 4096:
-        raise SampleError(f"--grid {args.grid}: expected columns x rows, for example 8x8")
-    if args.walk and (len(seeds) % (columns * rows) or len(seeds) < 2 * columns * rows):
-        raise SampleError(f"--walk through {len(seeds)} seeds: give 2 or more for each of {columns * rows} cells")
-    if args.frames < 1:
-        raise SampleError(f"--frames {args.frames}: give at least 1")
+        raise ConfigError(f"--grid {text}: expected columns x rows, for example 8x8")
+    return columns, rows
+
+
+def _translation(text: str) -> tuple[float, float]:
     try:
-        x, y = (float(part) for part in args.translate.split(","))
+        x, y = (float(part) for part in text.split(","))
     except ValueError:
         expected = "expected x,y in picture widths, for example 0.1,-0.2"
-        raise SampleError(f"--translate {args.translate}: {expected}") from None
-    return seeds, _interval(args.psi), (columns, rows), (x, y)
+        raise ConfigError(f"--translate {text}: {expected}") from None
+    return x, y
 
 
 def _seeds(text: str) -> list[int]:
@@ -208,15 +88,15 @@ def _seeds(text: str) -> list[int]:
             first, dash, last = part.partition("-")
             seeds += range(int(first), int(last) + 1) if dash else [int(first)]
     except ValueError:
-        raise SampleError(f"--seeds {text}: expected for example 1-16 or 3,5,8") from None
+        raise ConfigError(f"--seeds {text}: expected for example 1-16 or 3,5,8") from None
     if not seeds:
-        raise SampleError(f"--seeds {text}: names no seed; expected for example 1-16 or 3,5,8")
+        raise ConfigError(f"--seeds {text}: names no seed; expected for example 1-16 or 3,5,8")
     if len(set(seeds)) < len(seeds):
-        raise SampleError(f"--seeds {text}: names a seed twice; each makes one picture")
+        raise ConfigError(f"--seeds {text}: names a seed twice; each makes one picture")
     return seeds
 
 
 def _interval(values: list[float]) -> tuple[float, float]:
     if len(values) > 2 or not 0 < values[0] <= values[-1]:
-        raise SampleError(f"--psi {values}: expected one number or 'low high', above 0 (psi 0 gives one picture)")
+        raise ConfigError(f"--psi {values}: expected one number or 'low high', above 0 (psi 0 gives one picture)")
     return values[0], values[-1]

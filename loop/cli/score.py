@@ -1,28 +1,12 @@
-"""stylematte score PRED TRUTH [--trimap DIR]"""
+"""`stylematte score PRED TRUTH [--trimap DIR]`: SAD, MSE, MAD, Grad, Conn of mattes against the truth."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
-from typing import NamedTuple
 
-from loop.cli import score_table
-
-PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
-_ENDINGS = ("_alpha", "_matte", "_mask", "_trimap")
-
-
-class ScoreError(ValueError):
-    exit_code = 3
-
-
-class Match(NamedTuple):
-    name: str
-    pred: Path
-    truth: Path
-    trimap: Path | None
+from loop.cli.bars import bar
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,73 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    matches = _matches(args.pred, args.truth, args.trimap)
-    from loop.cli.photos import shown
+    from loop.cli.score_table import print_table
+    from stylematte.evaluate.score import score
 
-    rows = {match.name: _scored(match) for match in shown(matches, "scoring", len(matches))}
-    result = score_table.told(rows)
+    scores = score(args.pred, args.truth, args.trimap, track=bar("scoring"))
     if args.csv:
-        score_table.write_csv(args.csv, rows)
+        scores.write_csv(args.csv)
     if args.json:
-        print(json.dumps(result, indent=2))
+        print(json.dumps(vars(scores), indent=2))
     else:
-        score_table.print_table(result)
+        print_table(scores)
     return 0
-
-
-def _scored(match: Match) -> dict[str, float]:
-    from stylematte.imagefile import read_alpha, read_trimap
-    from stylematte.metrics import score_pair
-
-    pred, truth = read_alpha(match.pred)[0].numpy(), read_alpha(match.truth)[0].numpy()
-    trimap = None if match.trimap is None else read_trimap(match.trimap)[0].numpy()
-    for path, array in ((match.pred, pred), (match.trimap, trimap)):
-        if path and array is not None and array.shape != truth.shape:
-            raise ScoreError(
-                f"{path}: {array.shape[1]} x {array.shape[0]} pixels, its truth {truth.shape[1]} x {truth.shape[0]}; "
-                "resize the prediction to the truth's size (never the truth, never a trimap)"
-            )
-    try:
-        return score_pair(pred, truth, trimap)
-    except ValueError as error:
-        raise ScoreError(f"{match.trimap or match.pred}: {error}") from None
-
-
-def _alphas(folder: Path) -> dict[str, Path]:
-    """Photo name -> alpha file: as `stylematte matte` names them (NAME_alpha.png), or simply NAME.png."""
-    named: dict[str, Path] = {}
-    for file in sorted(folder.iterdir()):
-        if file.suffix.lower() not in PICTURES or file.stem.endswith("_cutout"):
-            continue
-        name = next((file.stem.removesuffix(end) for end in _ENDINGS if file.stem.endswith(end)), file.stem)
-        if name in named:
-            raise ScoreError(f"{folder}: {named[name].name} and {file.name} are both of the picture {name}; keep one")
-        named[name] = file
-    return named
-
-
-def _matches(pred: Path, truth: Path, trimap: Path | None) -> list[Match]:
-    given = [path for path in (pred, truth, trimap) if path]
-    for path in given:
-        if not path.exists():
-            raise ScoreError(f"{path}: no such file or folder")
-    if all(path.is_file() for path in given):
-        return [Match(pred.stem, pred, truth, trimap)]
-    if any(path.is_file() for path in given):
-        raise ScoreError("PRED, TRUTH and --trimap must all be files or all be folders")
-    truths, predictions = _alphas(truth), _alphas(pred)
-    trimaps = _alphas(trimap) if trimap else {}
-    _demand(predictions, truths, "truth", pred, truth)
-    if trimap:
-        _demand(predictions, trimaps, "trimap", pred, trimap)
-    unmatched = sorted(truths.keys() - predictions.keys())
-    if unmatched:
-        print(f"stylematte: {len(unmatched)} truths have no prediction, for example {unmatched[0]}", file=sys.stderr)
-    return [Match(name, file, truths[name], trimaps.get(name)) for name, file in predictions.items()]
-
-
-def _demand(predictions: dict[str, Path], others: dict[str, Path], what: str, pred: Path, folder: Path) -> None:
-    missing = [file.name for name, file in predictions.items() if name not in others]
-    if missing or not predictions:
-        named = ", ".join(missing[:3]) or f"no pictures in {pred}"
-        raise ScoreError(f"no {what} for {len(missing)} of {len(predictions)} predictions ({named}) in {folder}")

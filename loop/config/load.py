@@ -20,14 +20,8 @@ from omegaconf.errors import OmegaConfBaseException
 from loop.config.checks import impossible_values
 from loop.config.schema import Config
 from stylematte.config import VARIANTS, variant
+from stylematte.errors import ConfigError
 from stylematte.fields import to_plain
-
-
-class ConfigError(ValueError):
-    """One line per problem: where, what was wrong, what was expected."""
-
-    exit_code = 2
-
 
 SHIPPED = Path(__file__).parents[1] / "_configs"
 """Where a wheel carries configs/*.yaml."""

@@ -56,6 +56,14 @@ class LabelStep:
 
 
 @dataclass(frozen=True)
+class GatherCutoutsStep:
+    root: str
+    fingerprint: str
+    """Of the folder `root`: a touched file wakes the stage."""
+    size: int
+
+
+@dataclass(frozen=True)
 class FitGeneratorStep:
     round: int
     domain: str

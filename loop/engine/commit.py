@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -88,11 +89,12 @@ class StepFolders:
         self._put_in_place(self.kept)
 
     def _put_in_place(self, complete: Path) -> None:
-        if self.final.exists():
-            self._keep(self.final)
+        kept = self._keep(self.final) if self.final.exists() else None
         os.rename(complete, self.final)
         fsync(self.final.parent)
         fsync(self.final.parent.parent)
+        if kept is not None:
+            self._share_files(kept)
         self.tidy()
 
     def tidy(self) -> None:
@@ -120,8 +122,26 @@ class StepFolders:
             os.rename(path, self.discarded)
             shutil.rmtree(self.discarded)
 
-    def _keep(self, result: Path) -> None:
-        """Move a finished result to the kept ones. One with the same key is there already: then this one goes."""
+    def _share_files(self, kept: Path) -> None:
+        """If both results have the same bytes, let the kept one's files be links to the present ones: no more disk.
+
+        A touched file of a data folder makes `prepare` run again, for the same bytes. Nobody writes to results.
+        """
+        one, two = StageRecord.load(self.final), StageRecord.load(kept)
+        if one is None or two is None or one.outputs != two.outputs:
+            return
+        self.discard(self.discarded)
+        self.discarded.mkdir()
+        link = self.discarded / "link"  # takes a file's place in one step; a crash leaves some of each kind
+        with suppress(OSError):  # a file system without links
+            for file in sorted(self.final.rglob("*")):
+                twin = kept / file.relative_to(self.final)
+                if file.is_file() and file != self.final / RECORD and not os.path.samefile(file, twin):
+                    os.link(file, link)
+                    os.replace(link, twin)
+
+    def _keep(self, result: Path) -> Path | None:
+        """Move a finished result to the kept ones: where it is now. None, and it goes, if its key is there already."""
         folder, record = kept_folder(self.run_dir, self.step_id), StageRecord.load(result)
         if record is None:  # put there by hand, so of unknown worth
             target = next(path for n in count(1) if not (path := folder / f"unrecorded-{n}").exists())
@@ -129,12 +149,13 @@ class StepFolders:
             target = folder / record.key[:8]
         if target.exists():
             self.discard(result)
-            return
+            return None
         target.parent.mkdir(parents=True, exist_ok=True)
         os.rename(result, target)
         fsync(result.parent)
         for parent in target.parents[: len(target.relative_to(self.run_dir).parts)]:
             fsync(parent)
+        return target
 
     def _matching(self, ending: str) -> list[Path]:
         pattern = re.compile(rf"\.{re.escape(self.final.name)}\.({ending})")

@@ -42,9 +42,10 @@ def fsync(path: Path) -> None:
         os.close(descriptor)
 
 
-def size_of(folder: Path) -> int:
-    """Bytes of all files below `folder`."""
-    return sum(path.lstat().st_size for path in _below(folder) if not path.is_dir())
+def freed_by_removing(folder: Path) -> int:
+    """Bytes of the files below `folder` that are not linked from elsewhere, too."""
+    found = (path.lstat() for path in _below(folder) if not path.is_dir())
+    return sum(info.st_size for info in found if info.st_nlink == 1)
 
 
 def _below(folder: Path) -> Iterator[Path]:

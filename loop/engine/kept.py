@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from loop.engine.commit import StepFolders
 from loop.engine.digest import RECORD, stage_key
-from loop.engine.files import size_of
+from loop.engine.files import freed_by_removing
 from loop.engine.freshness import fresh_inputs
 from loop.engine.record import StageError, StageRecord
 from loop.engine.step import Step
@@ -30,6 +30,7 @@ class Kept(NamedTuple):
     seconds: float | None
     """That it took; unknown of something unfinished."""
     bytes: int
+    """That its removal frees."""
     path: Path
 
 
@@ -65,8 +66,8 @@ def _results(run_dir: Path) -> Iterator[Kept]:
             record = StageRecord.load(folder)
         except StageError:
             record = None
-        when = record.finished if record else _last_change(folder)
-        yield Kept(step, folder.name, "result", when, record.seconds if record else None, size_of(folder), folder)
+        when, seconds = (record.finished, record.seconds) if record else (_last_change(folder), None)
+        yield Kept(step, folder.name, "result", when, seconds, freed_by_removing(folder), folder)
 
 
 def _folders_with_record(root: Path) -> Iterator[Path]:
@@ -87,7 +88,7 @@ def _unfinished(run_dir: Path) -> Iterator[Kept]:
             step = (Path(parent) / name).relative_to(rounds).as_posix()
             for scratch in StepFolders(run_dir, step).scratches():
                 key = scratch.name.rpartition(".")[2]
-                yield Kept(step, key, "unfinished", _last_change(scratch), None, size_of(scratch), scratch)
+                yield Kept(step, key, "unfinished", _last_change(scratch), None, freed_by_removing(scratch), scratch)
 
 
 def _last_change(folder: Path) -> str:

@@ -26,8 +26,6 @@ PROBE_WAIT = 0.5  # `status` takes a shared lock for an instant; that must not r
 class RunLocked(ValueError):
     """Another process writes this run folder."""
 
-    exit_code = 1
-
 
 class FileLock:
     """An exclusive lock on `path` (made if missing), with JSON `content` for people to read."""

@@ -1,7 +1,7 @@
 """How an attempt at a stage ended: with metrics, stopped, or with a problem; and the files that say so.
 
 An exit code is not believed (torchrun maps all codes to 1): each rank of a stage writes result.RANK.json {metrics}
-(rank 0 alone), stopped.RANK.json {reason} or error.RANK.json {message, type, retry, exit_code} into scratch/launch.
+(rank 0 alone), stopped.RANK.json {reason} or error.RANK.json {message, type, retry, kinds} into scratch/launch.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ class Problem:
     """The exception's class; empty when the stage said nothing before it ended."""
     retry: bool = True
     """Whether another attempt may help."""
-    exit_code: int = 1
+    kinds: tuple[str, ...] = ()
+    """Of the exception, see `kinds`."""
     hopeless: bool = False
     """The input is wrong or the disk is full: `message` says all that a user needs."""
 
@@ -51,9 +52,14 @@ def describe(error: BaseException) -> Problem:
         message=(str(error).splitlines() or [""])[0],
         type=type(error).__name__,
         retry=bool(getattr(error, "retry", not hopeless)),
-        exit_code=int(getattr(error, "exit_code", 1)),
+        kinds=kinds(error),
         hopeless=hopeless,
     )
+
+
+def kinds(error: BaseException) -> tuple[str, ...]:
+    """The full names of its class and of those it derives from, nearest first: text that survives a process."""
+    return tuple(f"{each.__module__}.{each.__qualname__}" for each in type(error).__mro__)
 
 
 def write_metrics(launch: Path, metrics: Metrics) -> None:
@@ -77,7 +83,7 @@ def read_outcome(launch: Path) -> Outcome | None:
     if stopped is not None:
         return Outcome(stopped=stopped["reason"])
     error = _first(launch, "error")
-    return None if error is None else Outcome(problem=Problem(**error))
+    return None if error is None else Outcome(problem=Problem(**{**error, "kinds": tuple(error["kinds"])}))
 
 
 def _first(launch: Path, kind: str) -> dict[str, Any] | None:

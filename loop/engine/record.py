@@ -15,8 +15,6 @@ Metrics = dict[str, Any]
 class StageError(ValueError):
     """A stage or its record is not as it must be; one line with the cure."""
 
-    exit_code = 1
-
 
 @dataclass(frozen=True)
 class StageRecord:

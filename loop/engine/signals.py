@@ -22,8 +22,6 @@ HANDLED = (signal.SIGINT, signal.SIGTERM)
 class Stopped(Exception):
     """Stopped by a signal at a safe place; the same command goes on from there."""
 
-    exit_code = EX_TEMPFAIL
-
 
 class StopFlag:
     """The one flag of a process: set by a signal, or by a stop file that the orchestrator writes for its ranks."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -41,12 +41,13 @@ __all__ = [
 class StageFailed(StageError):
     """A stage ended without a result.
 
-    exit_code: the cause's own, or 1. hopeless: the cause is an input or the disk, which the message says in one line.
+    kinds: of its cause, what the error was, told across processes (`loop.engine.outcome.kinds`). hopeless: the cause
+    is an input or the disk, which the message says in one line.
     """
 
-    def __init__(self, message: str, exit_code: int = 1, hopeless: bool = False) -> None:
+    def __init__(self, message: str, kinds: Sequence[str] = (), hopeless: bool = False) -> None:
         super().__init__(message)
-        self.exit_code, self.hopeless = exit_code, hopeless
+        self.kinds, self.hopeless = tuple(kinds), hopeless
 
 
 @dataclass(frozen=True)

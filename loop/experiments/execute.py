@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from loop.config.fingerprints import fingerprints
-from loop.config.load import ConfigError, load_config, to_yaml
+from loop.config.load import load_config, to_yaml
 from loop.config.schema import Config
 from loop.engine import signals
 from loop.engine.execute import Event, execute
@@ -28,7 +28,7 @@ from loop.experiments.summary import Summary
 from loop.experiments.tables import write_summary
 from loop.plan import plan
 from loop.report.build import build_report
-from stylematte.data.manifest import DataError
+from stylematte.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from loop.config.load import ConfigError
 from loop.config.schema import Config
 from loop.engine.files import write_json
 from loop.experiments.experiment import Experiment
+from stylematte.errors import ConfigError
 from stylematte.fields import to_plain
 
 ASKED, MEASURED = "experiment.json", "measured.json"

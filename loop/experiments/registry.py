@@ -6,9 +6,9 @@ import difflib
 import importlib
 import pkgutil
 
-from loop.config.load import ConfigError
 from loop.experiments import questions
 from loop.experiments.experiment import Experiment
+from stylematte.errors import ConfigError
 
 
 def experiments() -> dict[str, Experiment]:

@@ -17,8 +17,9 @@ from typing import NamedTuple
 from loop.config.schema import MaskAs
 from loop.config.steps import FitMatterStep
 from loop.engine.stage import Context
-from loop.pools import LABELLED, Row, absolute, data_rows, read_index
+from loop.pools import Row, absolute, data_rows, read_index
 from stylematte.data.datamodule import Source
+from stylematte.data.manifest import MEASURED
 
 EXTRA_SHARE = 0.5  # of a domain's share: extra subjects help with edges, they are not what is measured
 
@@ -74,7 +75,7 @@ def _real(ctx: Context, config: FitMatterStep) -> list[Real]:
     for domain in config.domains:
         masks = _rows(data, domain, ("mask",))
         rows = {
-            "labelled": _rows(data, domain, LABELLED),
+            "labelled": _rows(data, domain, MEASURED),
             "mask": [row for row in masks if row.get("trimap")] if as_trimap else masks,
             "trimap": _rows(data, domain, ("trimap",)),
             "unlabelled": _confident(ctx, domain) if config.unlabelled_share else [],
@@ -83,7 +84,7 @@ def _real(ctx: Context, config: FitMatterStep) -> list[Real]:
             by_trimap = name in ("trimap", "unlabelled") or (name == "mask" and as_trimap)
             found.append(Real(f"{domain}/{name}", rows[name], share, by_trimap))
     for subject in config.extra_subjects:
-        rows_here = _rows(data, subject, LABELLED)
+        rows_here = _rows(data, subject, MEASURED)
         if rows_here:
             found.append(Real(f"{subject}/labelled", rows_here, EXTRA_SHARE))
     return [real for real in found if real.share > 0]

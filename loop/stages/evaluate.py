@@ -17,11 +17,13 @@ from loop.config.steps import EvaluateStep, read
 from loop.engine.heartbeat import tracked
 from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
-from loop.pools import LABELLED, Row, content, data_rows, on_checkerboard, write_index, write_sheet
+from loop.pools import Row, content, data_rows, write_index
+from stylematte.data.manifest import MEASURED
 from stylematte.imagefile import read_alpha, read_rgb, write_alpha, write_rgb
 from stylematte.inference.predict import predict
 from stylematte.metrics import score_pair
 from stylematte.networks.weights import load_matter
+from stylematte.sheets import on_checkerboard, write_sheet
 
 MEASURES = ("SAD", "MSE", "MAD", "Grad", "Conn")
 PROBES = 6  # of each domain
@@ -76,7 +78,7 @@ def _means(rows: list[Row]) -> Metrics:
     means: Metrics = {}
     for domain in dict.fromkeys(row["domain"] for row in rows):
         here = [row for row in rows if row["domain"] == domain]
-        kind = next(kind for kind in LABELLED if any(row["kind"] == kind for row in here))
+        kind = next(kind for kind in MEASURED if any(row["kind"] == kind for row in here))
         headline = [row for row in here if row["kind"] == kind]
         keys = (*MEASURES, "zero_SAD", "constant_SAD")
         means[domain] = {key: round(float(np.mean([row[key] for row in headline])), 6) for key in keys}

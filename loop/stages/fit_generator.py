@@ -1,9 +1,10 @@
-"""Cut-outs of one domain -> its generator, warm-started from the last round's, or from generator.init_from.
+"""The stage `fit_generator`: a domain's cut-outs -> its generator, warm-started from the last round's or from
+generator.init_from.
 
 Real cut-outs keep at least 1 - pseudo_share of every batch. The generator never sees its own pictures.
-Out: G, D, G_ema and the second discriminator D2 if there is one (.safetensors), generator.json, and the same in
+Out: G, D, G_ema and the composite discriminator D2 if there is one (.safetensors), generator.json, and the same in
 snapshots/NNNNN/ as they were at that tick, for `select_generator` to choose among; when a loss became NaN:
-stopped.json with the reason and the former round's weights, or none in the first round.
+stopped.json with the reason and the previous round's weights, or none in the first round.
 """
 
 from __future__ import annotations
@@ -19,10 +20,14 @@ from loop.config.steps import FitGeneratorStep, read
 from loop.engine.stage import Context, Metrics
 from loop.fitting.composite_discriminator import composite_discriminator
 from loop.fitting.trainer import fit
-from loop.pools import LABELLED, read_index
-from stylemattegan.networks.weights import copy_generator, is_generator, licence_note, network_arguments, save_generator
+from loop.pools import read_index
+from stylematte.data.manifest import MEASURED
+from stylemattegan.config import GeneratorFitConfig, GeneratorNetworkConfig
+from stylemattegan.networks.weights import copy_generator, is_generator, licence_note
 from stylemattegan.training.cutouts import CutoutData
-from stylemattegan.training.module import Diverged, GeneratorModule
+from stylemattegan.training.divergence import Diverged
+from stylemattegan.training.module import GeneratorModule
+from stylemattegan.training.start import Networks, build_like
 
 SNAPSHOTS = "snapshots"
 
@@ -33,87 +38,85 @@ class Snapshots(Callback):
     What a tick writes depends on the tick alone, so a resumed fit writes the same once more.
     """
 
-    def __init__(self, folder: Path, fit: dict[str, Any], meta: dict[str, Any]) -> None:
-        self.folder, self.fit, self.meta = folder, fit, meta
-        ticks = fit["steps"] // fit["tick"]
-        self.ticks = {round(ticks * part / fit["snapshots"]) for part in range(1, fit["snapshots"])} - {0, ticks}
+    def __init__(self, folder: Path, fit: GeneratorFitConfig, meta: dict[str, Any]) -> None:
+        self.folder, self.tick, self.meta = folder, fit.tick, meta
+        ticks = fit.steps // fit.tick
+        self.ticks = {round(ticks * part / fit.snapshots) for part in range(1, fit.snapshots)} - {0, ticks}
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         done = trainer.current_epoch + 1
         if done in self.ticks and trainer.is_global_zero:
-            meta = {**self.meta, **_reached(pl_module, done * self.fit["tick"])}
-            _save(self.folder / f"{done:05d}", pl_module, meta)
+            _save(self.folder / f"{done:05d}", pl_module, done * self.tick, self.meta)
 
 
-def _reached(module: GeneratorModule, steps: int) -> dict[str, float]:
-    return {"kimg": steps * module.batch / 1000, "augment_p": module.ada.p}
-
-
-def _save(folder: Path, module: GeneratorModule, meta: dict[str, Any]) -> None:
-    save_generator(folder, module.G, module.D, module.G_ema, meta=meta)
-    if module.composite_discriminator:
-        module.composite_discriminator.save(folder)
+def _save(folder: Path, module: GeneratorModule, steps: int, meta: dict[str, Any]) -> None:
+    reached = {"kimg": steps * module.batch / 1000, "augment_p": module.ada.p}
+    module.save(folder, meta | reached)
 
 
 def run(ctx: Context) -> Metrics:
     step = read(FitGeneratorStep, ctx.config)
-    config, options = ctx.config, ctx.config["fit"]
     labels = ctx.inputs["labels"]
     kept = [row for row in read_index(labels) if row["kept"]]
-    real = [labels / row["rgba"] for row in kept if row["kind"] in LABELLED]
-    pseudo = [labels / row["rgba"] for row in kept if row["kind"] not in LABELLED]
+    real = [labels / row["rgba"] for row in kept if row["kind"] in MEASURED]
+    pseudo = [labels / row["rgba"] for row in kept if row["kind"] not in MEASURED]
+    previous = _previous(ctx)
     if not kept:
-        return _fall_back(ctx, "no cut-out to learn from: the matter's labels were all refused")
-    previous = ctx.inputs.get("previous")
-    has_previous = previous is not None and is_generator(previous)
-    start, network = _beginning(config, previous if has_previous else None)
+        return _fall_back(ctx, previous, "no cut-out to learn from: the matter's labels were all refused")
     module = GeneratorModule(
-        network=network,
-        fit=options,
-        resolution=config["size"],
+        _network(step, ctx.seed),
+        step.fit,
+        resolution=step.size,
         seed=ctx.seed,
-        init_from=None if start is None else str(start),
-        composite_discriminator=composite_discriminator(ctx, previous if has_previous else None),
-        alpha_regularizer=config.get("alpha_regularizer"),
+        init_from=previous or step.init_from,
+        composite_discriminator=composite_discriminator(ctx, step, previous),
+        alpha_regularizer=step.alpha_regularizer,
     )
-    share = min(options["pseudo_share"], len(pseudo) / len(kept)) if real else 1.0
-    data = CutoutData(
-        files=[real, pseudo],
-        shares=[1 - share, share],
-        resolution=config["size"],
-        batch=options["batch"],
-        steps_per_epoch=options["tick"],
-        seed=ctx.seed,
-        mirror=options["mirror"],
-        workers=options["workers"],
-    )
-    meta = {"round": config["round"], **(licence_note(Path(config["init_from"])) if config["init_from"] else {})}
     snapshots = ctx.scratch / SNAPSHOTS
+    meta = {"round": step.round, **(licence_note(Path(step.init_from)) if step.init_from else {})}
     try:
-        fit(module, data, ctx, step.fit, step.precision, [Snapshots(snapshots, options, meta)])
+        data = _data(step, real, pseudo, ctx.seed)
+        fit(module, data, ctx, step.fit, step.precision, [Snapshots(snapshots, step.fit, meta)])
     except Diverged as error:
-        return _fall_back(ctx, str(error))
+        return _fall_back(ctx, previous, str(error))
     if ctx.is_first_rank:
         if snapshots.is_dir():
             shutil.copytree(snapshots, ctx.out / SNAPSHOTS)
-        reached = _reached(module, options["steps"])
-        _save(ctx.out, module, meta | reached)
-    return {"kimg": options["steps"] * options["batch"] / 1000, "real": len(real), "pseudo": len(pseudo)}
+        _save(ctx.out, module, step.fit.steps, meta)
+    return {"kimg": step.fit.steps * step.fit.batch / 1000, "real": len(real), "pseudo": len(pseudo)}
 
 
-def _beginning(config: Any, previous: Path | None) -> tuple[Path | None, dict[str, Any]]:
-    """The folder to go on from, if any, and how the networks are built: as generator.init_from was, if it is given."""
-    if not config["init_from"]:
-        return previous, config["network"]
-    given = Path(config["init_from"])
-    return previous or given, network_arguments(given, config["network"])
+def _data(step: FitGeneratorStep, real: list[Path], pseudo: list[Path], seed: int) -> CutoutData:
+    share = min(step.fit.pseudo_share, len(pseudo) / (len(real) + len(pseudo))) if real else 1.0
+    return CutoutData(
+        files=[real, pseudo],
+        shares=[1 - share, share],
+        resolution=step.size,
+        batch=step.fit.batch,
+        steps_per_epoch=step.fit.tick,
+        seed=seed,
+        mirror=step.fit.mirror,
+        workers=step.fit.workers,
+    )
 
 
-def _fall_back(ctx: Context, reason: str) -> Metrics:
+def _network(step: FitGeneratorStep, seed: int) -> GeneratorNetworkConfig | Networks:
+    """How the networks are built: as generator.init_from was, if it is given."""
+    if step.init_from is None:
+        return step.network
+    return build_like(Path(step.init_from), step.network, step.size, step.fit.batch, seed)
+
+
+def _previous(ctx: Context) -> Path | None:
+    """The folder of the generator that the domain has had so far, if it has one."""
+    folder = ctx.inputs.get("previous")
+    return folder if folder is not None and is_generator(folder) else None
+
+
+def _fall_back(ctx: Context, previous: Path | None, reason: str) -> Metrics:
     """The last round's generator goes on; without one the domain has none this round."""
-    previous = ctx.inputs.get("previous")
     if ctx.is_first_rank:
         (ctx.out / "stopped.json").write_text(json.dumps({"reason": reason}))
-        if previous is not None and is_generator(previous):
+        if previous is not None:
             copy_generator(previous, ctx.out)
     return {"diverged": reason}

@@ -18,19 +18,13 @@ from loop.config.steps import LabelStep, read
 from loop.engine.heartbeat import tracked
 from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
-from loop.pools import (
-    LABELLED,
-    Row,
-    content,
-    data_rows,
-    read_cutout,
-    write_cutout_sheet,
-    write_index,
-)
+from loop.pools import Row, content, data_rows, read_cutout, write_index
+from stylematte.data.manifest import MEASURED
 from stylematte.imagefile import read_alpha, read_rgb, write_rgba, write_trimap
 from stylematte.inference.predict import predict_with_confidence
 from stylematte.networks.weights import load_matter
 from stylematte.ops.foreground import estimate_foreground
+from stylematte.sheets import write_cutout_sheet
 from stylematte.trimap import from_matter
 from stylemattegan.training.cutouts import frame_cutout
 
@@ -51,7 +45,7 @@ def run(ctx: Context) -> Metrics:
         rows += _label(ctx, config, network, photos[start : start + BATCH])
     write_index(ctx.out, rows)
     write_cutout_sheet(ctx.out / "sheet.png", [ctx.out / r["rgba"] for r in rows if r["kept"] and r["kind"] == "none"])
-    pseudo = [row for row in rows if row["kind"] not in LABELLED]
+    pseudo = [row for row in rows if row["kind"] not in MEASURED]
     return {
         "real": len(rows) - len(pseudo),
         "photos": len(pseudo),

@@ -11,13 +11,14 @@ from functools import partial
 from pathlib import Path
 
 from loop.config.steps import PrepareStep, read
-from loop.engine.heartbeat import beat_or_stop, tracked
+from loop.engine.heartbeat import tracked
 from loop.engine.stage import Context, Metrics
-from loop.pools import LABELLED, Row, read_index
+from loop.pools import Row, read_index
 from stylematte.data.drawn.dataset import write_drawn
-from stylematte.data.folders import DataError, prepare, write_rows
-from stylematte.data.manifest import BACKGROUND, WITH_TRIMAP
+from stylematte.data.folders import prepare, write_rows
+from stylematte.data.manifest import BACKGROUND, MEASURED, WITH_TRIMAP
 from stylematte.data.trimaps import TrimapOptions, teach, weaken
+from stylematte.errors import DataError
 
 EXCLUDED = "excluded"
 
@@ -36,7 +37,7 @@ def run(ctx: Context) -> Metrics:
             none=drawn.none,
             backgrounds=drawn.backgrounds,
             seed=drawn.seed,
-            watch=partial(beat_or_stop, ctx),
+            track=partial(tracked, ctx),
         )
         left_out = 0
     else:
@@ -49,7 +50,7 @@ def run(ctx: Context) -> Metrics:
             heldout={"alpha": config.heldout.alpha, "pseudo-alpha": config.heldout.pseudo_alpha},
             max_per_source=config.max_per_source,
             trimaps=trimaps,
-            watch=partial(beat_or_stop, ctx),
+            track=partial(tracked, ctx),
         )
         left_out = metrics["left_out"]
     write_rows(ctx.out / "index.jsonl", _supervised(ctx, config, trimaps))
@@ -81,14 +82,14 @@ def _count(folder: Path) -> dict[str, dict[str, dict[str, int]]]:
 
 
 def _enough(counts: dict[str, dict[str, dict[str, int]]], domains: dict[str, str]) -> None:
-    kinds = (*LABELLED, *WITH_TRIMAP)
+    kinds = (*MEASURED, *WITH_TRIMAP)
     if not any(counts[name].get(kind, {}).get("train") for name in counts if name != BACKGROUND for kind in kinds):
         raise DataError(
             f"no picture to train on: expected rows of kind {', '.join(kinds)} in manifest.csv, and data.learn_from to "
             "name them"
         )
     for domain in domains:
-        if not any(counts.get(domain, {}).get(kind, {}).get("heldout") for kind in LABELLED):
+        if not any(counts.get(domain, {}).get(kind, {}).get("heldout") for kind in MEASURED):
             raise DataError(
                 f"domain '{domain}' has no held-out picture: it needs rows of kind alpha or pseudo-alpha "
                 "(raise data.heldout.* if there are some)"

@@ -21,13 +21,14 @@ from loop.config.steps import SelectStep, read
 from loop.engine.heartbeat import tracked
 from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
-from loop.pools import Row, background_files, read_index, write_index, write_sheet
+from loop.pools import Row, background_files, read_index, write_index
 from stylematte.imagefile import read_rgb, read_rgba
 from stylematte.inference.predict import predict
 from stylematte.networks.stylematte import StyleMatte
 from stylematte.networks.weights import load_matter
 from stylematte.rgba import composite, split_rgba
 from stylematte.sampling import position_seed
+from stylematte.sheets import write_sheet
 
 BATCH = 32
 THUMBNAIL = 16

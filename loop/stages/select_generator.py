@@ -1,149 +1,106 @@
-"""Which generator stands: of this round's snapshots and the one that stood before, the nearest to the training set.
+"""The stage `select_generator`: of this round's snapshots and the previous generator, the nearest to the training set.
 
 Adversarial fits circle, and their last step is seldom their best. What goes on from here (pairs, the next round's fit,
-the export) is the generator that stands, so a fit that went astray costs a round and nothing more. The distance is
-that of the best of a handful, so it flatters a little.
+the export) is the selected generator, so a fit that went astray costs a round and nothing more. The distance is that of
+the best of a handful, so it flatters a little.
 
 The features are those of round 0's matter: its backbone's maps of the cut-out over mid-grey, averaged, and the alpha at
-8 x 8. Each map and the alpha is one block, brought to unit variance as a whole on round 1's training set: in a block
-the features keep their natural units. (Each on its own, the alpha of corners that are always empty would rule the
-distance: one stray pixel there counted for more than the whole subject.) The blocks are projected on fixed random
-bases, so that a few hundred pictures give a full-rank covariance; the distances are means over the bases, of which one
-alone is off by a fifth. The distances of all rounds of a run can be compared; those of two runs cannot.
-Out: the generator that stands (weights, generator.json), sheet.png (sixteen of its pictures on a checkerboard),
-real.png (training cut-outs beside it).
+8 x 8, in units of their spread on round 1's training set (`stylemattegan.metrics.projections`). So the distances of all
+rounds of a run can be compared; those of two runs cannot.
+Out: the selected generator (weights, generator.json), sheet.png (sixteen of its pictures on a checkerboard), real.png
+(training cut-outs beside it).
 """
 
 from __future__ import annotations
 
-import json
-import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from loop.config.steps import SelectGeneratorStep, read
 from loop.engine.heartbeat import beat_or_stop, tracked
 from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
-from loop.pools import kept_files, on_checkerboard, write_cutout_sheet, write_sheet
+from loop.pools import kept_files
 from stylematte.imagefile import read_rgba
-from stylematte.networks.stylematte import StyleMatte
 from stylematte.networks.weights import load_matter
-from stylematte.rgba import composite, split_rgba
-from stylematte.sampling import generator_at
-from stylemattegan.metrics import frechet_distance, kernel_distance
-from stylemattegan.networks.weights import DESCRIPTION, copy_generator, is_generator, load_generator
+from stylematte.sheets import on_checkerboard, write_cutout_sheet, write_sheet
+from stylemattegan.metrics.features import Blocks, Features, collect, pooled
+from stylemattegan.metrics.projections import SMALLEST, Distances, projected_distances
+from stylemattegan.networks.weights import copy_generator, is_generator, load_generator, read_description
 from stylemattegan.sample import sample
 
 BATCH = 32
-PROJECTED, BASES = 32, 8
-Blocks = list[np.ndarray]
-"""One (n, d) array for each map and one for the alpha, in the order of `_features`."""
-NEW, FORMER = "generator", "previous"
+NEW, PREVIOUS = "generator", "previous"
+"""Inputs: this round's fit, and the generator that was selected last."""
 
 
 def run(ctx: Context) -> Metrics:
+    images = read(SelectGeneratorStep, ctx.config).images
     files = kept_files(ctx.inputs["labels"])
     found = {name: folder for name, folder in _candidates(ctx).items() if is_generator(folder)}
-    pictures = {name: _sampled(ctx, folder) for name, folder in found.items()}
-    told = _measured(ctx, files, pictures)
+    pictures = {name: _sampled(ctx, folder, images) for name, folder in found.items()}
+    distances = _distances(ctx, files, pictures)
+    metrics = {"n": images if distances else 0, "training_set": len(files)}
     if not found:
-        return _metrics(told, None, ctx, files)
-    stands = min(found, key=lambda name: told[name][0] if told else 0.0)
-    copy_generator(found[stands], ctx.out)
-    write_sheet(ctx.out / "sheet.png", [on_checkerboard(picture) for picture in pictures[stands][:16]], 8)
+        return _metrics(distances, None) | metrics
+    selected = min(found, key=lambda name: distances[name].frechet if distances else 0.0)
+    copy_generator(found[selected], ctx.out)
+    write_sheet(ctx.out / "sheet.png", [on_checkerboard(picture) for picture in pictures[selected][:16]], 8)
     write_cutout_sheet(ctx.out / "real.png", files)
-    return _metrics(told, stands, ctx, files)
+    kimg = read_description(ctx.out).meta.get("kimg")
+    return _metrics(distances, selected) | {"selected_at_kimg": kimg} | metrics
 
 
 def _candidates(ctx: Context) -> dict[str, Path]:
-    """The fit's end, its snapshots from the last to the first, the former one: of equals the first stands."""
+    """The fit's end, its snapshots from the last to the first, the previous generator: of equals the first is taken."""
     end = ctx.inputs[NEW]
     snapshots = sorted(end.glob("snapshots/*"), reverse=True)
-    former = {FORMER: ctx.inputs[FORMER]} if FORMER in ctx.inputs else {}
-    return {NEW: end, **{folder.name: folder for folder in snapshots}, **former}
+    previous = {PREVIOUS: ctx.inputs[PREVIOUS]} if PREVIOUS in ctx.inputs else {}
+    return {NEW: end, **{folder.name: folder for folder in snapshots}, **previous}
 
 
-def _metrics(told: dict[str, tuple[float, float]], stands: str | None, ctx: Context, files: list[Path]) -> Metrics:
-    """frechet and kid of the one that stands; fitted_frechet of the fit's end. None where nothing was measured."""
-    frechet, kid = told.get(stands or "", (None, None))
+def _metrics(distances: dict[str, Distances], selected: str | None) -> Metrics:
+    """frechet and kid of the selected one; fitted_frechet of the fit's end. None where nothing was measured."""
+    best, end = distances.get(selected or ""), distances.get(NEW)
     return {
-        "frechet": _rounded(frechet, 5),
-        "kid": _rounded(kid, 6),
-        "fitted_frechet": _rounded(told[NEW][0] if NEW in told else None, 5),
-        "stands": {None: "none", FORMER: "the former"}.get(stands, "this round's"),
-        "stands_at_kimg": json.loads((ctx.out / DESCRIPTION).read_text())["meta"].get("kimg") if stands else None,
-        "n": ctx.config["images"] if told else 0,
-        "training_set": len(files),
+        "frechet": round(best.frechet, 5) if best else None,
+        "kid": round(best.kid, 6) if best else None,
+        "fitted_frechet": round(end.frechet, 5) if end else None,
+        "selected": {None: "none", PREVIOUS: "the previous"}.get(selected, "this round's"),
+        "selected_at_kimg": None,
     }
 
 
-def _rounded(value: float | None, digits: int) -> float | None:
-    return None if value is None else round(value, digits)
-
-
-def _sampled(ctx: Context, folder: Path) -> Tensor:
+def _sampled(ctx: Context, folder: Path, images: int) -> Tensor:
     """(images, 4, S, S): the same latents every round, so that the sheets show one family growing up."""
     G = load_generator(folder).to(device_for(ctx))
-    seeds = list(range(1, ctx.config["images"] + 1))
+    seeds = list(range(1, images + 1))
     parts = [seeds[start : start + BATCH] for start in range(0, len(seeds), BATCH)]
     return torch.cat([sample(G, part, [1.0] * len(part), BATCH) for part in tracked(ctx, parts)])
 
 
-def _measured(ctx: Context, files: list[Path], pictures: dict[str, Tensor]) -> dict[str, tuple[float, float]]:
-    """Fréchet and kernel distance of each set; empty where the training set is too small for a covariance."""
-    if not pictures or len(files) < 2 * PROJECTED:
+def _distances(ctx: Context, files: Sequence[Path], pictures: dict[str, Tensor]) -> dict[str, Distances]:
+    """Of each candidate's pictures; empty where the training set is too small for a covariance."""
+    if not pictures or len(files) < SMALLEST:
         return {}
-    network = load_matter(ctx.inputs["features"]).to(device_for(ctx))
-    real = _cutout_features(ctx, network, files)
+    device = device_for(ctx)
+    features = pooled("round 0's matter", load_matter(ctx.inputs["features"]).to(device).encode, device)
+    real = _of_files(ctx, features, files)
     # In round 1 both inputs are one folder.
     same = ctx.inputs["scale"] == ctx.inputs["labels"]
-    scale = real if same else _cutout_features(ctx, network, kept_files(ctx.inputs["scale"]))
-    return {name: distances(_features(ctx, network, each), real, scale) for name, each in pictures.items()}
+    scale = real if same else _of_files(ctx, features, kept_files(ctx.inputs["scale"]))
+    made = {name: collect(features, _batches(ctx, each)) for name, each in pictures.items()}
+    return {name: projected_distances(blocks, real, scale) for name, blocks in made.items()}
 
 
-def _cutout_features(ctx: Context, network: StyleMatte, files: list[Path]) -> Blocks:
-    return _features(ctx, network, torch.stack([read_rgba(file) for file in files]))
+def _of_files(ctx: Context, features: Features, files: Sequence[Path]) -> Blocks:
+    return collect(features, _batches(ctx, torch.stack([read_rgba(file) for file in files])))
 
 
-def _features(ctx: Context, network: StyleMatte, pictures: Tensor) -> Blocks:
-    rows = []
+def _batches(ctx: Context, pictures: Tensor) -> Iterator[Tensor]:
     for part in pictures.split(BATCH):
         beat_or_stop(ctx)
-        rows.append(describe(network, part.to(device_for(ctx))))
-    return [np.concatenate(block) for block in zip(*rows, strict=True)]
-
-
-@torch.no_grad()
-def describe(network: StyleMatte, pictures: Tensor) -> Blocks:
-    """The features of straight RGBA (n, 4, S, S) on the network's device."""
-    colour, alpha = split_rgba(pictures)
-    maps = network.encode(composite(colour, alpha, torch.full_like(colour, 0.5)))
-    pooled = [level.mean((2, 3)) for level in maps]
-    blocks = [*pooled, F.adaptive_avg_pool2d(alpha, 8).flatten(1)]
-    return [block.double().cpu().numpy() for block in blocks]
-
-
-def distances(generated: Blocks, real: Blocks, scale: Blocks) -> tuple[float, float]:
-    """Fréchet and kernel distance of (n, d) features in blocks, in units of the spread of `scale`; means over BASES."""
-    told = []
-    for basis in range(BASES):
-        one, other = (_project(blocks, scale, basis) for blocks in (generated, real))
-        told.append((float(frechet_distance(one, other)), float(kernel_distance(one, other))))
-    frechet, kid = np.mean(told, 0)
-    return float(frechet), float(kid)
-
-
-def _project(blocks: Blocks, scale: Blocks, basis: int) -> np.ndarray:
-    """Blocks of equal weight, in units of their spread, then on PROJECTED directions of one fixed orthonormal basis.
-
-    Scaled so that the projection of `scale` has a variance of about 1 in each direction.
-    """
-    units = [math.sqrt(like.var(0).sum()) or 1.0 for like in scale]  # a block that never varies says nothing
-    rows = [(block - like.mean(0)) / unit for block, like, unit in zip(blocks, scale, units, strict=True)]
-    width = sum(like.shape[1] for like in scale)
-    drawn = torch.randn(width, PROJECTED, generator=generator_at("judge", basis), dtype=torch.float64)
-    return np.concatenate(rows, 1) @ np.linalg.qr(drawn.numpy())[0] * math.sqrt(width / len(scale))
+        yield part

@@ -1,19 +1,31 @@
-"""Whether a data set can be used as it lies there: every file opened, every pair compared, every photo recognised."""
+"""Checking a data set where it lies: every file opened, every pair compared, one photo in two splits found."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from stylematte.data.near_duplicates import Print, copies, fingerprint
-from stylematte.data.released import Example
-from stylematte.imagefile import BadPicture, read_alpha, read_rgb, read_trimap
+from stylematte.data.near_duplicates import Print, fingerprint, near_duplicates
+from stylematte.data.released import Example, read_released
+from stylematte.errors import BadPicture
+from stylematte.imagefile import read_alpha, read_rgb, read_trimap
+from stylematte.workers import spread
 
 NEEDS_ALPHA = ("alpha", "pseudo-alpha", "mask", "foreground")
 NO_SUBJECT = 0.05
 """An alpha that never exceeds this shows no subject."""
+
+
+class Checked(NamedTuple):
+    """What `check` found. groups: a row per split, subject and kind; problems: (kind of problem, one line); twins: ids
+    of the same photo twice within a split."""
+
+    layout: str
+    groups: list[dict[str, Any]]
+    problems: list[tuple[str, str]]
+    twins: list[tuple[str, str]]
 
 
 class Examined(NamedTuple):
@@ -24,6 +36,20 @@ class Examined(NamedTuple):
     size: tuple[int, int] | None
     print: Print | None
     problems: list[tuple[str, str]]
+
+
+def check(
+    folder: Path, layout: str = "auto", workers: int = 1, track: Callable[[Iterable[Any]], Iterable[Any]] = iter
+) -> Checked:
+    """Check the data set unpacked in `folder`. layout: one of stylematte.data.released.NAMES. Raises DataError."""
+    released = read_released(folder, layout)
+    done = {each.example.id: each for _, each in track(spread(examine, released.examples, workers))}
+    examined = [done[example.id] for example in released.examples]
+    found = find_near_duplicates(examined)
+    problems = [problem for each in examined for problem in each.problems]
+    problems += [("orphan", f"{path}: no picture of that name") for path in released.orphans]
+    problems += [("leak", f"{one} and {other} show the same photo in two splits") for one, other in found.leaks]
+    return Checked(released.layout, summary(examined), problems, found.twins)
 
 
 def examine(example: Example) -> Examined:
@@ -52,17 +78,17 @@ def examine(example: Example) -> Examined:
     return Examined(example, size, fingerprint(image), problems)
 
 
-class Copies(NamedTuple):
-    """Pairs of ids that show the same photo, in different splits and within one."""
+class NearDuplicates(NamedTuple):
+    """Pairs of ids that show the same photo: leaks in different splits, twins within one."""
 
     leaks: list[tuple[str, str]]
     twins: list[tuple[str, str]]
 
 
-def find_copies(examined: Iterable[Examined]) -> Copies:
+def find_near_duplicates(examined: Iterable[Examined]) -> NearDuplicates:
     known = [each for each in examined if each.print is not None]
-    pairs = copies([each.print for each in known if each.print is not None])
-    found = Copies([], [])
+    pairs = near_duplicates([each.print for each in known if each.print is not None])
+    found = NearDuplicates([], [])
     for i, j in pairs:
         one, other = known[i].example, known[j].example
         (found.twins if one.split == other.split else found.leaks).append((one.id, other.id))
@@ -92,7 +118,3 @@ def summary(examined: Sequence[Examined]) -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def counted(problems: Iterable[tuple[str, str]]) -> dict[str, int]:
-    return dict(Counter(kind for kind, _ in problems))

@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader, Dataset
 from stylematte import distributed
 from stylematte.data import photometry
 from stylematte.data.augment import Augment, Chance, Layers
-from stylematte.data.manifest import DataError
 from stylematte.data.trimap_input import exact_trimap, unknown_everywhere, widened_trimap
+from stylematte.errors import DataError
 from stylematte.imagefile import read_alpha, read_rgb, read_rgba, read_trimap, to_uint8
 from stylematte.rgba import MattingBatch
 from stylematte.sampling import Draw, LateLoader, MixtureSampler, position_seed, shares_to_places

@@ -1,4 +1,4 @@
-"""Every wanted picture of a data root, brought to size x size with its alpha and its foreground colour.
+"""Preparing a data root: every wanted picture brought to size x size with its alpha and its foreground colour.
 
 The result is a prepared data folder: `index.jsonl` (one row per picture), `left_out.jsonl` (what could not be used,
 and why), and the pictures below image/, alpha/, foreground/, trimap/ and closed_form/. Later stages read it with
@@ -12,8 +12,7 @@ import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -21,12 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stylematte.atomic import replace_file
 from stylematte.data.manifest import (
     BACKGROUND,
-    LABELLED,
     PICTURES,
+    WITH_ALPHA,
     WITH_TRIMAP,
-    DataError,
     ManifestRow,
     Record,
     assign_splits,
@@ -35,7 +34,8 @@ from stylematte.data.manifest import (
     wanted_rows,
 )
 from stylematte.data.trimaps import TrimapOptions, record_trimap
-from stylematte.imagefile import BadPicture, read_alpha, read_rgb, read_trimap, resize, write_alpha, write_rgb
+from stylematte.errors import BadPicture, DataError
+from stylematte.imagefile import read_alpha, read_rgb, read_trimap, resize, write_alpha, write_rgb
 from stylematte.jsonl import read_jsonl
 from stylematte.ops.foreground import estimate_foreground
 from stylematte.rgba import trimap_of_shares
@@ -52,6 +52,9 @@ __all__ = ["DataError", "Record", "centre_square", "heldout", "load_index", "pre
 
 log = logging.getLogger("stylematte")
 
+Wanted = tuple[str, ManifestRow]
+"""A domain and one of its rows."""
+
 
 def prepare(
     root: str | Path,
@@ -62,13 +65,13 @@ def prepare(
     heldout: Mapping[str, float] | None = None,
     max_per_source: int = 0,
     trimaps: TrimapOptions | None = None,
-    watch: Callable[[], None] = lambda: None,
+    track: Callable[[Iterable[Wanted]], Iterable[Wanted]] = iter,
 ) -> dict[str, int]:
     """Write the prepared data folder `out` from the data root `root` and return counts.
 
     domains: domain name -> the manifest's subject. extra_subjects: trained on, never held out. heldout: percent held
     out of the kinds "alpha" and "pseudo-alpha". max_per_source: at most this many of each (subject, kind); 0 = all.
-    trimaps: how those of masks are made. watch: called before each picture; what it raises ends the work.
+    trimaps: how those of masks are made. track: hands the wanted rows through, for a progress bar.
     The counts: "pictures", "left_out", and one per "domain/kind/split". Raises DataError if a domain, or an extra
     subject, ends up with no usable picture.
     """
@@ -77,7 +80,7 @@ def prepare(
     wanted = wanted_rows(read_manifest(root), domains, extra_subjects, max_per_source)
     out.mkdir(parents=True, exist_ok=True)
     convert = partial(_convert, root, out, size, trimaps or TrimapOptions())
-    records, left_out, digests = _convert_all(root, wanted, convert, watch)
+    records, left_out, digests = _convert_all(root, wanted, convert, track)
     assign_splits(records, list(domains), percents)
     records = _without_copies_of_heldout(out, records, digests, left_out)
     write_rows(out / "left_out.jsonl", left_out)
@@ -124,27 +127,25 @@ def centre_square(picture: Tensor, size: int) -> Tensor:
 
 def _convert_all(
     root: Path,
-    wanted: Sequence[tuple[str, ManifestRow]],
+    wanted: Sequence[Wanted],
     convert: Callable[[str, ManifestRow, str], tuple[Record, str]],
-    watch: Callable[[], None],
+    track: Callable[[Iterable[Wanted]], Iterable[Wanted]],
 ) -> tuple[list[Record], list[Record], dict[str, str]]:
     records: list[Record] = []
     left_out: list[Record] = []
     digests: dict[str, str] = {}
     seen: set[str] = set()
-    with _progress(wanted) as rows:
-        for number, (domain, row) in enumerate(rows):
-            watch()
-            try:
-                if row.file in seen:
-                    raise BadPicture(row.file, "is listed twice in the manifest")
-                seen.add(row.file)
-                record, digests[row.file] = convert(domain, row, f"{domain}/{number:06d}")
-                records.append(record)
-            except BadPicture as error:
-                file, reason = _short(root, error)
-                log.warning("left out %s: %s", row.file, reason if file == row.file else f"{file}: {reason}")
-                left_out.append({"file": row.file, "reason": f"{file}: {reason}", "domain": domain, "kind": row.kind})
+    for number, (domain, row) in enumerate(track(wanted)):
+        try:
+            if row.file in seen:
+                raise BadPicture(row.file, "is listed twice in the manifest")
+            seen.add(row.file)
+            record, digests[row.file] = convert(domain, row, f"{domain}/{number:06d}")
+            records.append(record)
+        except BadPicture as error:
+            file, reason = _short(root, error)
+            log.warning("left out %s: %s", row.file, reason if file == row.file else f"{file}: {reason}")
+            left_out.append({"file": row.file, "reason": f"{file}: {reason}", "domain": domain, "kind": row.kind})
     return records, left_out, digests
 
 
@@ -158,7 +159,7 @@ def _convert(
     record |= {"image": f"image/{name}.png", "alpha": None, "foreground": None, "source": row.file}
     if domain != BACKGROUND:
         record["box"] = content_box(image.shape[-2], image.shape[-1], size)
-    alpha = _matching_alpha(root, row, image) if row.kind in LABELLED else None
+    alpha = _matching_alpha(root, row, image) if row.kind in WITH_ALPHA else None
     trimap = _trimap(root, row, image, alpha, size, trimaps) if row.kind in WITH_TRIMAP else None
     image = (centre_square if domain == BACKGROUND else square)(image, size)
     if alpha is not None:
@@ -241,20 +242,6 @@ def _without_copies_of_heldout(
     return kept
 
 
-@contextmanager
-def _progress(rows: Sequence[tuple[str, ManifestRow]]) -> Iterator[Iterable[tuple[str, ManifestRow]]]:
-    """`rows` with a progress bar that vanishes at the end; on a terminal only, and only if there are many."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    if not console.is_terminal or len(rows) < 50:
-        yield rows
-        return
-    with Progress(console=console, transient=True) as progress:
-        yield progress.track(rows, description="preparing pictures")
-
-
 def load_index(folder: str | os.PathLike[str]) -> list[Record]:
     """The rows of folder/index.jsonl, with absolute `Path`s for its pictures. Raises DataError."""
     path = Path(folder).expanduser().resolve() / "index.jsonl"
@@ -270,6 +257,4 @@ def load_index(folder: str | os.PathLike[str]) -> list[Record]:
 
 def write_rows(path: Path, rows: Sequence[Record]) -> None:
     """One JSON object per line, atomically."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    os.replace(temporary, path)
+    replace_file(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

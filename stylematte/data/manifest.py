@@ -1,4 +1,4 @@
-"""What a data root holds: its manifest, which rows are wanted, and which of them are held out.
+"""Reading manifest.csv of a data root: its rows, which of them are wanted, and which are held out.
 
 A data root is a folder with `manifest.csv`: one row per picture, columns file, alpha, subject, kind, and trimap if
 there are any (others are ignored), paths relative to the root. Truth of the kinds: alpha > pseudo-alpha > mask,
@@ -19,25 +19,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from stylematte.errors import DataError
+
 COLUMNS = ("file", "alpha", "subject", "kind")
-LABELLED = ("alpha", "pseudo-alpha", "mask")
+WITH_ALPHA = ("alpha", "pseudo-alpha", "mask")
+"""Kinds with a file in the column alpha."""
 WITH_TRIMAP = ("trimap", "mask")
 """Kinds that train with a trimap."""
 MEASURED = ("alpha", "pseudo-alpha")
 """Kinds true enough to measure against."""
 PASSED_OVER = ("generated-rgba",)
-KINDS = (*LABELLED, "trimap", "none", "background", *PASSED_OVER)
+KINDS = (*WITH_ALPHA, "trimap", "none", "background", *PASSED_OVER)
 BACKGROUND = "background"
 PICTURES = ("image", "alpha", "foreground", "trimap", "closed_form", "rgba")
 """Keys of a record that name files."""
 
 Record = dict[str, Any]
-
-
-class DataError(ValueError):
-    """The data cannot be used as asked. One line: what, expected, cure."""
-
-    exit_code = 3  # what the command line ends with
 
 
 class ManifestRow(NamedTuple):
@@ -78,7 +75,7 @@ def _row(path: Path, number: int, values: Mapping[str, str | None]) -> ManifestR
     if not file or not subject:
         raise DataError(f"{path} line {number}: file and subject must not be empty")
     trimap = (values.get("trimap") or "").strip() if kind in WITH_TRIMAP else ""
-    return ManifestRow(file, alpha if alpha and kind in LABELLED else None, subject, kind, trimap or None)
+    return ManifestRow(file, alpha if alpha and kind in WITH_ALPHA else None, subject, kind, trimap or None)
 
 
 def name_hash(file_name: str) -> int:

@@ -1,6 +1,6 @@
-"""The same photo twice: under another name, rescaled, recompressed, face-blurred or mirrored.
+"""Finding one photo that is there twice: under another name, rescaled, recompressed, face-blurred or mirrored.
 
-A difference hash (Krawetz 2013, "Kind of Like That") nominates: whether each of 8 x 8 places is brighter than its
+A difference hash (Krawetz 2013, "Kind of Like That") nominates: whether each of 8 x 8 cells is brighter than its
 right and its lower neighbour, 128 bits that survive scaling and compression. A 32 x 32 grey thumbnail confirms by
 correlation, because plain pictures (a head before a wall) share many bits by chance.
 """
@@ -37,7 +37,7 @@ def fingerprint(image: Tensor) -> Print:
     return Print(np.stack([_hash(grey), _hash(grey.flip(-1))]), resize(grey, (32, 32))[0].numpy())
 
 
-def copies(prints: Sequence[Print], block: int = 1024) -> list[tuple[int, int]]:
+def near_duplicates(prints: Sequence[Print], block: int = 1024) -> list[tuple[int, int]]:
     """The pairs (i, j), i < j, that show the same photo. Quadratic, but 20,000 pictures take seconds."""
     if not prints:
         return []

@@ -1,4 +1,4 @@
-"""The field's data sets where they were unpacked, plain folders and manifests, all as the same rows.
+"""Reading the published matting data sets where they were unpacked, plain folders and manifests as the same rows.
 
     p3m-10k         train/{blurred_image,mask}, validation/P3M-500-P/{blurred_image,mask,trimap},
                     validation/P3M-500-NP/{original_image,mask,trimap} (older copies: validation1, validation2)
@@ -22,9 +22,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from stylematte.data.manifest import DataError, read_manifest
+from stylematte.data.manifest import read_manifest
+from stylematte.errors import DataError
+from stylematte.inference.photos import PICTURES
 
-PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 ALL = "all"
 """The split of data that is not split."""
 _ENDINGS = ("_input", "_image", "_alpha", "_matte", "_mask", "_trimap")

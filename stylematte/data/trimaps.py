@@ -13,8 +13,9 @@ from typing import NamedTuple
 from torch import Tensor
 
 from stylematte.data.manifest import MEASURED, Record
+from stylematte.errors import DataError
 from stylematte.imagefile import read_alpha, read_rgb, read_trimap, write_alpha, write_rgb, write_trimap
-from stylematte.ops.closed_form import NotSolved, closed_form_alpha
+from stylematte.ops.closed_form import closed_form_alpha
 from stylematte.ops.foreground import estimate_foreground
 from stylematte.trimap import from_mask, usable
 
@@ -55,7 +56,7 @@ def teach(folder: Path, record: Record) -> None:
     """
     try:
         alpha = closed_form_alpha(read_rgb(folder / record["image"]), read_trimap(folder / record["trimap"]))
-    except NotSolved as error:
+    except DataError as error:
         log.warning("%s has no closed-form matte: %s", record.get("source", record["id"]), error)
         return
     record["closed_form"] = f"closed_form/{record['id']}.png"

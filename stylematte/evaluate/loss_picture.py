@@ -1,4 +1,4 @@
-"""Where a loss hurts, as one picture: photo | matte | heat map with a legend."""
+"""Drawing a loss on a picture: photo, matte and a heat map of the excess with a legend, side by side."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def nice(value: float) -> float:
 
 def colours(values: Tensor) -> Tensor:
     """(1, H, W) in [-1, 1] -> (3, H, W): black at 0, through red and yellow above, through blue below."""
-    place = values.abs().clamp(0, 1) * (len(HOT) - 1)
-    low = place.floor().clamp(max=len(HOT) - 2).long()
-    share = place - low
+    position = values.abs().clamp(0, 1) * (len(HOT) - 1)
+    low = position.floor().clamp(max=len(HOT) - 2).long()
+    share = position - low
     hot, cold = (torch.tensor(table, dtype=torch.float32) for table in (HOT, COLD))
     mixed = [table[low] * (1 - share[..., None]) + table[low + 1] * share[..., None] for table in (hot, cold)]
     return torch.where(values[..., None] >= 0, *mixed)[0].permute(2, 0, 1)
@@ -82,7 +82,7 @@ def _sheet(
         pen.text((left, TITLE + 3), caption, fill=INK, font=font)
         sheet.paste(Image.fromarray(to_uint8(panel.clamp(0, 1))), (left, upper))
         corner = (left + box[0] * scale, upper + box[1] * scale)
-        pen.rectangle((*corner, *(place + box[2] * scale for place in corner)), outline=(60, 220, 60), width=2)
+        pen.rectangle((*corner, *(position + box[2] * scale for position in corner)), outline=(60, 220, 60), width=2)
     _legend(sheet, pen, font, top, TITLE + CAPTION + high + GAP)
     return from_uint8(_array(sheet))
 
@@ -93,8 +93,8 @@ def _legend(sheet: Any, pen: Any, font: Any, top: float, upper: int) -> None:
     long, left = 360, GAP
     ramp = colours(torch.linspace(-1, 1, long).expand(1, 14, long))
     sheet.paste(Image.fromarray(to_uint8(ramp)), (left, upper))
-    for place, text, anchor in ((0, f"-{top:g}", "la"), (0.5, "0", "ma"), (1, f"+{top:g}", "ra")):
-        pen.text((left + place * long, upper + 16), text, fill=INK, font=font, anchor=anchor)
+    for position, text, anchor in ((0, f"-{top:g}", "la"), (0.5, "0", "ma"), (1, f"+{top:g}", "ra")):
+        pen.text((left + position * long, upper + 16), text, fill=INK, font=font, anchor=anchor)
     pen.text((left, upper + 34), "blue: alpha follows the colours", fill=INK, font=font)
     pen.text((left + long, upper + 34), "red: it does not", fill=INK, font=font, anchor="ra")
     words = ("black: as a constant matte", "green frame: where it hurts most", f"beyond {top:g}: brightest colour")

@@ -1,4 +1,4 @@
-"""Inference and scoring of one picture in a worker process, and the rows that are kept between runs.
+"""Inference and scoring of one picture of a data set, and the rows of figures that are kept between runs.
 
 A kept row belongs to (weights, protocol, size, bytes of the picture's files): its key. Another matter, another
 protocol or an edited picture has another key, so a row is never taken for what it is not.
@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from loop.cli.inference_options import check_piece, read_trimap_of
 from stylematte.data.released import Example
-from stylematte.imagefile import BadPicture, read_alpha, read_rgb
-from stylematte.inference.predict import InferenceOptions, predict_in
+from stylematte.errors import BadPicture, ConfigError, WeightsError
+from stylematte.imagefile import read_alpha, read_rgb
+from stylematte.inference.matter import Matter, load
+from stylematte.inference.options import InferenceOptions, check_piece, predict_in, read_trimap_of
 from stylematte.metrics import PROTOCOL, score_pair
-from stylematte.networks.weights import WeightsError, matter_files
+from stylematte.networks.weights import matter_files
 from stylematte.trimap import from_alpha
 
 CLEAR = 0.002
@@ -56,30 +57,25 @@ class Measured(NamedTuple):
     problem: str = ""
 
 
-class NoSuchDevice(ValueError):
-    exit_code = 2
+_loaded: tuple[Question, str, Matter] | None = None
 
 
-_loaded: tuple[Question, str, nn.Module] | None = None
-
-
-def load(question: Question, device: str) -> None:
-    """This process's network, loaded once."""
+def prepare(question: Question, device: str) -> None:
+    """Load this process's matter, once. Raises ConfigError, WeightsError."""
     global _loaded
-    from loop.cli.photos import matter_at
-
     if _loaded is None or _loaded[:2] != (question, device):
-        _loaded = question, device, matter_at(question.matter)[0].to(_device(device))
+        _loaded = question, device, load(question.matter, named_device(device))
 
 
-def _device(name: str) -> torch.device:
+def named_device(name: str) -> torch.device:
+    """cpu, cuda, cuda:1, or auto: a GPU if there is one. Raises ConfigError."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError):
-        raise NoSuchDevice(f"--device {name}: this machine has no such device; expected auto, cpu or cuda") from None
+        raise ConfigError(f"--device {name}: this machine has no such device; expected auto, cpu or cuda") from None
     return device
 
 
@@ -87,7 +83,7 @@ def start(question: Question, device: str, threads: int) -> None:
     """Make this process ready for `measure`. threads 0: leave PyTorch as it is."""
     if threads:
         torch.set_num_threads(threads)
-    load(question, device)
+    prepare(question, device)
 
 
 def measure(example: Example) -> Measured:
@@ -103,19 +99,19 @@ def measure(example: Example) -> Measured:
 
 
 def matted(example: Example) -> Matted:
-    """The example with the loaded network's alpha. Raises BadPicture."""
+    """The example with the loaded matter's alpha. Raises BadPicture."""
     assert _loaded is not None
     assert example.alpha is not None
-    (_, options, source), _, network = _loaded
+    (_, options, source), _, matter = _loaded
     image, truth = read_rgb(example.image), read_alpha(example.alpha)
     if image.shape[1:] != truth.shape[1:]:
         sizes = [f"{picture.shape[2]} x {picture.shape[1]}" for picture in (truth, image)]
         raise BadPicture(example.alpha, f"is {sizes[0]}, its picture {sizes[1]}")
     check_piece(example.image, image, options)
     trimap = None if example.trimap is None else read_trimap_of(example.trimap, example.image, image)
-    told = from_alpha(truth, radius=source, low=CLEAR, high=1 - CLEAR) if isinstance(source, float) else trimap
-    (alpha,) = predict_in(network, [image], options, None if source is None or told is None else [told])
-    return Matted(image, truth, told if trimap is None else trimap, alpha)
+    shown = from_alpha(truth, radius=source, low=CLEAR, high=1 - CLEAR) if isinstance(source, float) else trimap
+    (alpha,) = predict_in(matter.network, [image], options, None if source is None or shown is None else [shown])
+    return Matted(image, truth, shown if trimap is None else trimap, alpha)
 
 
 def matter_digest(folder: Path) -> str:

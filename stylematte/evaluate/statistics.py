@@ -1,4 +1,4 @@
-"""Whether a new matter is better: a paired bootstrap on per-picture errors, and the verdict drawn from it.
+"""Paired bootstrap of the change in per-picture errors from one matter to another, and the verdict drawn from it.
 
 "The mean is better" promotes noise in almost every run of a few rounds. Held-out errors have heavy tails, and the same
 pictures are hard for every matter; so pictures are resampled in pairs, and the interval of the change decides, not
@@ -15,7 +15,7 @@ import numpy as np
 
 FEW = 10
 UNKNOWN = 10.0
-"""+1000 %: the largest change told, and the upper end where nothing is known."""
+"""+1000 %: the largest change given, and the upper end where nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def paired_bootstrap(
 
 
 def decide(
-    vs_best: Mapping[str, Interval] | None,
+    vs_best: Mapping[str, Interval],
     vs_first: Mapping[str, Interval] | None,
     margin: float,
     must_improve: Sequence[str] = (),
@@ -87,10 +87,8 @@ def decide(
 
     Not worse: the upper end of every interval, against both, is at most `margin`. The first matter is in the rule so
     that a row of small losses, each within the margin, cannot add up. Improved: in the domains of `must_improve` the
-    upper end against the best is below 0. `vs_best=None` means there is no former matter (round 0): accepted.
+    upper end against the best is below 0.
     """
-    if vs_best is None:
-        return Verdict(True, "Accepted: it is the first matter, there is none to compare it with.")
     if not vs_best:
         return Verdict(False, "Refused: no held-out picture with a truth was measured, so nothing can be shown.")
     refusals = [f"no held-out picture of {name}, which must improve" for name in must_improve if name not in vs_best]

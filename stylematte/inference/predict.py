@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from types import ModuleType
-from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from stylematte.config import NetworkConfig
-from stylematte.imagefile import from_uint8, resize
-from stylematte.inference.tiles import OVERLAP, in_tiles
-from stylematte.ops.guided_filter import linear_coefficients
-from stylematte.rgba import trimap_of_shares
-
-UPSCALE_RADIUS, UPSCALE_EPS = 1, 1e-3
 
 SCALES = (0.75, 1.25)
 EMPTY = 1e-3
@@ -29,7 +16,7 @@ EMPTY = 1e-3
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """Eval mode without gradients inside; the former mode afterwards."""
+    """Eval mode without gradients inside; the previous mode afterwards."""
     training = network.training
     network.eval()
     try:
@@ -108,173 +95,3 @@ def predict_with_confidence(network: nn.Module, image: Tensor) -> tuple[Tensor, 
 def _views(network: nn.Module, batch: Tensor) -> Tensor:
     plain, mirrored = network(batch), network(batch.flip(-1)).flip(-1)
     return torch.stack([plain, mirrored, *(_scaled(network, batch, scale) for scale in SCALES)])
-
-
-def seen_at(image: Tensor, size: int, enlarge: bool = True) -> Tensor:
-    """image (C, H, W) with its longest side at `size`; without `enlarge` a smaller one stays as it is."""
-    height, width = image.shape[-2:]
-    scale = size / max(height, width)
-    if scale >= 1 and not enlarge:
-        return image
-    return resize(image, (max(1, round(height * scale)), max(1, round(width * scale))))
-
-
-def brought_back(alpha: Tensor, small: Tensor, image: Tensor) -> Tensor:
-    """alpha (1, h, w) of small (3, h, w), which is image (3, H, W) resized -> (1, H, W).
-
-    Comes back as the linear coefficients of a guided filter (He and Sun, arXiv 1505.00996), so edges follow the photo,
-    not the grid.
-    """
-    height, width = image.shape[-2:]
-    if small.shape[-2] * small.shape[-1] >= height * width:
-        return resize(alpha, (height, width))
-    slope, offset = linear_coefficients(small.mean(0, keepdim=True)[None], alpha[None], UPSCALE_RADIUS, UPSCALE_EPS)
-    slope, offset = (
-        F.interpolate(c, size=(height, width), mode="bilinear", align_corners=False) for c in (slope, offset)
-    )
-    return (slope[0] * image.mean(0, keepdim=True) + offset[0]).clamp(0, 1)
-
-
-class InferenceOptions(NamedTuple):
-    """How a photo is shown to a network; the alpha always has the photo's own size.
-
-    size: longest side it sees; None: as it is. enlarge: smaller photos are brought to `size`, too. tile: pixels of
-    square tiles that are seen one by one, None: in one piece; overlap: of neighbours. flip: mean with the
-    mirrored view.
-
-    The resize policy: a reduced photo is averaged (antialiased bilinear), its alpha comes back as `brought_back` says.
-    The field's protocol (P3M, AM-2k) shows photos as they are: InferenceOptions().
-    """
-
-    size: int | None = None
-    enlarge: bool = False
-    tile: int | None = None
-    overlap: int = OVERLAP
-    flip: bool = False
-
-
-def predict_in(
-    network: nn.Module, images: Sequence[Tensor], options: InferenceOptions, trimaps: Sequence[Tensor] | None = None
-) -> list[Tensor]:
-    """images (3, H, W), all of one size -> alphas (1, H, W), by one forward pass (per tile and view).
-
-    trimaps (1, H, W) in {0, 1/2, 1}: seen by a network that `takes_trimap`; known pixels are set in the result of any.
-    """
-    views = [image if options.size is None else seen_at(image, options.size, options.enlarge) for image in images]
-    batch = torch.stack(views)
-    if trimaps is not None and takes_trimap(network):
-        batch = torch.cat([batch, torch.stack([_trimap_at(t, views[0].shape[-2:]) for t in trimaps])], 1)
-    alpha = _forward(network, batch, options)
-    results = [brought_back(a, v, image) for a, v, image in zip(alpha, views, images, strict=True)]
-    if trimaps is not None:
-        results = [torch.where(t == 0.5, a, t) for a, t in zip(results, trimaps, strict=True)]
-    return results
-
-
-def _forward(network: nn.Module, batch: Tensor, options: InferenceOptions) -> Tensor:
-    """batch (N, 3 or 4, H, W), the fourth channel a trimap -> (N, 1, H, W)."""
-
-    def once(part: Tensor) -> Tensor:
-        return predict(network, part[:, :3], part[:, 3:] if part.shape[1] > 3 else None)
-
-    def view(part: Tensor) -> Tensor:
-        return (once(part) + once(part.flip(-1)).flip(-1)) / 2 if options.flip else once(part)
-
-    return view(batch) if options.tile is None else in_tiles(view, batch, options.tile, options.overlap)
-
-
-def _trimap_at(trimap: Tensor, size: torch.Size) -> Tensor:
-    back, front = (resize((trimap == value).float(), (size[0], size[1])) for value in (0, 1))
-    return trimap_of_shares(back, front)
-
-
-class Matter(NamedTuple):
-    """A network and the manner it is used in, as `load` gives it."""
-
-    network: nn.Module
-    options: InferenceOptions
-
-
-def options_for(network: NetworkConfig, trained_at: int, size: int | None = None) -> InferenceOptions:
-    """What is usual for a network of this configuration.
-
-    size: the longest side it sees, None: what it was trained at; 0: the photo's own. A network knows subjects of the
-    scale it was trained at, so smaller photos are enlarged; for the released one large ones are reduced only.
-    """
-    if size == 0:
-        return InferenceOptions()
-    return InferenceOptions(size or trained_at, enlarge=network.variant != "released")
-
-
-def trained_at(folder: str | Path) -> int:
-    """The longest side that a matter folder says its network was trained at; 512 if it says none. WeightsError."""
-    from stylematte.networks.weights import WeightsError, matter_files, read_description
-
-    meta = read_description(folder).get("meta")
-    size = meta.get("size", 512) if isinstance(meta, dict) else 512
-    if not isinstance(size, int) or size < 1:
-        raise WeightsError(f"{matter_files(folder)[1]}: meta.size is {size!r}, expected pixels of the longest side")
-    return size
-
-
-_loaded: list[Matter] = []
-
-
-def load(folder: str | Path, device: str = "cpu") -> Matter:
-    """The matter in a folder with matter.safetensors and matter.json, or the hub's names. Raises WeightsError."""
-    from stylematte.networks.weights import load_matter
-
-    side = trained_at(folder)
-    network = load_matter(folder, device)
-    matter = Matter(network, options_for(network.config, side))
-    _loaded[:] = [matter]
-    return matter
-
-
-def predict_picture(image: Any, matter: Matter | None = None, options: InferenceOptions | None = None) -> Any:
-    """The alpha of a photo in the kind it came in. matter: of `load`; None: the one loaded last.
-
-    PIL picture -> PIL "L"; numpy (H, W, 3), uint8 or float in [0, 1] -> float32 (H, W) in [0, 1]; tensor (3, H, W) or
-    (N, 3, H, W) in [0, 1] -> 1 channel, same rank. Raises ValueError for anything else, and if nothing was loaded.
-    """
-    if matter is None and not _loaded:
-        raise ValueError("no matter is loaded: stylematte.load(FOLDER) first")
-    network, usual = matter or _loaded[0]
-    batch = as_batch(image)
-    alpha = torch.stack(predict_in(network, list(batch), options or usual))
-    if isinstance(image, Tensor):
-        return alpha.to(image.dtype) if image.ndim == 4 else alpha[0].to(image.dtype)
-    values = alpha[0, 0].cpu().numpy()
-    if isinstance(image, np.ndarray):
-        return values
-    from PIL import Image
-
-    return Image.fromarray((values * 255 + 0.5).astype(np.uint8))
-
-
-def as_batch(image: Any) -> Tensor:
-    """A photo as `predict_picture` takes it -> (N, 3, H, W) float32 in [0, 1]. Raises ValueError."""
-    if hasattr(image, "convert") and hasattr(image, "size"):  # PIL, which need not be imported for this
-        image = np.asarray(image.convert("RGB"))
-    if isinstance(image, np.ndarray):
-        if image.ndim != 3 or image.shape[2] != 3 or not (image.dtype == np.uint8 or image.dtype.kind == "f"):
-            raise ValueError(f"array {image.shape} of {image.dtype}: expected (H, W, 3) of uint8, or float in [0, 1]")
-        floats = torch.from_numpy(np.array(image, np.float32)).permute(2, 0, 1)
-        image = from_uint8(image) if image.dtype == np.uint8 else floats
-    if not isinstance(image, Tensor) or image.ndim not in (3, 4) or image.shape[-3] != 3 or 0 in image.shape:
-        found = tuple(image.shape) if isinstance(image, Tensor) else type(image).__name__
-        raise ValueError(f"{found}: expected a PIL picture, an array (H, W, 3) or a tensor (3, H, W) or (N, 3, H, W)")
-    batch = (image if image.ndim == 4 else image[None]).float()
-    if not (batch.min() >= 0 and batch.max() <= 1):  # nan is neither
-        raise ValueError("values outside [0, 1] or NaN: expected float in [0, 1] (divide 0 ... 255 by 255)")
-    return batch
-
-
-class _Callable(ModuleType):
-    """`stylematte.inference.predict` is this module, and a function to those who call it."""
-
-    def __call__(self, image: Any, matter: Matter | None = None, options: InferenceOptions | None = None) -> Any:
-        return predict_picture(image, matter, options)
-
-
-sys.modules[__name__].__class__ = _Callable

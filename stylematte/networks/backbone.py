@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from stylematte.config import BackboneConfig
+from stylematte.errors import ConfigError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -25,43 +26,39 @@ RESERVED = {"pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoin
 ANY_SIZE: tuple[dict[str, Any], ...] = ({"strict_img_size": False}, {"dynamic_img_size": True}, {})
 
 
-class BackboneError(ValueError):
-    """A backbone that cannot be built as asked; one line that says what and how to cure it."""
-
-
 def check_name(name: str) -> None:
-    """Raise BackboneError with near names unless timm knows the architecture `name`."""
+    """Raise ConfigError with near names unless timm knows the architecture `name`."""
     if ":" not in name and timm.is_model(name):
         return
     architecture = name.rsplit(":", 1)[-1].split(".")[0]
     near = difflib.get_close_matches(architecture, timm.list_models(), n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(near)}?" if near else "timm.list_models() lists the names"
-    raise BackboneError(f"backbone {name!r}: timm {timm.__version__} has no such model; {hint}")
+    raise ConfigError(f"backbone {name!r}: timm {timm.__version__} has no such model; {hint}")
 
 
 def _create(name: str, kwargs: dict[str, Any]) -> nn.Module:
     """The timm feature extractor, of its last four stages (ViT-like ones may have fewer: the probe refuses them)."""
     reserved = sorted(RESERVED & kwargs.keys())
     if reserved:
-        raise BackboneError(f"backbone {name!r}: kwargs may not hold {', '.join(reserved)}; use backbone.weights")
+        raise ConfigError(f"backbone {name!r}: kwargs may not hold {', '.join(reserved)}; use backbone.weights")
     for any_size in ANY_SIZE:
         known = {**any_size, **kwargs}
         try:
             return timm.create_model(name, pretrained=False, features_only=True, out_indices=(-4, -3, -2, -1), **known)
         except TypeError as error:
             if not any(key in str(error) for key in any_size if key not in kwargs):
-                raise BackboneError(f"backbone {name!r}: kwargs {kwargs} were refused: {error}") from error
+                raise ConfigError(f"backbone {name!r}: kwargs {kwargs} were refused: {error}") from error
         except (RuntimeError, ValueError, AssertionError, AttributeError, IndexError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise BackboneError(f"backbone {name!r}: cannot give four feature maps with {kwargs}: {reason}") from error
-    raise BackboneError(f"backbone {name!r}: kwargs {kwargs} were refused")
+            raise ConfigError(f"backbone {name!r}: cannot give four feature maps with {kwargs}: {reason}") from error
+    raise ConfigError(f"backbone {name!r}: kwargs {kwargs} were refused")
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """A state dict from a local .safetensors or .pth file (read with weights_only); BackboneError if it cannot be."""
+    """A state dict from a local .safetensors or .pth file (read with weights_only); ConfigError if it cannot be."""
     path = Path(path).expanduser()
     if not path.is_file():
-        raise BackboneError(f"backbone weights {path}: no such file; give a local .safetensors or .pth, or null")
+        raise ConfigError(f"backbone weights {path}: no such file; give a local .safetensors or .pth, or null")
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -70,7 +67,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BackboneError(f"backbone weights {path}: cannot be read as tensors: {reason}") from error
+        raise ConfigError(f"backbone weights {path}: cannot be read as tensors: {reason}") from error
     for key in ("state_dict_ema", "state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
@@ -93,7 +90,7 @@ def load_weights(extractor: nn.Module, path: str | Path) -> None:
     wrong = [name for name, value in found.items() if value.shape != target[name].shape]
     if missing or wrong:
         example = (missing or wrong)[0]
-        raise BackboneError(
+        raise ConfigError(
             f"backbone weights {path}: {len(missing)} of {len(target)} tensors missing, {len(wrong)} of another shape "
             f"(first: {example}); the file must be timm's for this model and kwargs"
         )
@@ -104,7 +101,7 @@ class Backbone(nn.Module):
     """image (N, 3, H, W) in [0, 1], H and W multiples of `stride` -> four maps, NCHW, finest first.
 
     Normalises by ImageNet's mean and deviation. Attributes: channels and strides of the maps (lists of 4), stride (the
-    coarsest). Raises BackboneError.
+    coarsest). Raises ConfigError.
     """
 
     mean: Tensor
@@ -118,7 +115,7 @@ class Backbone(nn.Module):
         self.channels: list[int] = list(self.extractor.feature_info.channels())
         self.strides: list[int] = list(self.extractor.feature_info.reduction())
         if self.strides != [4, 8, 16, 32]:
-            raise BackboneError(f"backbone {name!r}: its last maps have strides {self.strides}, needed is 4, 8, 16, 32")
+            raise ConfigError(f"backbone {name!r}: its last maps have strides {self.strides}, needed is 4, 8, 16, 32")
         self.stride = self.strides[-1]
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
@@ -133,7 +130,7 @@ class Backbone(nn.Module):
         try:
             maps = self.extractor(torch.zeros(1, 3, *PROBE))
         except (RuntimeError, AssertionError, ValueError) as error:
-            raise BackboneError(
+            raise ConfigError(
                 f"backbone {self.name!r}: takes pictures of one size only ({str(error).splitlines()[0]}); "
                 "choose another, for example swin_tiny_patch4_window7_224"
             ) from error
@@ -145,7 +142,7 @@ class Backbone(nn.Module):
             return False
         if got == [(*hw, c) for c, hw in zip(self.channels, grid, strict=True)]:
             return True
-        raise BackboneError(f"backbone {self.name!r}: maps of shapes {got} for a picture of {PROBE}; choose another")
+        raise ConfigError(f"backbone {self.name!r}: maps of shapes {got} for a picture of {PROBE}; choose another")
 
     def forward(self, image: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n _ _ _"]]:
         maps = self.extractor((image - self.mean) / self.std)

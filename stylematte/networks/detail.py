@@ -40,7 +40,7 @@ class DetailStyleMatte(nn.Module):
     `detail_channels` the path at full size, twice that at 1/2, four times at 1/4. With gradient_checkpointing, training
     keeps the inputs of blocks and computes what is inside again; channels_last is the memory order of the convolutions;
     with semantic_head, `forward` can be asked for what is foreground at 1/16, too. Raises ValueError for impossible
-    options, and BackboneError.
+    options, and ConfigError.
     """
 
     def __init__(self, config: DetailConfig) -> None:

@@ -17,15 +17,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from stylematte.config import BackboneConfig
-from stylematte.networks.backbone import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    RESERVED,
-    Backbone,
-    BackboneError,
-    check_name,
-    load_weights,
-)
+from stylematte.errors import ConfigError
+from stylematte.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, RESERVED, Backbone, check_name, load_weights
 from stylematte.networks.fpn import group_count
 
 STRIDES = [4, 8, 16, 32]
@@ -35,24 +28,24 @@ none, which keeps the last norm in its place."""
 
 
 def is_plain(name: str) -> bool:
-    """Whether timm builds `name` as a ViT of one stride. Raises BackboneError for names that timm does not know."""
+    """Whether timm builds `name` as a ViT of one stride. Raises ConfigError for names that timm does not know."""
     check_name(name)
     return timm.models.model_entrypoint(name).__module__.rsplit(".", 1)[-1] in PLAIN
 
 
 def build_encoder(config: BackboneConfig) -> nn.Module:
-    """`Backbone` or `PlainBackbone`, whichever `config.name` needs. Raises BackboneError."""
+    """`Backbone` or `PlainBackbone`, whichever `config.name` needs. Raises ConfigError."""
     return (PlainBackbone if is_plain(config.name) else Backbone)(config)
 
 
 def checkpoint_blocks(encoder: nn.Module) -> None:
-    """Have timm recompute the extractor's blocks in the backward pass. Raises BackboneError if it cannot."""
+    """Have timm recompute the extractor's blocks in the backward pass. Raises ConfigError if it cannot."""
     extractor: Any = encoder.extractor
     model: Any = extractor if hasattr(extractor, "set_grad_checkpointing") else getattr(extractor, "model", None)
     try:
         model.set_grad_checkpointing(True)
     except (AttributeError, AssertionError):
-        raise BackboneError(
+        raise ConfigError(
             f"backbone {encoder.name!r}: timm {timm.__version__} cannot checkpoint its gradients; "
             "set gradient_checkpointing to false, or choose another backbone"
         ) from None
@@ -76,7 +69,7 @@ class PlainBackbone(nn.Module):
         self.patch = int(self.extractor.patch_embed.patch_size[0])
         self.token_stride = 2 ** round(math.log2(self.patch))
         if depth < 4 or self.token_stride not in STRIDES:
-            raise BackboneError(
+            raise ConfigError(
                 f"backbone {name!r}: {depth} blocks of patch {self.patch}, needed are at least 4 and a patch near one "
                 f"of {STRIDES}; choose another"
             )
@@ -98,7 +91,7 @@ class PlainBackbone(nn.Module):
             self(torch.zeros(1, 3, 64, 96))
         except (RuntimeError, AssertionError, ValueError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise BackboneError(f"backbone {self.name!r}: cannot take pictures of any size ({reason})") from error
+            raise ConfigError(f"backbone {self.name!r}: cannot take pictures of any size ({reason})") from error
         finally:
             self.train()
 
@@ -114,14 +107,14 @@ class PlainBackbone(nn.Module):
 def _create(name: str, kwargs: dict[str, Any]) -> Any:
     reserved = sorted((RESERVED | {"num_classes", "global_pool"}) & kwargs.keys())
     if reserved:
-        raise BackboneError(f"backbone {name!r}: kwargs may not hold {', '.join(reserved)}; use backbone.weights")
+        raise ConfigError(f"backbone {name!r}: kwargs may not hold {', '.join(reserved)}; use backbone.weights")
     pool = PLAIN[timm.models.model_entrypoint(name).__module__.rsplit(".", 1)[-1]]
     arguments = {"num_classes": 0, "global_pool": pool, "dynamic_img_size": True, **kwargs}
     try:
         return timm.create_model(name, pretrained=False, **arguments)
     except (TypeError, RuntimeError, ValueError, AssertionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BackboneError(f"backbone {name!r}: kwargs {kwargs} were refused: {reason}") from error
+        raise ConfigError(f"backbone {name!r}: kwargs {kwargs} were refused: {reason}") from error
 
 
 def _level(width: int, ratio: float) -> nn.Module:

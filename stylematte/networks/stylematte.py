@@ -41,7 +41,7 @@ def pad_to_multiple(
 class StyleMatte(nn.Module):
     """image (N, 3, H, W) in [0, 1] of any size -> alpha (N, 1, H, W) in [0, 1].
 
-    Raises ValueError for impossible options, and BackboneError.
+    Raises ValueError for impossible options, and ConfigError.
     """
 
     def __init__(self, config: FpnConfig) -> None:

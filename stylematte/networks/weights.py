@@ -17,16 +17,13 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from stylematte.config import NetworkConfig, network_from_plain
+from stylematte.errors import WeightsError
 from stylematte.fields import to_plain
 from stylematte.networks.variants import build_matter
 
 TENSORS, DESCRIPTION = "matter.safetensors", "matter.json"
 HUB_TENSORS, HUB_DESCRIPTION = "model.safetensors", "config.json"
 FORMAT = 2
-
-
-class WeightsError(ValueError):
-    """A matter folder that cannot be read; one line that says which file and what is wrong with it."""
 
 
 def save_matter(folder: str | Path, network: nn.Module, meta: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from stylematte.errors import DataError
 from stylematte.ops.pymatting_methods import method, one_thread, to_rows
 
 EPSILONS = (1e-6, 1e-5, 1e-3)
@@ -21,12 +22,6 @@ EPSILONS = (1e-6, 1e-5, 1e-3)
 easier to solve and the matte smoother. The usual 1e-7 is too small for pymatting's inverse where the colours of a
 window lie on a line: black-and-white pictures then come out wrong by up to 0.2, with 1e-6 they are right to 0.003."""
 MAX_STEPS = 4000
-
-
-class NotSolved(ValueError):
-    """There is no closed-form matte for this trimap. One line: why, and the cure."""
-
-    exit_code = 3  # what the command line ends with
 
 
 def closed_form_alpha(
@@ -40,7 +35,7 @@ def closed_form_alpha(
     On the image's device; known pixels keep their value exactly. Minimises a' L a with the matting Laplacian L
     (equation 12) over the unknown pixels by conjugate gradients, at most `max_steps` steps for each of `epsilons`.
     Time and memory grow with the number of unknown pixels: about 25 numbers each. Raises ValueError on shapes,
-    NotSolved if the trimap has no known foreground or background, or if no epsilon converges.
+    DataError if the trimap has no known foreground or background, or if no epsilon converges.
     """
     if image.ndim != 3 or image.shape[0] != 3 or trimap.shape != (1, *image.shape[1:]):
         raise ValueError(
@@ -48,7 +43,7 @@ def closed_form_alpha(
         )
     for value, side in ((1, "foreground"), (0, "background")):
         if not (trimap == value).any():
-            raise NotSolved(f"the trimap has no known {side}: closed-form matting needs some of both sides")
+            raise DataError(f"the trimap has no known {side}: closed-form matting needs some of both sides")
     unknown = trimap == 0.5
     if not unknown.any():
         return trimap.clone().float()
@@ -72,4 +67,4 @@ def _solve(
         result = torch.from_numpy(alpha).float()[None]
         if result.isfinite().all():
             return result.clamp(0, 1)
-    raise NotSolved(f"closed-form matting did not converge in {max_steps} steps: make the unknown band narrower")
+    raise DataError(f"closed-form matting did not converge in {max_steps} steps: make the unknown band narrower")

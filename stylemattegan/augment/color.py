@@ -1,4 +1,5 @@
-"""What happens to the colour of encoded RGBA, and to it alone: alpha and the grey of transparent pixels stay.
+"""ADA's colour augmentations for encoded RGBA (colour, octave filter, noise, cutout): alpha and the grey of transparent
+pixels stay.
 
 The encoded colour is alpha (2F - 1). A change of 2F - 1 is therefore a change of the encoded colour by alpha times as
 much, which vanishes where nothing is seen.
@@ -69,10 +70,10 @@ def _band_matrices(size: int, device: torch.device, dtype: torch.dtype) -> Tenso
     filters = band_filters()
     reach = filters.shape[1] // 2
     period = max(2 * (size - 1), 1)
-    place = (torch.arange(size)[:, None] + torch.arange(-reach, reach + 1)).remainder(period)
-    place = torch.minimum(place, period - place)
+    index = (torch.arange(size)[:, None] + torch.arange(-reach, reach + 1)).remainder(period)
+    index = torch.minimum(index, period - index)
     matrices = torch.zeros(BANDS, size, size, dtype=torch.float64)
-    matrices.scatter_add_(2, place.expand(BANDS, -1, -1), filters[:, None, :].expand(-1, size, -1))
+    matrices.scatter_add_(2, index.expand(BANDS, -1, -1), filters[:, None, :].expand(-1, size, -1))
     return matrices.to(device, dtype)
 
 

@@ -1,4 +1,5 @@
-"""Moving pictures about: resampling by an affine map on a twice finer grid, differentiable any number of times."""
+"""ADA's geometric augmentations: affine resampling on a twice finer grid, differentiable any number of times (Karras et
+al. 2020, "Training Generative Adversarial Networks with Limited Data", appendix B)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Adaptive discriminator augmentation for RGBA: what both real and generated pictures go through before D.
+"""The augmentation pipe of ADA for RGBA: what both real and generated pictures go through before D (Karras et al. 2020,
+"Training Generative Adversarial Networks with Limited Data", appendix B).
 
-Karras et al., "Training Generative Adversarial Networks with Limited Data" (2020): pixel blitting, geometry, colour,
+Pixel blitting, geometry, colour,
 octave filter, noise and cutout, each transform with probability p per picture. Pictures are in the generator's encoding
 ([-1, 1], colour premultiplied about grey), so geometry (`warp`) moves all four channels and brings in transparency from
 outside, and everything else (`recolour`) leaves alpha, and the grey of transparent pixels, exactly as they were.
@@ -185,9 +186,9 @@ def _where(chosen: Tensor, encoded: Tensor, change: Callable[[Tensor, Tensor], T
     rows = chosen.nonzero()[:, 0]
     if not len(rows):
         return encoded
-    places = rows.to(encoded.device)
-    changed = change(encoded[places], rows)
-    return changed if len(rows) == len(encoded) else encoded.index_copy(0, places, changed)
+    index = rows.to(encoded.device)
+    changed = change(encoded[index], rows)
+    return changed if len(rows) == len(encoded) else encoded.index_copy(0, index, changed)
 
 
 def apply(encoded: Tensor, parameters: Parameters) -> Tensor:

@@ -1,4 +1,4 @@
-"""Snapshots of the official StyleGAN3 code, and of forks with its classes, as our networks.
+"""Imports snapshots of the official StyleGAN3 code, and of forks with its classes, as our networks.
 
 Parameter and buffer names are equal; what differs is how the arguments are nested. See docs/generator-import.md.
 """
@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from stylemattegan.importing.pickles import BadPickle, Module, Record, described, mapping, read_pickle, tensor
+from stylematte.errors import WeightsError
+from stylemattegan.importing.pickles import Module, Record, described, mapping, read_pickle, tensor
 from stylemattegan.networks.discriminator import Discriminator
 from stylemattegan.networks.generator import Generator
 
@@ -40,12 +41,12 @@ class Snapshot(NamedTuple):
 
 
 def generator_arguments(official: Mapping[str, Any]) -> dict[str, Any]:
-    """Ours from the official ones. Raises BadPickle for one that ours has not."""
+    """Ours from the official ones. Raises WeightsError for one that ours has not."""
     return _arguments("generator", official)
 
 
 def discriminator_arguments(official: Mapping[str, Any]) -> dict[str, Any]:
-    """Ours from the official ones. Raises BadPickle for one that ours has not."""
+    """Ours from the official ones. Raises WeightsError for one that ours has not."""
     return _arguments("discriminator", official)
 
 
@@ -60,17 +61,17 @@ def _arguments(kind: str, official: Mapping[str, Any]) -> dict[str, Any]:
             if key in inner:
                 ours[inner[key]] = given
             elif key not in ONLY or given != ONLY[key]:
-                raise BadPickle(f"its {kind} was built with {name}.{key}={given!r}, which ours has not")
+                raise WeightsError(f"its {kind} was built with {name}.{key}={given!r}, which ours has not")
     for name, value in ours.items():
         if not isinstance(value, (bool, int, float, str, type(None))):
-            raise BadPickle(f"its {kind} was built with {name} = {described(value)}; expected a number or a word")
+            raise WeightsError(f"its {kind} was built with {name} = {described(value)}; expected a number or a word")
     return ours
 
 
 def read_snapshot(path: Path, fp16: bool = True) -> Snapshot:
     """G, D and G_ema of a snapshot. fp16=False: without its layers in float16, which only a GPU has.
 
-    Raises BadPickle in one line for what is not a StyleGAN3 of 3 or 4 channels.
+    Raises WeightsError in one line for what is not a StyleGAN3 of 3 or 4 channels.
     """
     tree = read_pickle(path)
     try:
@@ -80,25 +81,25 @@ def read_snapshot(path: Path, fp16: bool = True) -> Snapshot:
         D = _discriminator(parts["D"], precision)
         for name in ("img_resolution", "img_channels", "c_dim"):
             if not getattr(G, name) == getattr(D, name) == getattr(G_ema, name):
-                raise BadPickle(f"its networks differ in {name}: {getattr(G, name)} and {getattr(D, name)}")
+                raise WeightsError(f"its networks differ in {name}: {getattr(G, name)} and {getattr(D, name)}")
         augment_p = _augment_p(tree)
-    except BadPickle as error:
-        raise BadPickle(f"{path}: {error}") from None
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from None
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         why = " ".join(str(error).split())[:100]
-        raise BadPickle(f"{path}: not laid out as a snapshot of the official code ({why})") from None
+        raise WeightsError(f"{path}: not laid out as a snapshot of the official code ({why})") from None
     meta = {"resolution": G.img_resolution, "channels": G.img_channels, "augment_p": augment_p}
     return Snapshot(G.train(), D.train(), G_ema.eval().requires_grad_(False), meta)
 
 
 def _parts(tree: Any) -> dict[str, Module]:
     if isinstance(tree, (tuple, list)) and any("tflib" in described(part) for part in tree):
-        raise BadPickle("a StyleGAN2 snapshot of the TensorFlow code; expected StyleGAN3")
+        raise WeightsError("a StyleGAN2 snapshot of the TensorFlow code; expected StyleGAN3")
     if not isinstance(tree, dict):
         tree = mapping(tree)
     missing = [name for name in ("G", "D", "G_ema") if not isinstance(tree.get(name), Record)]
     if missing:
-        raise BadPickle(f"holds no {', no '.join(missing)}; expected a snapshot with G, D and G_ema")
+        raise WeightsError(f"holds no {', no '.join(missing)}; expected a snapshot with G, D and G_ema")
     return {name: Module(tree[name]) for name in ("G", "D", "G_ema")}
 
 
@@ -106,9 +107,9 @@ def _generator(module: Module, name: str, changed: dict[str, Any]) -> Generator:
     synthesis = module.part("_modules").get("synthesis")
     layers = list(Module(synthesis).part("_modules")) if synthesis is not None else []
     if "b4" in layers:
-        raise BadPickle(f"a StyleGAN2 generator (its blocks are {', '.join(layers[:3])} ...); expected StyleGAN3")
+        raise WeightsError(f"a StyleGAN2 generator (its blocks are {', '.join(layers[:3])} ...); expected StyleGAN3")
     if "input" not in layers or len(layers) < 3:
-        raise BadPickle(f"{name} is a {module.name} without StyleGAN3's layers; expected StyleGAN3")
+        raise WeightsError(f"{name} is a {module.name} without StyleGAN3's layers; expected StyleGAN3")
     arguments = generator_arguments(module.arguments(G_POSITIONAL))
     # a fork may fix the channels in its code, so the last layer's weights know better than the arguments
     state = dict(module.tensors())
@@ -120,16 +121,16 @@ def _discriminator(module: Module, changed: dict[str, Any]) -> Discriminator:
     arguments = discriminator_arguments(module.arguments(D_POSITIONAL)) | {"freeze_layers": 0}
     state = dict(module.tensors())
     channels = _channels(state.get(f"b{arguments.get('img_resolution')}.fromrgb.weight"), 1)
-    # a fork's further judges (frozen feature networks) are not part of this one
+    # a fork's further discriminators (frozen feature networks) are not part of this one
     known = {key: value for key, value in state.items() if re.match(r"b\d+\.|mapping\.", key)}
     return _filled(Discriminator, arguments | changed | {"img_channels": channels}, known, "D")
 
 
 def _channels(weight: Tensor | None, axis: int) -> int:
     if weight is None or weight.ndim != 4:
-        raise BadPickle("its layers have other names than StyleGAN3's; expected a snapshot of the official code")
+        raise WeightsError("its layers have other names than StyleGAN3's; expected a snapshot of the official code")
     if weight.shape[axis] not in (3, 4):
-        raise BadPickle(f"makes pictures of {weight.shape[axis]} channels; expected 3 (RGB) or 4 (RGBA)")
+        raise WeightsError(f"makes pictures of {weight.shape[axis]} channels; expected 3 (RGB) or 4 (RGBA)")
     return int(weight.shape[axis])
 
 
@@ -137,14 +138,14 @@ def _filled(kind: type[Any], arguments: dict[str, Any], state: dict[str, Tensor]
     try:
         network: nn.Module = kind(**arguments)
     except (TypeError, ValueError) as error:
-        raise BadPickle(f"{name} cannot be built: {' '.join(str(error).split())}") from None
+        raise WeightsError(f"{name} cannot be built: {' '.join(str(error).split())}") from None
     wanted = network.state_dict()
     for key in sorted(wanted.keys() | state.keys()):
         if key not in state or key not in wanted:
             how = "lacks" if key in wanted else "has an unknown"
-            raise BadPickle(f"{name} {how} {key}; expected StyleGAN3's tensors")
+            raise WeightsError(f"{name} {how} {key}; expected StyleGAN3's tensors")
         if state[key].shape != wanted[key].shape:
-            raise BadPickle(f"{name}.{key} has shape {tuple(state[key].shape)}, expected {tuple(wanted[key].shape)}")
+            raise WeightsError(f"{name}.{key} has shape {tuple(state[key].shape)}, expected {tuple(wanted[key].shape)}")
     network.load_state_dict(state)
     return network
 

@@ -2,7 +2,7 @@
 
 Unpickling is a small machine that calls what a file names. Here every name becomes a `Record`: a note of what was
 named, with what arguments and contents. So there is nothing to call. A name of Python's own library beyond a few
-containers has no place in a snapshot of networks: such a file is refused, and the line says what it wanted.
+containers does not belong in a snapshot of networks: such a file is refused, and the line says what it wanted.
 
 What the records mean (tensors, dictionaries, modules of the official code) is read afterwards, by the functions below.
 """
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stylemattegan.networks.weights import BadWeights
+from stylematte.errors import WeightsError
 
 INERT = {"_codecs", "argparse", "collections", "copy_reg", "copyreg", "datetime", "enum", "functools", "pathlib"}
 """Modules of Python that a snapshot may name; of builtins only those below (getattr: how methods are pickled)."""
@@ -30,12 +30,6 @@ BUILTINS |= {"range", "set", "slice", "str", "tuple"}
 PYTHON = set(sys.stdlib_module_names) | {"__builtin__", "commands", "posix", "nt", "copy_reg"}
 DICTIONARIES = {"collections.OrderedDict", "dnnlib.util.EasyDict", "collections.defaultdict"}
 PERSISTENT = "torch_utils.persistence._reconstruct_persistent_obj"
-
-
-class BadPickle(BadWeights):
-    """Not a snapshot that can be read; the message is one line."""
-
-    exit_code = 3
 
 
 class Record:
@@ -71,43 +65,43 @@ class _Reader(pickle.Unpickler):
         top, origin = module.partition(".")[0], f"{module}.{name}"
         builtin = top in ("builtins", "__builtin__") and name in BUILTINS
         if top in PYTHON and top not in INERT and not builtin:
-            raise BadPickle(f"names {origin}, which no snapshot of networks needs; nothing of it was run")
+            raise WeightsError(f"names {origin}, which no snapshot of networks needs; nothing of it was run")
         return type(name, (Record,), {"origin": origin})
 
 
 def read_pickle(path: Path) -> Any:
-    """The tree in a file. Raises BadPickle in one line: no file, no pickle, truncated, or naming what it should not."""
+    """The tree in a file. Raises WeightsError: no file, no pickle, truncated, or naming what it should not."""
     path = Path(path)
     if path.is_dir():
-        raise BadPickle(f"{path}: a folder; expected a file such as network-snapshot.pkl")
+        raise WeightsError(f"{path}: a folder; expected a file such as network-snapshot.pkl")
     try:
         with open(path, "rb") as file:
             start = file.read(2)
             if start[:1] != b"\x80":
                 what = "a zip archive (of torch.save?)" if start == b"PK" else "not a pickle of protocol 2 or later"
-                raise BadPickle(f"{path}: {what}; expected a snapshot such as network-snapshot.pkl")
+                raise WeightsError(f"{path}: {what}; expected a snapshot such as network-snapshot.pkl")
             file.seek(0)
             return _Reader(file).load()
     except FileNotFoundError:
-        raise BadPickle(f"{path}: no such file") from None
-    except BadPickle as refused:
+        raise WeightsError(f"{path}: no such file") from None
+    except WeightsError as refused:
         text = str(refused)
-        raise BadPickle(text if text.startswith(str(path)) else f"{path}: {text}") from None
+        raise WeightsError(text if text.startswith(str(path)) else f"{path}: {text}") from None
     except Exception as error:  # a damaged file can fail in any of the machine's steps
         why = " ".join(str(error).split())[:100] or type(error).__name__
-        raise BadPickle(f"{path}: cannot be read as a pickle, perhaps truncated ({why})") from None
+        raise WeightsError(f"{path}: cannot be read as a pickle, perhaps truncated ({why})") from None
 
 
 # --- what the records mean
 
 
 def mapping(value: Any) -> dict[Any, Any]:
-    """A dictionary, or a record of one, as a dict with plain numbers for numpy's. Raises BadPickle if it is neither."""
+    """A dictionary, or a record of one, as a dict with plain numbers for numpy's; else WeightsError."""
     if isinstance(value, Record) and value.origin in DICTIONARIES:
         first = value.args[0] if value.args and isinstance(value.args[0], (list, tuple)) else ()
         value = {**dict(first), **value.items}
     if not isinstance(value, dict):
-        raise BadPickle(f"holds {described(value)} where a dictionary was expected")
+        raise WeightsError(f"holds {described(value)} where a dictionary was expected")
     return {key: number(inner) for key, inner in value.items()}
 
 
@@ -122,7 +116,7 @@ def number(value: Any) -> Any:
     kind, raw = value.args
     code = str(kind.args[0])
     if not re.fullmatch(r"[biuf][1248]", code):
-        raise BadPickle(f"holds a numpy scalar of type {code}: expected a number")
+        raise WeightsError(f"holds a numpy scalar of type {code}: expected a number")
     order = kind.state[1] if kind.state else "="
     return np.frombuffer(raw_bytes(raw), np.dtype(code).newbyteorder(order))[0].item()
 
@@ -132,7 +126,7 @@ def raw_bytes(value: Any) -> bytes:
     if isinstance(value, Record) and value.origin == "_codecs.encode":
         value = value.args[0].encode("latin-1")
     if not isinstance(value, bytes):
-        raise BadPickle(f"holds {described(value)} where bytes were expected")
+        raise WeightsError(f"holds {described(value)} where bytes were expected")
     return value
 
 
@@ -145,13 +139,13 @@ def tensor(value: Any) -> Tensor | None:
         return None
     stored, offset, size, stride = value.args[:4]
     if not isinstance(stored, Record) or stored.origin != "torch.storage._load_from_bytes":
-        raise BadPickle(f"holds a tensor in {described(stored)}: expected one with its bytes beside it")
+        raise WeightsError(f"holds a tensor in {described(stored)}: expected one with its bytes beside it")
     try:
         flat = torch.load(io.BytesIO(raw_bytes(stored.args[0])), map_location="cpu", weights_only=True)
         whole = torch.tensor([], dtype=flat.dtype).set_(flat)
         return whole.as_strided(tuple(size), tuple(stride), offset).clone()
     except Exception:  # what torch says of it may advise to load it unsafely
-        raise BadPickle("holds a tensor that cannot be read: damaged, or shorter than it says") from None
+        raise WeightsError("holds a tensor that cannot be read: damaged, or shorter than it says") from None
 
 
 class Module:
@@ -164,7 +158,7 @@ class Module:
         elif isinstance(record, Record):
             self.name, state = record.origin, record.state
         else:
-            raise BadPickle(f"holds {described(record)} where a network was expected")
+            raise WeightsError(f"holds {described(record)} where a network was expected")
         self.attributes = mapping(state)
 
     def part(self, name: str) -> dict[str, Any]:

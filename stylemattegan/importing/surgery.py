@@ -1,4 +1,4 @@
-"""An RGB generator and discriminator as RGBA ones that draw the same pictures and judge them alike."""
+"""Turns an RGB generator and discriminator into RGBA ones that give the same pictures and the same logits."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def generator_to_rgba(G: Generator) -> Generator:
 
 
 def discriminator_to_rgba(D: Discriminator) -> Discriminator:
-    """D with a fourth input that it does not heed at first: the same logits whatever the alpha."""
+    """D with a fourth input whose weights are 0 at first: the same logits whatever the alpha."""
     _demand_rgb(D)
     new = _like(D)
     state = {k: _blind(v) if k.endswith("fromrgb.weight") else v for k, v in D.state_dict().items()}

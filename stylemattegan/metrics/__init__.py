@@ -1,12 +1,14 @@
-"""How good a generator is: distances between sets of features, path lengths, equivariance.
+"""How good a generator is: distances between sets of features, path lengths, equivariance. One home for all of them.
 
-Features are whatever the caller gives: (N, d) arrays, or a function of pictures. Nothing is ever downloaded.
+Features are functions of straight RGBA pictures that the caller gives (`features`). Nothing is ever downloaded.
 """
 
 from stylemattegan.metrics.distances import frechet_distance, kernel_distance, kernel_distance_of_blocks
 from stylemattegan.metrics.equivariance import equivariance, generator_equivariance
 from stylemattegan.metrics.neighbours import precision_recall
 from stylemattegan.metrics.path_length import path_length, slerp
+from stylemattegan.metrics.projections import projected_distances
+from stylemattegan.metrics.uncertainty import standard_error
 
 __all__ = [
     "equivariance",
@@ -16,5 +18,7 @@ __all__ = [
     "kernel_distance_of_blocks",
     "path_length",
     "precision_recall",
+    "projected_distances",
     "slerp",
+    "standard_error",
 ]

@@ -1,4 +1,4 @@
-"""Distances between two sets of feature vectors: how far generated pictures are from real ones."""
+"""Distances of two sets of features: Fréchet (FID, Heusel et al. 2017) and kernel (KID, Binkowski et al. 2018)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from stylematte.sampling import position_seed
 
-Features = NDArray[np.float64]
+Vectors = NDArray[np.float64]
 
 
-def pair(a: ArrayLike, b: ArrayLike) -> tuple[Features, Features]:
+def pair(a: ArrayLike, b: ArrayLike) -> tuple[Vectors, Vectors]:
     """Both as finite float64 (N, d) and (M, d), at least two vectors each; ValueError says what is not so."""
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     for features in (first, second):
@@ -45,10 +45,10 @@ def kernel_distance(a: ArrayLike, b: ArrayLike) -> float:
     first, second = pair(a, b)
     dimension = first.shape[1]
 
-    def kernel(x: Features, y: Features) -> Features:
+    def kernel(x: Vectors, y: Vectors) -> Vectors:
         return (x @ y.T / dimension + 1) ** 3
 
-    def within(x: Features) -> float:
+    def within(x: Vectors) -> float:
         values = kernel(x, x)
         return float((values.sum() - np.trace(values)) / (len(x) * (len(x) - 1)))
 
@@ -64,8 +64,8 @@ def kernel_distance_of_blocks(a: ArrayLike, b: ArrayLike, blocks: int = 100, siz
     first, second = pair(a, b)
     size = min(size, len(first), len(second))
     rng = np.random.default_rng(position_seed(seed, "kernel blocks"))
-    told = []
+    values = []
     for _ in range(blocks):
         picks = (rng.choice(len(features), size, replace=False) for features in (first, second))
-        told.append(kernel_distance(*(features[pick] for features, pick in zip((first, second), picks, strict=True))))
-    return float(np.mean(told))
+        values.append(kernel_distance(*(features[pick] for features, pick in zip((first, second), picks, strict=True))))
+    return float(np.mean(values))

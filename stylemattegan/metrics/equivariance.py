@@ -1,4 +1,4 @@
-"""EQ-T, EQ-T_frac and EQ-R: does the picture move and turn as a whole when the generator is told to?"""
+"""Equivariance of a generator to translation and rotation: EQ-T, EQ-T_frac, EQ-R (Karras et al. 2021, appendix E)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Moving and turning pictures as band-limited signals: the reference that equivariance is measured against.
+"""Translation and rotation of pictures as band-limited signals: the reference that equivariance is measured against.
 
 Every function takes pictures (N, C, H, W) and gives (moved, mask), both (N, C, H, W): mask is 1 where the result is
 made of pixels of the picture alone (float32 {0, 1}). Filters are Lanczos-windowed (Karras et al. 2021, appendix E).
@@ -57,8 +57,8 @@ def turn(pictures: Tensor, angle: float) -> Moved:
     reach = len(taps) // 2
     fine, first = _refined(pictures, taps)
     x, y = _sources(matrix, height, width)
-    place = np.stack([2 * (x - first) / (fine.shape[3] - 1) - 1, 2 * (y - first) / (fine.shape[2] - 1) - 1], -1)
-    grid = torch.from_numpy(place).to(pictures).expand(len(pictures), -1, -1, -1)
+    positions = np.stack([2 * (x - first) / (fine.shape[3] - 1) - 1, 2 * (y - first) / (fine.shape[2] - 1) - 1], -1)
+    grid = torch.from_numpy(positions).to(pictures).expand(len(pictures), -1, -1, -1)
     turned = F.grid_sample(fine, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
     inside = np.ones_like(x, dtype=bool)
     for at, size in ((x, width), (y, height)):
@@ -135,11 +135,11 @@ def _filtered(pictures: Tensor, taps: Array, padding: int) -> Tensor:
 
 
 def _refined(pictures: Tensor, taps: Array) -> tuple[Tensor, int]:
-    """Pictures on a grid UP times finer, all that the filter spreads beyond their edges included, and the place of the
-    first fine sample, in fine steps from the first pixel's centre.
+    """Pictures on a grid UP times finer, all that the filter spreads beyond their edges included, and where the first
+    fine sample lies, in fine steps from the first pixel's centre.
 
     A filter of taps (2 r UP - 1, ...) between the zeros of the finer grid is UP^2 filters of 2 r taps, one for each
-    place between pixels.
+    position between pixels.
     """
     reach = (len(taps) + 1) // (2 * UP)
     phases = np.pad(taps, (1, 0)).reshape(2 * reach, UP, 2 * reach, UP).transpose(1, 3, 0, 2)[:, :, ::-1, ::-1]

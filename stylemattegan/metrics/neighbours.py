@@ -1,11 +1,11 @@
-"""Precision and recall of a generator: whose neighbourhood a picture falls into."""
+"""Precision and recall of a generator by nearest neighbours of features (Kynkäänniemi et al. 2019)."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from stylemattegan.metrics.distances import Features, pair
+from stylemattegan.metrics.distances import Vectors, pair
 
 ROWS = 1024
 ROUNDING = 1e-12
@@ -27,19 +27,19 @@ def precision_recall(generated: ArrayLike, real: ArrayLike, k: int = 3) -> tuple
     return _covered(fakes, reals, k), _covered(reals, fakes, k)
 
 
-def _covered(probes: Features, manifold: Features, k: int) -> float:
+def _covered(probes: Vectors, manifold: Vectors, k: int) -> float:
     """Share of probes within the k-neighbour ball of any vector of manifold."""
     slack = ROUNDING * max(float((x**2).sum(1).max()) for x in (probes, manifold))
-    # A vector is its own nearest neighbour: the k-th other one has place k.
+    # A vector is its own nearest neighbour: the k-th other one has index k.
     radii = np.concatenate([np.partition(_squared(rows, manifold), k, axis=1)[:, k] for rows in _parts(manifold)])
     inside = [(_squared(rows, manifold) <= radii + slack).any(1) for rows in _parts(probes)]
     return float(np.concatenate(inside).mean())
 
 
-def _parts(features: Features) -> list[Features]:
+def _parts(features: Vectors) -> list[Vectors]:
     return [features[start : start + ROWS] for start in range(0, len(features), ROWS)]
 
 
-def _squared(a: Features, b: Features) -> Features:
+def _squared(a: Vectors, b: Vectors) -> Vectors:
     """(n, m) squared distances: |a|^2 + |b|^2 - 2 a b'."""
     return np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T, 0)

@@ -1,4 +1,5 @@
-"""Perceptual path length: how much the picture changes for a small step in latent space."""
+"""Perceptual path length (PPL): how much the picture changes for a small step in latent space (Karras et al. 2019,
+section 4.1)."""
 
 from __future__ import annotations
 
@@ -61,7 +62,7 @@ def path_length(
 
 
 def _draw(z_dim: int, numbers: range, seed: int) -> tuple[Tensor, Tensor]:
-    """Two latents (2, n, z_dim) and a place t (n, 1) in [0, 1) for each path, functions of its number."""
+    """Two latents (2, n, z_dim) and a share t (n, 1) in [0, 1) for each path, functions of its number."""
     sources = [generator_at(seed, "path", number) for number in numbers]
     drawn = [(torch.randn(2, z_dim, generator=g), torch.rand(1, generator=g)) for g in sources]
     return torch.stack([z for z, _ in drawn], 1), torch.stack([t for _, t in drawn])

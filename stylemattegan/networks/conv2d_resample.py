@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 
 from stylemattegan.ops import upfirdn2d
-from stylemattegan.ops.upfirdn2d import parse_padding
+from stylemattegan.ops.geometry import parse_padding
 
 
 def conv2d_resample(
-    x: Tensor,
-    w: Tensor,
-    f: Tensor | None = None,
+    x: Float[Tensor, "n i h w"],
+    w: Float[Tensor, "o _ kh kw"],
+    f: Float[Tensor, "fh fw"] | Float[Tensor, " fw"] | None = None,
     up: int = 1,
     down: int = 1,
     padding: int | Sequence[int] = 0,
     groups: int = 1,
     flip_weight: bool = True,
-    bias: Tensor | None = None,
-) -> Tensor:
+    bias: Float[Tensor, " o"] | None = None,
+) -> Float[Tensor, "n o _ _"]:
     """Enlarge x (N, C, H, W) `up` times with the filter f, correlate with w (O, C / groups, k, k), shrink `down` times.
 
     padding: int, [x, y] or [x before, x after, y before, y after], on the upsampled grid, negative crops; the filters'
@@ -46,6 +47,7 @@ def conv2d_resample(
 
 
 def _with_margins(pads: Sequence[int], taps: tuple[int, int], up: int, down: int) -> list[int]:
+    """`pads` and what `upsample2d` and `downsample2d` add of their own: T - 1 samples up, T - D down."""
     out = []
     for (before, after), n in zip((pads[:2], pads[2:]), taps, strict=True):
         if up > 1:

@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from stylemattegan.networks.conv2d_resample import conv2d_resample
@@ -54,7 +55,7 @@ class ConvLayer(nn.Module):
             else:
                 self.register_buffer(name, tensor)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n o _ _"]:
         # leaky ReLU and identity are positively homogeneous, so the gains go into the (small) weight and bias
         gain = self.gain * (math.sqrt(2) if self.activation == "lrelu" else 1.0)
         weight = (self.weight * (self.weight_gain * gain)).to(x.dtype)
@@ -102,7 +103,9 @@ class Block(nn.Module):
         )
         self.num_layers = first + 2 + int(resnet)
 
-    def forward(self, x: Tensor | None, image: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def forward(
+        self, x: Float[Tensor, "n c r r"] | None, image: Float[Tensor, "n k r r"] | None
+    ) -> tuple[Float[Tensor, "n o r//2 r//2"], Float[Tensor, "n k r//2 r//2"] | None]:
         """(features, picture) -> the same at half the size; the picture is None once nobody reads it any more."""
         if self.fromrgb is not None:
             assert image is not None
@@ -115,7 +118,9 @@ class Block(nn.Module):
         return (y if self.skip is None else self.skip(x) + y), image
 
 
-def minibatch_std(x: Tensor, group_size: int | None, num_channels: int = 1) -> Tensor:
+def minibatch_std(
+    x: Float[Tensor, "n c h w"], group_size: int | None, num_channels: int = 1
+) -> Float[Tensor, "n c+{num_channels} h w"]:
     """Append the standard deviation within groups of samples as `num_channels` constant channels (Karras et al. 2018).
 
     Groups are strided: sample n is in group n mod (N / G). If N processes of world w take rows rank::w of a global
@@ -127,8 +132,8 @@ def minibatch_std(x: Tensor, group_size: int | None, num_channels: int = 1) -> T
         raise ValueError(f"a batch of {n} does not divide into groups of {g}: use a batch that is a multiple of {g}")
     members = x.float().unflatten(0, (g, n // g)).unflatten(2, (num_channels, -1))
     spread = (members.var(0, correction=0) + 1e-8).sqrt().mean((2, 3, 4))  # (N / G, num_channels)
-    told = spread.to(x.dtype).tile(g, 1)[..., None, None]  # tile: sample n hears from group n mod (N / G)
-    return torch.cat([x, told.expand(-1, -1, h, w)], dim=1)
+    statistic = spread.to(x.dtype).tile(g, 1)[..., None, None]  # tile: sample n is in group n mod (N / G)
+    return torch.cat([x, statistic.expand(-1, -1, h, w)], dim=1)
 
 
 class Epilogue(nn.Module):
@@ -144,7 +149,9 @@ class Epilogue(nn.Module):
         self.fc = FullyConnected(channels * 16, channels, activation="lrelu")
         self.out = FullyConnected(channels, out)
 
-    def forward(self, x: Tensor, image: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Float[Tensor, "n c 4 4"], image: Float[Tensor, "n k 4 4"] | None = None
+    ) -> Float[Tensor, "n o"]:
         x = x.float()
         if self.fromrgb is not None:
             assert image is not None
@@ -204,7 +211,7 @@ class Discriminator(nn.Module):
         reads = img_channels if architecture == "skip" else 0
         self.b4 = Epilogue(channels[4], self.cmap_dim or 1, mbstd_group_size, mbstd_num_channels, conv_clamp, reads)
 
-    def forward(self, image: Tensor, c: Tensor | None = None) -> Tensor:
+    def forward(self, image: Tensor, c: Tensor | None = None) -> Float[Tensor, "n 1"]:
         shape = (self.img_channels, self.img_resolution, self.img_resolution)
         if image.shape[1:] != shape:
             raise ValueError(f"pictures of shape {tuple(image.shape)}: expected (N, {', '.join(map(str, shape))})")

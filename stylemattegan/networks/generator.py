@@ -1,9 +1,10 @@
-"""The generator: latent -> encoded RGBA cut-out."""
+"""The StyleGAN3 generator: latent -> encoded RGBA cut-out (Karras et al. 2021)."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from stylemattegan.networks.mapping import MappingNetwork
@@ -80,7 +81,7 @@ class Generator(nn.Module):
         psi: float | Tensor = 1.0,
         truncation_cutoff: int | None = None,
         update_emas: bool = False,
-    ) -> Tensor:
+    ) -> Float[Tensor, "n {self.img_channels} {self.img_resolution} {self.img_resolution}"]:
         """psi: truncation toward the mean picture, a number or one per sample (N,). c (N, c_dim) if conditional.
 
         update_emas: move w_avg and the layers' magnitude EMAs (only in the generator pass of the D phase).

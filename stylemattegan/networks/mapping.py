@@ -1,4 +1,4 @@
-"""The mapping network: latent z (and class c) -> w, the space in which styles are linear."""
+"""The mapping network: latent z (and class c) -> style w (Karras et al. 2019, "A Style-Based Generator")."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from stylematte.distributed import mean_over_ranks
@@ -32,14 +33,14 @@ class FullyConnected(nn.Module):
         self.weight_gain = lr_multiplier / math.sqrt(in_features)
         self.bias_gain = lr_multiplier
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
         weight = self.weight.to(x.dtype) * self.weight_gain
         bias = self.bias.to(x.dtype)
         y = torch.addmm(bias if self.bias_gain == 1 else bias * self.bias_gain, x, weight.t())
         return y if self.activation == "linear" else bias_act(y, act=self.activation)
 
 
-def unit_second_moment(x: Tensor) -> Tensor:
+def unit_second_moment(x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
     """x (N, d) scaled so that its mean square over d is 1."""
     return x * (x.square().mean(1, keepdim=True) + 1e-8).rsqrt()
 
@@ -96,7 +97,7 @@ class MappingNetwork(nn.Module):
         psi: float | Tensor = 1.0,
         truncation_cutoff: int | None = None,
         update_emas: bool = False,
-    ) -> Tensor:
+    ) -> Float[Tensor, "n {self.num_ws} {self.w_dim}"] | Float[Tensor, "n {self.w_dim}"]:
         """psi: truncation, one number or one per sample (N,): w <- w_avg + psi (w - w_avg) on the first layers."""
         w = self._inputs(z, c)
         for i in range(self.num_layers):

@@ -1,4 +1,4 @@
-"""In which number type a layer computes."""
+"""The number type that a layer computes in: float16 for the finest layers on a GPU, else that of its input."""
 
 from __future__ import annotations
 

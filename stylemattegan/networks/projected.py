@@ -1,6 +1,7 @@
-"""A discriminator on frozen features: a backbone that knows pictures, and small trained heads that know real from not.
+"""A discriminator on frozen features, small trained heads on a pretrained backbone's maps: vision-aided GANs (Kumari et
+al., arXiv 2112.09130) and Projected GANs (Sauer et al., arXiv 2111.01007).
 
-Vision-aided GANs (Kumari et al., arXiv 2112.09130) and Projected GANs (Sauer et al., arXiv 2111.01007). The backbone is
+ The backbone is
 any module that turns pictures (N, 3, S, S) in [0, 1] into maps (N, C_i, h_i, w_i); who gives it (`loop`) says where
 its weights are from. It is never trained, never in `state_dict`, never written beside the heads.
 """
@@ -12,13 +13,14 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from stylemattegan.networks.discriminator import ConvLayer, minibatch_std
 
 
 class Head(nn.Module):
-    """(N, C, h, w) -> (N, 1): two convolutions, the spread within groups of samples, one number for each place."""
+    """(N, C, h, w) -> (N, 1): two convolutions, the spread within groups of samples, one number a position."""
 
     def __init__(self, channels: int, width: int, group_size: int | None) -> None:
         super().__init__()
@@ -27,7 +29,7 @@ class Head(nn.Module):
         self.conv = ConvLayer(width, width, 3)
         self.out = ConvLayer(width + 1, 1, 1, activation="linear")
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1"]:
         x = minibatch_std(self.conv(self.narrow(x)), self.group_size)
         return self.out(x).mean((2, 3))
 
@@ -49,7 +51,7 @@ class ProjectedDiscriminator(nn.Module):
         self.size = size
         self.heads = nn.ModuleList(Head(count, width, group_size) for count in channels)
 
-    def maps(self, pictures: Tensor) -> list[Tensor]:
+    def maps(self, pictures: Float[Tensor, "n 3 r r"]) -> list[Float[Tensor, "n _ _ _"]]:
         """What the heads see: each map with mean 0 and variance 1 over the whole of a picture."""
         (backbone,) = self._frozen
         pictures = (pictures + 1) / 2
@@ -57,8 +59,9 @@ class ProjectedDiscriminator(nn.Module):
             pictures = F.interpolate(pictures, size=(self.size, self.size), mode="bilinear", align_corners=False)
         return [F.group_norm(found, 1) for found in backbone.to(pictures.device)(pictures)]
 
-    def judge(self, maps: Sequence[Tensor]) -> Tensor:
+    def score(self, maps: Sequence[Float[Tensor, "n _ _ _"]]) -> Float[Tensor, "n maps"]:
+        """Logits (N, maps) of what `maps` gave."""
         return torch.cat([head(found) for head, found in zip(self.heads, maps, strict=True)], dim=1)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        return self.judge(self.maps(pictures))
+    def forward(self, pictures: Float[Tensor, "n 3 r r"]) -> Float[Tensor, "n maps"]:
+        return self.score(self.maps(pictures))

@@ -1,8 +1,15 @@
-"""The layer schedule of StyleGAN3: what each layer's rates, cutoffs, sizes, channels and filters are.
+"""The layer schedule of StyleGAN3: what each layer's rates, cutoffs, sizes, channels and filters are (Karras et al.
+2021, section 3.2 and appendix C).
 
-Frequencies are in cycles per picture width. With e_i = min(i / (L - critical), 1), geometric progressions
-fc_i = fc_0 (N/2 / fc_0)^e_i (cutoff) and ft_i likewise (stopband) run from the coarse input to the picture's Nyquist
-limit (Karras et al. 2021, section 3.2). The last layer, index L, is ToRGB.
+Frequencies are in cycles per picture width, for a picture of N x N. For layers i = 0 .. L (L, the last, is ToRGB), with
+e_i = min(i / (L - critical), 1):
+
+    cutoff      fc_i = fc_0 (fc_N / fc_0)^e_i,  fc_N = N / 2            (geometric, up to the picture's Nyquist limit)
+    stopband    ft_i = ft_0 (ft_N / ft_0)^e_i,  ft_N = fc_N last_stopband_rel
+    rate        s_i  = 2^ceil(log2 min(2 ft_i, N))                      (the least power of two that holds ft_i)
+    half-width  fh_i = max(ft_i, s_i / 2) - fc_i                        (of the transition band)
+    size        s_i + 2 margin, but N for the last two
+    channels    round(min(channel_base / (2 fc_i), channel_max))
 """
 
 from __future__ import annotations
@@ -110,9 +117,10 @@ def _layer(i: int, signal: list[Band], options: LayerOptions) -> LayerPlan:
     up_taps = options.filter_size * up if up > 1 and not torgb else 1
     down_taps = options.filter_size * down if down > 1 and not torgb else 1
     kernel = 1 if torgb else options.kernel
-    # what the sizes need, on the inner grid; the odd sample goes after
+    # On the inner grid: the convolution leaves n = source.size + kernel - 1 samples, upsampling and its filter
+    # n up + before + after - up_taps + 1, which have to be (target.size - 1) down + down_taps: hence before + after
     total = (target.size - 1) * down + 1 - (source.size + kernel - 1) * up + up_taps + down_taps - 2
-    before = math.floor((total + up) / 2)
+    before = math.floor((total + up) / 2)  # zeros come after each sample: half of `up` more before centres the picture
     name = f"L{i}_{target.size}_{target.channels}"
     return LayerPlan(
         name,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from stylematte.distributed import mean_over_ranks
@@ -45,7 +46,7 @@ class SynthesisInput(nn.Module):
         self.weight = nn.Parameter(torch.randn(channels, channels))
         self.affine = FullyConnected(w_dim, 4, weight_init=0.0, bias_init=[1.0, 0.0, 0.0, 0.0])
 
-    def _placed(self, w: Tensor) -> tuple[Tensor, Tensor]:
+    def _placed(self, w: Float[Tensor, "n w_dim"]) -> tuple[Float[Tensor, "n c 2"], Float[Tensor, "n c"]]:
         """Frequencies (N, C, 2) and phases (N, C) after the rotation and translation that w asks for."""
         t = self.affine(w)
         t = t / t[:, :2].norm(dim=1, keepdim=True)
@@ -57,12 +58,12 @@ class SynthesisInput(nn.Module):
         phases = self.phases + (self.freqs @ matrix[:, :, 2:]).squeeze(2)
         return self.freqs @ matrix[:, :, :2], phases
 
-    def _axis(self, n: int) -> Tensor:
+    def _axis(self, n: int) -> Float[Tensor, " {n}"]:
         """Pixel centres in picture widths, 0 in the middle."""
         device = self.freqs.device
         return (torch.arange(n, dtype=torch.float32, device=device) + 0.5 - n / 2) / self.sampling_rate
 
-    def forward(self, w: Tensor) -> Tensor:
+    def forward(self, w: Float[Tensor, "n w_dim"]) -> Float[Tensor, "n {self.channels} height width"]:
         freqs, phases = self._placed(w)
         amplitudes = 1 - (freqs.norm(dim=2) - self.bandwidth) / (self.sampling_rate / 2 - self.bandwidth)
         width, height = self.size
@@ -100,7 +101,9 @@ class SynthesisLayer(nn.Module):
         self.register_buffer("up_filter", up)
         self.register_buffer("down_filter", down)
 
-    def forward(self, x: Tensor, w: Tensor, update_emas: bool = False) -> Tensor:
+    def forward(
+        self, x: Float[Tensor, "n c h_in w_in"], w: Float[Tensor, "n w_dim"], update_emas: bool = False
+    ) -> Float[Tensor, "n c_out h_out w_out"]:
         if update_emas:
             power = mean_over_ranks(x.detach().float().square().mean())
             self.magnitude_ema.copy_(power.lerp(self.magnitude_ema, self.magnitude_ema_beta))
@@ -125,7 +128,7 @@ class SynthesisLayer(nn.Module):
             scale=demodulation(weight, style),
         )
 
-    def _to_rgb(self, x: Tensor, style: Tensor) -> Tensor:
+    def _to_rgb(self, x: Float[Tensor, "n c h w"], style: Float[Tensor, "n c"]) -> Float[Tensor, "n rgba h w"]:
         style = style / math.sqrt(self.plan.source.channels)
         x = modulated_conv2d(x, self.weight, style, demodulate=False, input_gain=self.magnitude_ema.rsqrt())
         return bias_act(x, self.bias, act="linear", clamp=self.clamp)
@@ -180,7 +183,9 @@ class SynthesisNetwork(nn.Module):
             setattr(self, plan.name, SynthesisLayer(plan, w_dim, magnitude_ema_beta, conv_clamp))
             self.layer_names.append(plan.name)
 
-    def forward(self, ws: Tensor, update_emas: bool = False) -> Tensor:
+    def forward(
+        self, ws: Float[Tensor, "n {self.num_ws} w_dim"], update_emas: bool = False
+    ) -> Float[Tensor, "n rgba h w"]:
         ws = ws.to(torch.float32)
         x = self.input(ws[:, 0])
         for name, w in zip(self.layer_names, ws.unbind(1)[1:], strict=True):

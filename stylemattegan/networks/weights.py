@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,15 +12,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from stylematte.errors import WeightsError
 from stylemattegan.networks.discriminator import Discriminator
 from stylemattegan.networks.generator import Generator
 
 DESCRIPTION = "generator.json"
 Network = TypeVar("Network", bound=nn.Module)
-
-
-class BadWeights(ValueError):
-    """A folder that does not hold what it should; the message is one line."""
 
 
 def save_generator(folder: Path, G: Generator, D: Discriminator, G_ema: Generator, meta: dict[str, Any]) -> None:
@@ -44,64 +42,75 @@ def copy_generator(folder: Path, target: Path) -> None:
         shutil.copyfile(file, Path(target) / file.name)
 
 
+@dataclass(frozen=True)
+class Description:
+    """generator.json: the keyword arguments that rebuild `Generator` and `Discriminator`, and notes on the weights."""
+
+    generator: dict[str, Any]
+    discriminator: dict[str, Any]
+    meta: dict[str, Any]
+    """Of a fit: round, kimg, augment_p; of an import: where from, licence."""
+
+
+def read_description(folder: Path) -> Description:
+    """Raises WeightsError where there is none, or none written by `save_generator`."""
+    path = Path(folder) / DESCRIPTION
+    try:
+        about = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise WeightsError(f"{path} is missing: {folder} is not a generator folder") from None
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path} cannot be read as JSON: {str(error).splitlines()[0]}") from None
+    if not isinstance(about, dict) or any(not isinstance(about.get(k), dict) for k in ("generator", "discriminator")):
+        raise WeightsError(f"{path} lacks the entries generator and discriminator: save_generator did not write it")
+    return Description(about["generator"], about["discriminator"], about.get("meta", {}))
+
+
+def build_networks(generator: dict[str, Any], discriminator: dict[str, Any]) -> tuple[Generator, Discriminator]:
+    """G and D of these arguments, with weights of torch's present seed. Raises WeightsError if they cannot be."""
+    return _built(Generator, generator), _built(Discriminator, discriminator)
+
+
 def load_generator(folder: Path) -> Generator:
     """G_ema on the CPU, in eval mode, its parameters frozen."""
-    G_ema = _load(folder, "G_ema", Generator, _describe(folder)["generator"])
+    G_ema = _load(folder, "G_ema", Generator, read_description(folder).generator)
     return G_ema.eval().requires_grad_(False)
 
 
 def load_all(folder: Path) -> tuple[Generator, Discriminator, Generator, dict[str, Any]]:
     """(G, D, G_ema, meta) on the CPU: G and D in training mode, G_ema as `load_generator` gives it."""
-    about = _describe(folder)
-    G = _load(folder, "G", Generator, about["generator"])
-    D = _load(folder, "D", Discriminator, about["discriminator"])
-    return G, D, load_generator(folder), about["meta"]
-
-
-def network_arguments(folder: Path, fitted: dict[str, Any]) -> dict[str, Any]:
-    """How the folder's networks are built, as fields of GeneratorNetworkConfig and more; D's begin with d_.
-
-    The half-lives of running means belong to a fit: they are taken from `fitted`.
-    """
-    about, size = _describe(folder), ("img_resolution", "img_channels")
-    generator = {k: v for k, v in about["generator"].items() if k not in (*size, "magnitude_ema_beta")}
-    discriminator = {f"d_{k}": v for k, v in about["discriminator"].items() if k not in size}
-    return {**generator, **discriminator, **{name: fitted[name] for name in ("magnitude_ema_nimg", "w_avg_beta")}}
+    about = read_description(folder)
+    G = _load(folder, "G", Generator, about.generator)
+    D = _load(folder, "D", Discriminator, about.discriminator)
+    return G, D, load_generator(folder), about.meta
 
 
 def licence_note(folder: Path) -> dict[str, str]:
     """What generator.json says of the weights' licence, for the generator.json of what is fitted from them."""
-    licence = _describe(folder)["meta"].get("licence")
+    licence = read_description(folder).meta.get("licence")
     return {"licence": licence} if licence else {}
 
 
-def _describe(folder: Path) -> dict[str, Any]:
-    path = Path(folder) / DESCRIPTION
+def _built(kind: type[Network], arguments: dict[str, Any]) -> Network:
     try:
-        about = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise BadWeights(f"{path} is missing: {folder} is not a generator folder") from None
-    except (OSError, ValueError) as error:
-        raise BadWeights(f"{path} cannot be read as JSON: {str(error).splitlines()[0]}") from None
-    if not isinstance(about, dict) or any(not isinstance(about.get(k), dict) for k in ("generator", "discriminator")):
-        raise BadWeights(f"{path} lacks the entries generator and discriminator: it was not written by save_generator")
-    about.setdefault("meta", {})
-    return about
+        return kind(**arguments)
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"cannot build {kind.__name__}: {error}") from None
 
 
 def _load(folder: Path, name: str, kind: type[Network], config: dict[str, Any]) -> Network:
     path = Path(folder) / f"{name}.safetensors"
     try:
-        network = kind(**config)
-    except (TypeError, ValueError) as error:
-        raise BadWeights(f"{folder}/{DESCRIPTION}: cannot build {kind.__name__}: {error}") from None
+        network = _built(kind, config)
+    except WeightsError as error:
+        raise WeightsError(f"{folder}/{DESCRIPTION}: {error}") from None
     try:
         network.load_state_dict(load_file(path))
     except FileNotFoundError:
-        raise BadWeights(f"{path} is missing") from None
+        raise WeightsError(f"{path} is missing") from None
     except (OSError, SafetensorError) as error:
-        raise BadWeights(f"{path} is not a safetensors file or is truncated: {str(error).splitlines()[0]}") from None
+        raise WeightsError(f"{path} is not a safetensors file or is truncated: {str(error).splitlines()[0]}") from None
     except RuntimeError as error:
         what = " ".join(str(error).split())
-        raise BadWeights(f"{path} does not fit {DESCRIPTION}: {what[:200]}") from None
+        raise WeightsError(f"{path} does not fit {DESCRIPTION}: {what[:200]}") from None
     return network

@@ -1,4 +1,4 @@
-"""Tell glibc to keep big blocks.
+"""Memory settings of the C library (glibc's malloc): big blocks are kept instead of returned to the kernel.
 
 By default glibc returns every freed block above 32 MB to the kernel, which zeroes it again for the next tensor. In
 networks with large short-lived activations more time goes into page faults than into arithmetic.

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 
 from stylemattegan.ops.functions import Activate
@@ -36,15 +37,15 @@ ACTIVATIONS = {
 
 
 def bias_act(
-    x: Tensor,
-    b: Tensor | None = None,
+    x: Float[Tensor, "*shape"],
+    b: Float[Tensor, " size"] | None = None,
     dim: int = 1,
     act: str = "linear",
     alpha: float | None = None,
     gain: float | None = None,
     clamp: float | None = None,
     impl: str | None = None,
-) -> Tensor:
+) -> Float[Tensor, "*shape"]:
     """Bias along `dim`, activation, gain, clipping, in this order. Differentiable any number of times.
 
     alpha and gain default to those of the activation (`ACTIVATIONS`). torch skips the passes that change nothing; the

@@ -63,8 +63,8 @@ def compiler() -> str:
 def nvcc() -> str:
     """The CUDA compiler: that of $CUDA_HOME, on the PATH, or where its installer puts it. Raises CannotBuild."""
     home = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH")
-    for place in [f"{home}/bin"] if home else [None, "/usr/local/cuda/bin"]:
-        found = shutil.which("nvcc", path=place)
+    for folder in [f"{home}/bin"] if home else [None, "/usr/local/cuda/bin"]:
+        found = shutil.which("nvcc", path=folder)
         if found:
             return found
     raise CannotBuild(f"no nvcc ({f'{home}/bin' if home else 'PATH'}): install the CUDA toolkit or set CUDA_HOME")
@@ -72,17 +72,17 @@ def nvcc() -> str:
 
 def ninja() -> str:
     """The ninja program: that of the PyPI package, beside this Python, or on the PATH. Raises CannotBuild."""
-    places: list[str | None] = []
+    candidates: list[str | None] = []
     try:
         from ninja import BIN_DIR
 
-        places.append(shutil.which("ninja", path=BIN_DIR))
+        candidates.append(shutil.which("ninja", path=BIN_DIR))
     except ImportError:
         pass
-    places += [shutil.which("ninja", path=str(Path(sys.executable).parent)), shutil.which("ninja")]
-    for place in places:
-        if place:
-            return place
+    candidates += [shutil.which("ninja", path=str(Path(sys.executable).parent)), shutil.which("ninja")]
+    for candidate in candidates:
+        if candidate:
+            return candidate
     raise CannotBuild("no ninja: pip install ninja")
 
 
@@ -122,10 +122,10 @@ def cuda_ops(architectures: tuple[str, ...]) -> Made:
 def key(made: Made) -> str:
     """Equal keys, equal libraries."""
     said = subprocess.run([made.compiler, "--version"], capture_output=True, text=True, check=False, timeout=30).stdout
-    told = hashlib.sha256("\0".join([made.compiler, said, *made.flags, cpu_features(), sys.platform]).encode())
+    digest = hashlib.sha256("\0".join([made.compiler, said, *made.flags, cpu_features(), sys.platform]).encode())
     for source in sorted({*made.sources, *(h for s in made.sources for h in s.parent.glob("*.h"))}):
-        told.update(source.name.encode() + b"\0" + source.read_bytes())
-    return told.hexdigest()[:20]
+        digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    return digest.hexdigest()[:20]
 
 
 def library_file(wanted: Callable[[], Made] = cpp_ops, again: bool = False) -> Path:

@@ -165,7 +165,7 @@ def _load(wanted: Callable[[], Made]) -> CudaEngine | str:
 
 def _disagreement(loaded: CudaEngine, device: str) -> str | None:
     """A look at this GPU's results before anything rests on them; None if all is well."""
-    from stylemattegan.ops.measure import TOLERANCE, error_of
+    from stylemattegan.ops.selftest import TOLERANCE, error_of
 
     try:
         error = error_of(loaded, device)

@@ -17,7 +17,10 @@ from stylemattegan.ops.upfirdn2d_torch import factors
 
 
 class AxisPlan(NamedTuple):
-    """taps correlate: out[o] = sum_k taps[k] z[o down + k - before], z[up i] = in[i], else 0."""
+    """taps correlate: out[o] = sum_k taps[k] z[o down + k - before], z[up i] = in[i], else 0.
+
+    size, out: samples that go in and come out.
+    """
 
     up: int
     down: int
@@ -26,6 +29,10 @@ class AxisPlan(NamedTuple):
     out: int
 
     def adjoint(self, taps: int) -> AxisPlan:
+        """Of A[o, i] = taps[up i + before - o down] the transpose: the same with k' = T - 1 - k, taps flipped.
+
+        up i + before - o down = k  <=>  o down = i up + k' - (T - 1 - before).
+        """
         return AxisPlan(self.down, self.up, taps - 1 - self.before, self.out, self.size)
 
 

@@ -15,9 +15,11 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from stylemattegan.ops.geometry import Settings
 from stylemattegan.ops.upfirdn2d import upfirdn2d
 
 CHUNK = 1 << 20
@@ -39,20 +41,6 @@ class Resampling(NamedTuple):
         return F.conv_transpose2d(x, self.kernel, None, self.stride, self.padding, 0, x.shape[1])
 
 
-class Settings(NamedTuple):
-    """The arguments of `filtered_lrelu` that are not differentiated."""
-
-    fu: Tensor | None
-    fd: Tensor | None
-    up: int
-    down: int
-    padding: tuple[int, int, int, int]
-    gain: float
-    slope: float
-    clamp: float | None
-    flip_filter: bool
-
-
 class Chain(NamedTuple):
     """Everything about the op that does not depend on the values; up and down have at most two passes each.
 
@@ -68,7 +56,13 @@ class Chain(NamedTuple):
     growth: float
 
 
-def composed(x: Tensor, scale: Tensor | None, b: Tensor | None, settings: Settings, impl: str) -> Tensor:
+def composed(
+    x: Float[Tensor, "n c h w"],
+    scale: Float[Tensor, "n c"] | None,
+    b: Float[Tensor, " c"] | None,
+    settings: Settings,
+    impl: str,
+) -> Float[Tensor, "n c _ _"]:
     """The definition, with every intermediate picture."""
     fu, fd, up, down, padding, gain, slope, clamp, flip_filter = settings
     if scale is not None:
@@ -109,6 +103,8 @@ def chain_of(x: Tensor, settings: Settings) -> Chain | None:
     fu, fd, up, down, padding, gain, slope, clamp, flip_filter = settings
     if fu is None or (fd is None and down > 1):
         return None
+    # As in upfirdn2d_torch: the transposed convolution has (size - 1) up + T samples, of which T - 1 - before are
+    # cropped on the left and the rest but `inside` on the right. conv_transpose2d's own padding crops both sides alike.
     up_taps = (fu.shape[0], fu.shape[-1])
     down_taps = (1, 1) if fd is None else (fd.shape[0], fd.shape[-1])
     x0, x1, y0, y1 = padding

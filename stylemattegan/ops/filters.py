@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 SEPARABLE_FROM = 8
@@ -17,12 +18,12 @@ SEPARABLE_FROM = 8
 
 
 def setup_filter(
-    taps: Tensor | Sequence[float] | float | None,
+    taps: Tensor | Sequence[float] | Sequence[Sequence[float]] | float | None,
     normalize: bool = True,
     flip_filter: bool = False,
     gain: float = 1.0,
     separable: bool | None = None,
-) -> Tensor:
+) -> Float[Tensor, " taps"] | Float[Tensor, "taps_y taps_x"]:
     """A float32 filter for `upfirdn2d` from plain numbers: 1-D if separable (by default: 8 taps or more), else 2-D.
 
     The gain is for the 2-D response, so a 1-D filter is scaled by sqrt(gain).
@@ -46,7 +47,10 @@ def setup_filter(
 
 
 def kaiser_beta(numtaps: int, relative_width: float) -> float:
-    """Kaiser's formula: window parameter for a transition width given as a fraction of the Nyquist frequency."""
+    """Kaiser's window parameter for n taps and a transition width given as a fraction of the Nyquist frequency.
+
+    A = 2.285 (n - 1) pi width + 7.95 dB of attenuation; beta by Kaiser's empirical formula of A (appendix C).
+    """
     attenuation = 2.285 * (numtaps - 1) * math.pi * relative_width + 7.95
     if attenuation > 50:
         return 0.1102 * (attenuation - 8.7)
@@ -55,10 +59,14 @@ def kaiser_beta(numtaps: int, relative_width: float) -> float:
     return 0.0
 
 
-def lowpass_filter(numtaps: int, cutoff: float, width: float, fs: float, radial: bool = False) -> Tensor | None:
+def lowpass_filter(
+    numtaps: int, cutoff: float, width: float, fs: float, radial: bool = False
+) -> Float[Tensor, " {numtaps}"] | Float[Tensor, "{numtaps} {numtaps}"] | None:
     """Kaiser-windowed low-pass with transition band `width` centred on `cutoff`; None for one tap (the identity).
 
-    Separable: sinc, shape (numtaps,). Radial: J1(2 pi fc r) / (pi r), shape (numtaps, numtaps), isotropic.
+    With f = cutoff, x = (k - (n - 1) / 2) / fs and w Kaiser's window, brought to sum 1 (appendix C):
+    separable h[k] = sinc(2 f x) w[k], shape (numtaps,); radial h[k, l] = J1(2 pi f r) / (pi r) w[k] w[l], shape
+    (numtaps, numtaps), isotropic but for the window.
     """
     if numtaps == 1:
         return None

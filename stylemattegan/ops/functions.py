@@ -66,7 +66,7 @@ class Masked(torch.autograd.Function):
 
 
 class Activate(torch.autograd.Function):
-    """clip(gain leaky(x)), gain > 0 and slope >= 0. Remembers its output, which tells where it was cut or bent."""
+    """clip(gain leaky(x)), gain > 0 and slope >= 0. Remembers its output, which shows where it was cut or bent."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, slope: float, gain: float, clamp: float, engine: Engine) -> Tensor:

@@ -1,4 +1,4 @@
-"""Do the implementations agree on this machine, and how do their times compare? For `stylematte doctor --ops`."""
+"""Times of the ops in every implementation, and their differences from the reference: `stylematte doctor --ops`."""
 
 from __future__ import annotations
 
@@ -10,15 +10,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from stylemattegan.ops import filtered_lrelu_torch as plain
 from stylemattegan.ops.bias_act import bias_act
-from stylemattegan.ops.engine import Engine
-from stylemattegan.ops.filtered_lrelu import compiled, filtered_lrelu
+from stylemattegan.ops.filtered_lrelu import filtered_lrelu
 from stylemattegan.ops.filters import lowpass_filter, setup_filter
+from stylemattegan.ops.selftest import TOLERANCE
 from stylemattegan.ops.upfirdn2d import upfirdn2d
-
-TOLERANCE = 2e-5
-"""Largest difference from the reference, as a part of the largest value (float32)."""
 
 
 class Compared(NamedTuple):
@@ -65,26 +61,6 @@ def cases(device: str) -> dict[str, Callable[[Tensor, str], Tensor]]:
         "upfirdn2d": lambda x, impl: upfirdn2d(x, fir, down=2, padding=1, impl=impl),
         "bias_act": lambda x, impl: bias_act(x, act="lrelu", clamp=256.0, impl=impl),
     }
-
-
-def error_of(engine: Engine, device: str) -> float:
-    """Largest relative difference of an engine's filtered leaky ReLU and its gradient from the reference.
-
-    In the two shapes of the published networks; a picture of several tiles, and clipping that bites.
-    """
-    with torch.inference_mode(False), torch.enable_grad(), torch.backends.cudnn.flags(allow_tf32=False):
-        x = torch.randn(2, 3, 40, 40, generator=torch.Generator().manual_seed(0)).to(device).requires_grad_()
-        down = lowpass_filter(12, 3, 6, 32)
-        errors = []
-        for up, taps in ((2, 12), (4, 24)):
-            grown = lowpass_filter(taps, 2, 6, 16 * up)
-            assert grown is not None
-            assert down is not None
-            settings = plain.Settings(grown.to(device), down.to(device), up, 2, (9, 8, 9, 8), 2**0.5, 0.2, 1.0, False)
-            ys = plain.composed(x, None, None, settings, "reference"), compiled(x, None, None, settings, engine)
-            gradients = [torch.autograd.grad(y.square().sum(), x)[0] for y in ys]
-            errors += [(a - e).detach().abs().max() / e.detach().abs().max() for e, a in (ys, gradients)]
-        return float(torch.stack(errors).max())  # not a number if one is not
 
 
 SIZES = {"cpu": (8, 16, 42, 42), "cuda": (16, 128, 84, 84)}

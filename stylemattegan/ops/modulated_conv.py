@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 
 from stylemattegan.ops.functions import ScalePlanes
@@ -11,14 +12,14 @@ from stylemattegan.ops.implementation import chosen
 
 
 def modulated_conv2d(
-    x: Tensor,
-    w: Tensor,
-    s: Tensor,
+    x: Float[Tensor, "n i h w"],
+    w: Float[Tensor, "o i kh kw"],
+    s: Float[Tensor, "n i"],
     demodulate: bool = True,
     padding: int | tuple[int, int] = 0,
-    input_gain: Tensor | None = None,
+    input_gain: Float[Tensor, ""] | Float[Tensor, " i"] | Float[Tensor, "n i"] | None = None,
     impl: str | None = None,
-) -> Tensor:
+) -> Float[Tensor, "n o _ _"]:
     """Correlate x (N, I, H, W) with w (O, I, k, k) scaled by the style s (N, I); returns (N, O, H', W').
 
     demodulate: scale each output so that unit-variance input gives unit variance, W' = W / sqrt(sum W^2 + 1e-8) with
@@ -36,29 +37,29 @@ def modulated_conv2d(
     return scale_planes(y, demodulation(w, s), impl) if demodulate else y
 
 
-def unit_weight(w: Tensor) -> Tensor:
+def unit_weight(w: Float[Tensor, "o i kh kw"]) -> Float[Tensor, "o i kh kw"]:
     """w (O, I, k, k) at unit mean square per output."""
     return w * w.square().mean([1, 2, 3], keepdim=True).rsqrt()
 
 
-def unit_style(s: Tensor) -> Tensor:
+def unit_style(s: Float[Tensor, "n i"]) -> Float[Tensor, "n i"]:
     """s (N, I) at unit mean square per sample."""
     return s * s.square().mean(1, keepdim=True).rsqrt()
 
 
-def demodulation(w: Tensor, s: Tensor) -> Tensor:
+def demodulation(w: Float[Tensor, "o i kh kw"], s: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
     """d (N, O) for weight w (O, I, k, k) and style s (N, I)."""
     return (s.square() @ w.square().sum([2, 3]).t() + 1e-8).rsqrt()
 
 
 def _per_sample(
-    x: Tensor,
-    w: Tensor,
-    s: Tensor,
+    x: Float[Tensor, "n i h w"],
+    w: Float[Tensor, "o i kh kw"],
+    s: Float[Tensor, "n i"],
     demodulate: bool,
     padding: int | tuple[int, int],
-    input_gain: Tensor | None,
-) -> Tensor:
+    input_gain: Float[Tensor, ""] | Float[Tensor, " i"] | Float[Tensor, "n i"] | None,
+) -> Float[Tensor, "n o _ _"]:
     out = []
     for n in range(len(x)):
         weight = w * s[n][None, :, None, None]
@@ -72,13 +73,13 @@ def _per_sample(
 
 
 def styled_conv2d(
-    x: Tensor,
-    w: Tensor,
-    s: Tensor,
+    x: Float[Tensor, "n i h w"],
+    w: Float[Tensor, "o i kh kw"],
+    s: Float[Tensor, "n i"],
     padding: int | tuple[int, int] = 0,
-    input_gain: Tensor | None = None,
+    input_gain: Float[Tensor, ""] | Float[Tensor, " i"] | Float[Tensor, "n i"] | None = None,
     impl: str | None = None,
-) -> Tensor:
+) -> Float[Tensor, "n o _ _"]:
     """The shared-weight form without its output scale (`demodulation`), which a following op may take over."""
     x = scale_planes(x, s if input_gain is None else s * input_gain, impl)
     if isinstance(padding, int) and 2 * padding >= w.shape[-1] and chosen(impl, x) == "cpu":
@@ -88,7 +89,9 @@ def styled_conv2d(
     return F.conv2d(x, w.to(x.dtype), padding=padding)
 
 
-def scale_planes(x: Tensor, s: Tensor, impl: str | None = None) -> Tensor:
+def scale_planes(
+    x: Float[Tensor, "n c h w"], s: Float[Tensor, "n c"], impl: str | None = None
+) -> Float[Tensor, "n c h w"]:
     """x (N, C, H, W) times s (N, C)."""
     s = s.to(x.dtype)
     if chosen(impl, x) == "cpu":

@@ -10,37 +10,34 @@ take over.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
+
+from stylemattegan.ops.geometry import Axis
 
 LARGEST = 320
 """Axes of up to so many samples (before and after) use the matrix form."""
 HIGHEST_RANK = 4
 
 
-class Axis(NamedTuple):
-    """What happens along one axis: zero insertion, padding before and after (negative crops), decimation."""
-
-    up: int
-    down: int
-    before: int
-    after: int
-
-    def size(self, size: int, taps: int) -> int:
-        return (size * self.up + self.before + self.after - taps) // self.down + 1
-
-
-def _pad_or_crop(x: Tensor, axis_x: Axis, axis_y: Axis) -> Tensor:
+def _pad_or_crop(x: Float[Tensor, "n c h w"], axis_x: Axis, axis_y: Axis) -> Float[Tensor, "n c _ _"]:
     x0, x1, y0, y1 = axis_x.before, axis_x.after, axis_y.before, axis_y.after
     x = F.pad(x, [max(x0, 0), max(x1, 0), max(y0, 0), max(y1, 0)])
     return x[:, :, max(-y0, 0) : x.shape[2] - max(-y1, 0), max(-x0, 0) : x.shape[3] - max(-x1, 0)]
 
 
-def by_definition(x: Tensor, f: Tensor, axis_x: Axis, axis_y: Axis, flip_filter: bool, gain: float) -> Tensor:
+def by_definition(
+    x: Float[Tensor, "n c h w"],
+    f: Float[Tensor, " taps"] | Float[Tensor, "taps_y taps_x"],
+    axis_x: Axis,
+    axis_y: Axis,
+    flip_filter: bool,
+    gain: float,
+) -> Float[Tensor, "n c _ _"]:
     """Step by step: insert zeros, pad, crop, filter, decimate."""
     n, c, h, w = x.shape
     x = F.pad(x.reshape(n, c, h, 1, w, 1), [0, axis_x.up - 1, 0, 0, 0, axis_y.up - 1])
@@ -59,8 +56,10 @@ Matrices = list[tuple[Tensor, Tensor]]
 _kept: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
 
-def factors(f: Tensor, dtype: torch.dtype, highest: int | None = HIGHEST_RANK) -> list[tuple[Tensor, Tensor]] | None:
-    """The 2-D response of f as a sum of outer products (f_y, f_x), float64 on the CPU, as exact as dtype can tell.
+def factors(
+    f: Float[Tensor, " taps"] | Float[Tensor, "taps_y taps_x"], dtype: torch.dtype, highest: int | None = HIGHEST_RANK
+) -> list[tuple[Float[Tensor, " _"], Float[Tensor, " _"]]] | None:
+    """The 2-D response of f as a sum of outer products (f_y, f_x), float64 on the CPU, as exact as dtype can show.
 
     None if it takes more than `highest`.
     """
@@ -76,8 +75,11 @@ def factors(f: Tensor, dtype: torch.dtype, highest: int | None = HIGHEST_RANK) -
     return [(u[:, i] * root[i], v[i] * root[i]) for i in range(rank)]
 
 
-def banded(taps: Tensor, axis: Axis, size: int, flip_filter: bool) -> Tensor:
-    """A (out, size): A[o, i] is the tap that brings input i to output o, at offset i * up + before - o * down."""
+def banded(taps: Float[Tensor, " taps"], axis: Axis, size: int, flip_filter: bool) -> Float[Tensor, "_ {size}"]:
+    """A (out, size) with y = A x: A[o, i] = f[i up + before - o down] where that is a tap, else 0.
+
+    From y[o] = sum_k f[k] x_up[o down + k - before]: x_up is x[i] at o down + k - before = i up.
+    """
     taps = taps if flip_filter else taps.flip(0)
     offset = torch.arange(size) * axis.up + axis.before - torch.arange(axis.size(size, len(taps)))[:, None] * axis.down
     inside = (offset >= 0) & (offset < len(taps))
@@ -131,7 +133,7 @@ def _build(
     ]
 
 
-def apply_matrices(x: Tensor, pairs: Matrices) -> Tensor:
+def apply_matrices(x: Float[Tensor, "n c h w"], pairs: Matrices) -> Float[Tensor, "n c _ _"]:
     """Sum over the pairs of A_y x A_x^T for each plane of x (N, C, H, W)."""
     n, c, h, w = x.shape
     total: Tensor | None = None
@@ -152,7 +154,14 @@ def apply_matrices(x: Tensor, pairs: Matrices) -> Tensor:
 # --- convolutions, for large pictures
 
 
-def by_convolution(x: Tensor, f: Tensor, axis_x: Axis, axis_y: Axis, flip_filter: bool, gain: float) -> Tensor:
+def by_convolution(
+    x: Float[Tensor, "n c h w"],
+    f: Float[Tensor, " taps"] | Float[Tensor, "taps_y taps_x"],
+    axis_x: Axis,
+    axis_y: Axis,
+    flip_filter: bool,
+    gain: float,
+) -> Float[Tensor, "n c _ _"]:
     """Strided and transposed depthwise convolutions: for large pictures."""
     f = f.to(x.dtype) * gain ** (f.ndim / 2) if gain > 0 or f.ndim == 2 else torch.outer(f, f).to(x.dtype) * gain
     if f.ndim == 2:
@@ -162,7 +171,9 @@ def by_convolution(x: Tensor, f: Tensor, axis_x: Axis, axis_y: Axis, flip_filter
     return _convolve(x, f[:, None], still, axis_y, flip_filter)
 
 
-def _convolve(x: Tensor, f: Tensor, axis_x: Axis, axis_y: Axis, flip_filter: bool) -> Tensor:
+def _convolve(
+    x: Float[Tensor, "n c h w"], f: Float[Tensor, "taps_y taps_x"], axis_x: Axis, axis_y: Axis, flip_filter: bool
+) -> Float[Tensor, "n c _ _"]:
     """Depthwise: a transposed convolution inserts the zeros for nothing, a strided one decimates."""
     c = x.shape[1]
     kernel = (f if flip_filter else f.flip([0, 1]))[None, None].expand(c, 1, -1, -1)
@@ -170,7 +181,9 @@ def _convolve(x: Tensor, f: Tensor, axis_x: Axis, axis_y: Axis, flip_filter: boo
         return F.conv2d(_pad_or_crop(x, axis_x, axis_y), kernel, stride=(axis_y.down, axis_x.down), groups=c)
     (ty, tx), (h, w) = f.shape, x.shape[2:]
     y = F.conv_transpose2d(x, kernel.flip([2, 3]), stride=(axis_y.up, axis_x.up), groups=c)
-    # the full convolution starts taps - 1 samples early and lacks the zeros after the last sample
+    # The transposed convolution is z[m] = sum_i x[i] g[m - i U], g[j] = f[T - 1 - j], m = 0 .. (size - 1) U + T - 1.
+    # Wanted is v[q] = sum_i x[i] f[i U + p - q] = z[q + T - 1 - p], q = 0 .. size U + before + after - T: so T - 1 - p
+    # samples of z are cropped before (zeros added, if that is negative), and after it is brought to that length.
     rest_x = w * axis_x.up + axis_x.before + axis_x.after - tx + 1 - y.shape[3] - (axis_x.before - tx + 1)
     rest_y = h * axis_y.up + axis_y.before + axis_y.after - ty + 1 - y.shape[2] - (axis_y.before - ty + 1)
     crop_x, crop_y = Axis(1, 1, axis_x.before - tx + 1, rest_x), Axis(1, 1, axis_y.before - ty + 1, rest_y)

@@ -1,4 +1,4 @@
-"""Terms that keep a generator's alpha honest. Each is a named weight; 0 leaves it out.
+"""Regularisers of a generator's alpha: terms on its statistics that hold them where those of real cut-outs are.
 
 mean: a picture's mean alpha belongs between the least and the greatest of the real batch, so that alpha cannot collapse
 to nothing or to everything (the original has no such term: its alpha is tied by its discriminator alone).
@@ -7,17 +7,40 @@ softly: 0 at 0 and 1, 1 at one half; along an edge of length P with a straight r
 
 Not here: a pull of alpha to 0 and 1 (binary entropy). It hardens hair as well as haze, whatever the real ones have;
 `band` pulls both ways and rests where they are. The foreground's own realism is the first discriminator's: what it sees
-is the foreground over mid-grey, and `Backgrounds(foreground=...)` asks the second one, too.
+is the foreground over mid-grey, and `Backgrounds(foreground=...)` asks the composite discriminator, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from torch import Tensor
 
 from stylematte import distributed
+from stylemattegan.config import AlphaRegularizerConfig
 from stylemattegan.training.composites import bounded_alpha
+from stylemattegan.training.terms import Auxiliary, Position, Term
+
+
+class AlphaRegularizer(Auxiliary):
+    """The terms with a positive weight, logged as alpha/mean and alpha/band."""
+
+    def __init__(self, weights: AlphaRegularizerConfig) -> None:
+        super().__init__()
+        self.weights = weights
+
+    def generator_terms(self, fake: Tensor, real: Tensor, at: Position) -> list[Term]:
+        """Averaged over ranks, values and gradients are those of the global batch."""
+        terms: list[Term] = []
+        if not self.weights.is_on:
+            return terms
+        made, true = bounded_alpha(fake), bounded_alpha(real.detach())
+        if self.weights.mean > 0:
+            means = _of_all_ranks(true.mean((1, 2, 3)))
+            outside = mean_outside(made.mean((1, 2, 3)), means.min(), means.max())
+            terms.append(Term(outside, self.weights.mean, "alpha/mean"))
+        if self.weights.band > 0:
+            gap = relative_gap(_global_mean(band_share(made)), _global_mean(band_share(true)))
+            terms.append(Term(gap, self.weights.band, "alpha/band"))
+        return terms
 
 
 def mean_outside(means: Tensor, low: Tensor, high: Tensor) -> Tensor:
@@ -38,23 +61,6 @@ def relative_gap(share: Tensor, wanted: Tensor) -> Tensor:
     return ((share - wanted) / (share + wanted).clamp_min(1e-4)).square()
 
 
-def alpha_terms(fake: Tensor, real: Tensor, weights: Mapping[str, float]) -> dict[str, Tensor]:
-    """Each term with a positive weight, unweighted. fake, real: this rank's encoded (n, 4, R, R).
-
-    Averaged over ranks, values and gradients are those of the global batch.
-    """
-    if not any(weights.values()):
-        return {}
-    drawn, true = bounded_alpha(fake), bounded_alpha(real.detach())
-    terms = {}
-    if weights["mean"] > 0:
-        means = _of_all_ranks(true.mean((1, 2, 3)))
-        terms["mean"] = mean_outside(drawn.mean((1, 2, 3)), means.min(), means.max())
-    if weights["band"] > 0:
-        terms["band"] = relative_gap(_global_mean(band_share(drawn)), _global_mean(band_share(true)))
-    return terms
-
-
 def _of_all_ranks(values: Tensor) -> Tensor:
     """(n,) of each rank -> (n world,), without gradient."""
     everyone = values.new_zeros(distributed.world(), len(values))
@@ -64,5 +70,5 @@ def _of_all_ranks(values: Tensor) -> Tensor:
 
 def _global_mean(values: Tensor) -> Tensor:
     """The mean over all ranks in value, over this one's rows in gradient."""
-    mine = values.mean()
-    return mine + (distributed.mean_over_ranks(mine) - mine.detach())
+    local = values.mean()
+    return local + (distributed.mean_over_ranks(local) - local.detach())

@@ -1,4 +1,4 @@
-"""The blur at the start of a fit: D first sees coarse structure only (Karras et al. 2021, config R).
+"""The blur of what D sees at the start of a fit: coarse structure first (Karras et al. 2021, config R).
 
 R's 1 x 1 convolutions let D win early by detail that G cannot draw yet.
 """

@@ -1,14 +1,14 @@
-"""The second discriminator: it sees cut-outs composited over real backgrounds, where alpha has to be right.
+"""The composite discriminator: beside D, one that sees cut-outs over real backgrounds, where alpha counts.
 
-Beside the first one, which sees encoded RGBA: real cut-outs (with their estimated foreground) and generated ones, each
-over other backgrounds, drawn by position. Pictures are not augmented by ADA on the way, as in vision-aided training:
-the backgrounds already differ each time.
+D sees encoded RGBA; this one real cut-outs (with their estimated foreground) and generated ones, each over other
+backgrounds, drawn by position. Pictures are not augmented by ADA on the way, as in vision-aided training (Kumari et
+al., arXiv 2112.09130): the backgrounds already differ each time.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,58 +18,65 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from stylematte.sampling import position_seed
+from stylemattegan.config import CompositeDiscriminatorConfig, CompositeDiscriminatorKind, GeneratorNetworkConfig
 from stylemattegan.networks.discriminator import Discriminator
 from stylemattegan.networks.projected import ProjectedDiscriminator
 from stylemattegan.training import losses
 from stylemattegan.training.composites import Backgrounds, composite_encoded
-from stylemattegan.training.lr_schedule import lazy_adam
+from stylemattegan.training.regularizers import lazy_adam
+from stylemattegan.training.terms import Auxiliary, Position, Term, Update
 
 FILE = "D2.safetensors"
-Update = Callable[[Any, Any, Tensor], None]
-"""(optimizer, parameters, loss): one step."""
 
 
 def build_network(
-    kind: str, resolution: int, seed: int, channels: Mapping[str, int], backbone: Any = None, input_size: int = 0
+    config: CompositeDiscriminatorConfig,
+    network: GeneratorNetworkConfig,
+    resolution: int,
+    seed: int,
+    backbone: Any = None,
 ) -> nn.Module:
-    """The trained part with weights that depend on the seed alone.
+    """The trained part with weights that depend on the seed alone, as wide as `network` makes the first discriminator.
 
-    kind: composite (a residual discriminator; channels: its channel_base and channel_max) or projected (heads on
-    `backbone`, a frozen module with `channels` and `stride`, which sees pictures of input_size, 0: their own).
+    backbone: of kind projected, a frozen module with `channels` and `stride`; it sees pictures of config.input_size, or
+    if that is 0 of `resolution` rounded up to its stride.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(position_seed(seed, "second weights"))
-        if kind == "composite":
-            return Discriminator(img_resolution=resolution, img_channels=3, **channels)
-        size = input_size or -(-resolution // backbone.stride) * backbone.stride
-        return ProjectedDiscriminator(backbone, backbone.channels, size, width=channels["channel_max"])
+        torch.manual_seed(position_seed(seed, "second weights"))  # a seed: another word, other weights
+        if config.kind is CompositeDiscriminatorKind.composite:
+            widths = {"channel_base": network.d_channel_base, "channel_max": network.d_channel_max}
+            return Discriminator(img_resolution=resolution, img_channels=3, **widths)
+        size = config.input_size or -(-resolution // backbone.stride) * backbone.stride
+        return ProjectedDiscriminator(backbone, backbone.channels, size, width=network.d_channel_max)
 
 
-class CompositeDiscriminator(nn.Module):
-    """The network, the backgrounds and their order, its loss and R1. `weight`: of what it tells the generator.
+class CompositeDiscriminator(Auxiliary):
+    """The network, the backgrounds and their order, its logistic loss and its R1.
 
-    batch: the global one. former: folder of a former fit; what it learned goes on if it was built alike, and then its
-    weight does not rise anew. warmup: pictures over which the weight rises from 0.
+    r1_every: steps between two R1 penalties. batch: the global one. previous: folder of an earlier fit; what its
+    composite discriminator learned goes on if it was built alike, and then the weight does not rise anew.
     """
+
+    learns = True
 
     def __init__(
         self,
         network: nn.Module,
         backgrounds: Backgrounds,
+        config: CompositeDiscriminatorConfig,
         *,
-        weight: float,
-        warmup: float,
-        r1_gamma: float,
         r1_every: int,
         batch: int,
         seed: int,
-        former: Path | None = None,
+        previous: Path | None = None,
     ) -> None:
         super().__init__()
         self.network, self.backgrounds = network, backgrounds
-        self.weight, self.r1_gamma, self.r1_every = weight, r1_gamma, r1_every
+        self.weight, self.r1_gamma, self.r1_every = config.weight, config.r1_gamma, r1_every
         self.batch, self.seed = batch, seed
-        self.warmup = 0.0 if former is not None and load_composite_discriminator(former, network) else warmup
+        goes_on = previous is not None and load_composite_discriminator(previous, network)
+        self.warmup = 0.0 if goes_on else config.warmup_kimg * 1000
+        """Pictures over which the weight rises from 0."""
 
     def _pictures(self, encoded: Tensor, phase: str, step: int) -> Tensor:
         behind = self.backgrounds.behind(encoded, self.batch, self.seed, "background", phase, step)
@@ -79,31 +86,31 @@ class CompositeDiscriminator(nn.Module):
         """What R1 is taken at: the pictures, or the features of a frozen backbone (it has no second derivatives)."""
         return self.network.maps(pictures) if isinstance(self.network, ProjectedDiscriminator) else [pictures]
 
-    def _judge(self, entries: Sequence[Tensor]) -> Tensor:
+    def _score(self, entries: Sequence[Tensor]) -> Tensor:
         projected = isinstance(self.network, ProjectedDiscriminator)
-        return self.network.judge(entries) if projected else self.network(entries[0])
+        return self.network.score(entries) if projected else self.network(entries[0])
 
     def optimizer(self, lr: float) -> torch.optim.Optimizer:
-        return lazy_adam(self.network.parameters(), lr, self.r1_every if self.r1_gamma > 0 else 0)
+        return lazy_adam(self.network.parameters(), lr, [self.r1_every] if self.r1_gamma > 0 else [])
 
-    def generator_loss(self, fake: Tensor, step: int, shown: int) -> Tensor:
-        """To be added to the generator's: weighted, with a graph to `fake` (n, 4, R, R) and none to this network."""
+    def generator_terms(self, fake: Tensor, real: Tensor, at: Position) -> list[Term]:
+        """Its verdict on the generated pictures, with a graph to `fake` (n, 4, R, R) and none to this network."""
         self.requires_grad_(False)
-        rising = min(1.0, shown / self.warmup) if self.warmup > 0 else 1.0
-        logits = self._judge(self._entries(self._pictures(fake, "G", step)))
-        return losses.logistic_g(logits).mean() * (self.weight * rising)
+        rising = min(1.0, at.shown / self.warmup) if self.warmup > 0 else 1.0
+        logits = self._score(self._entries(self._pictures(fake, "G", at.step)))
+        return [Term(losses.logistic_g(logits).mean(), self.weight * rising)]
 
-    def learn(self, update: Update, optimizer: Any, real: Tensor, fake: Tensor, step: int) -> dict[str, Tensor]:
-        """One step of this network (two with R1) on encoded cut-outs (n, 4, R, R); its terms by their logged names."""
+    def learn(self, update: Update, optimizer: Any, real: Tensor, fake: Tensor, at: Position) -> dict[str, Tensor]:
+        """One step of this network, two with R1; D2/loss and D2/r1."""
         self.requires_grad_(True)
         with torch.no_grad():
-            drawn = self._entries(self._pictures(fake, "fake", step))
-            true = self._entries(self._pictures(real, "real", step))
-        told = losses.logistic_d_fake(self._judge(drawn)).mean() + losses.logistic_d_real(self._judge(true)).mean()
-        update(optimizer, self.network.parameters(), told)
-        terms = {"D2/loss": told.detach()}
-        if self.r1_gamma > 0 and step % self.r1_every == 0:
-            penalty = r1_at(true, self._judge).mean()
+            made = self._entries(self._pictures(fake, "fake", at.step))
+            true = self._entries(self._pictures(real, "real", at.step))
+        loss = losses.logistic_d_fake(self._score(made)).mean() + losses.logistic_d_real(self._score(true)).mean()
+        update(optimizer, self.network.parameters(), loss)
+        terms = {"D2/loss": loss.detach()}
+        if self.r1_gamma > 0 and at.step % self.r1_every == 0:
+            penalty = r1_at(true, self._score).mean()
             update(optimizer, self.network.parameters(), penalty * (self.r1_gamma / 2 * self.r1_every))
             terms["D2/r1"] = penalty.detach()
         return terms
@@ -114,15 +121,15 @@ class CompositeDiscriminator(nn.Module):
         save_file(state, Path(folder) / FILE, metadata={"config": _described(self.network)})
 
 
-def r1_at(entries: Sequence[Tensor], judge: Callable[[Sequence[Tensor]], Tensor]) -> Tensor:
+def r1_at(entries: Sequence[Tensor], score: Callable[[Sequence[Tensor]], Tensor]) -> Tensor:
     """sum over entries of ||d sum(logits) / d entry||^2 per sample, (N,), with a graph. Multiply by gamma / 2."""
     entries = [entry.detach().requires_grad_() for entry in entries]
-    gradients = torch.autograd.grad(judge(entries).sum(), entries, create_graph=True)
+    gradients = torch.autograd.grad(score(entries).sum(), entries, create_graph=True)
     return torch.stack([gradient.square().flatten(1).sum(1) for gradient in gradients]).sum(0)
 
 
 def load_composite_discriminator(folder: Path, network: nn.Module) -> bool:
-    """Fill `network` from a former fit's D2.safetensors; False, and nothing done, where there is none built alike.
+    """Fill `network` from an earlier fit's D2.safetensors; False, and nothing done, where there is none built alike.
 
     Raises ValueError if the file cannot be read.
     """

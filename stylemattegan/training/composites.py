@@ -1,4 +1,4 @@
-"""Cut-outs put on backgrounds, as the second discriminator sees them: only the subject, never the photo it came from.
+"""Compositing of encoded cut-outs over other backgrounds, for the composite discriminator: C = a F + (1 - a) B.
 
 Cut-outs come in the generator's encoding (`stylematte.rgba.premultiply_about_grey`): colour a (2F - 1) with F the
 *estimated* foreground, alpha 2a - 1. The compositing equation C = a F + (1 - a) B is then one product and one sum in
@@ -39,7 +39,7 @@ def bounded_alpha(encoded: Tensor) -> Tensor:
     """(N, 4, H, W) encoded, as unclipped as a generator gives it -> alpha (N, 1, H, W) in [0, 1].
 
     The gradient reaches alphas outside [0, 1], too, where it draws them back: a generator that is above 1 everywhere
-    would otherwise hear nothing of it.
+    would otherwise get no gradient from it.
     """
     alpha = (split_rgba(encoded)[1] + 1) / 2
     return _Bounded.apply(alpha, torch.zeros_like(alpha), torch.ones_like(alpha))
@@ -70,11 +70,11 @@ def mean_colour(encoded: Tensor) -> Tensor:
 
 
 class Backgrounds:
-    """Background pictures by position: which one a cut-out meets depends on (seed, phase, step) and its place alone.
+    """Background pictures by position: which one a cut-out meets depends on (seed, phase, step) and its index alone.
 
     files: RGB pictures of resolution x resolution, read when first drawn and kept as 8-bit while they fit into
-    `cache_bytes`. plain: share of places over one plain colour instead. foreground: share over the mean colour of the
-    cut-out itself, where its outline hardly shows and what is judged is the foreground.
+    `cache_bytes`. plain: share of cut-outs over one plain colour instead. foreground: share over the mean colour of the
+    cut-out itself, where its outline hardly shows: the foreground is what is scored.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Backgrounds:
         cache_bytes: int = 2**30,
     ) -> None:
         if not files:
-            raise ValueError("no background for the second discriminator: the data need rows of kind background")
+            raise ValueError("no background for the composite discriminator: the data need rows of kind background")
         self.files, self.resolution, self.plain, self.foreground = list(files), resolution, plain, foreground
         self.room = cache_bytes
         self.cache: dict[int, Tensor] = {}

@@ -41,7 +41,7 @@ def subject_window(alpha: Tensor) -> tuple[int, int, int]:
 
 
 def frame_cutout(rgba: Tensor, size: int) -> Tensor:
-    """Straight RGBA (4, H, W) -> (4, size, size) with the subject at a normal place and scale (`subject_window`).
+    """Straight RGBA (4, H, W) -> (4, size, size) with the subject at a normal position and scale (`subject_window`).
 
     Outside the picture is transparent. Resized premultiplied, so colour under alpha 0 never shows.
     """
@@ -113,16 +113,17 @@ class CutoutData(pl.LightningDataModule):
             raise ValueError("no cut-outs to train on: every source is empty")
         shares = [len(source) for source in files] if shares is None else shares
         shares = [share if source else 0.0 for share, source in zip(shares, files, strict=True)]
-        self.places = shares_to_places(shares, batch)
+        self.slots = shares_to_places(shares, batch)
+        """Pictures of each source in a global batch."""
         self.dataset = Cutouts(files, resolution, mirror, cache_bytes // max(1, workers))
         self.steps_per_epoch, self.seed, self.workers = steps_per_epoch, seed, workers
 
     def train_dataloader(self) -> DataLoader[Tensor]:
         sizes = [len(source) for source in self.dataset.files]
         order = MixtureSampler(
-            sizes, self.places, self.steps_per_epoch, self.seed, distributed.rank(), distributed.world()
+            sizes, self.slots, self.steps_per_epoch, self.seed, distributed.rank(), distributed.world()
         )
-        # As `sampler` of whole batches, not as `batch_sampler`: Lightning calls set_epoch on the former only.
+        # As `sampler` of whole batches, not as `batch_sampler`: Lightning calls set_epoch on a sampler only.
         return LateLoader(
             self.dataset,
             sampler=order,

@@ -1,4 +1,4 @@
-"""Everything random in a training step, as a function of its position (seed, phase, step).
+"""The random numbers of a training step, as functions of their position (seed, phase, step).
 
 Drawn on the CPU for the global batch, of which a rank takes its rows: a resumed fit equals the unbroken one, and N
 processes equal one.
@@ -20,7 +20,7 @@ def normal(shape: tuple[int, ...], *position: int | str) -> Tensor:
 
 
 def crossovers(count: int, layers: int, share: float, *position: int | str) -> Tensor:
-    """The layer from which each picture takes its second style: a `share` of them 1 to layers - 1, the others never."""
+    """The layer from which each picture takes its other style: a `share` of them 1 to layers - 1, the others never."""
     generator = generator_at(*position)
     first = torch.randint(1, layers, (count,), generator=generator)
     mixed = torch.rand(count, generator=generator) < share

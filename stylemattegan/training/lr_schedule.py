@@ -1,13 +1,10 @@
-"""Learning rates as functions of the step, and Adam's correction for regularisers that come every few steps."""
+"""Learning rates of G and D as functions of the step: linear warm-up, constant, half a cosine down to 1/50."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 from typing import Any
-
-import torch
-from torch import nn
 
 LR_FLOOR = 0.02
 
@@ -31,13 +28,3 @@ def set_learning_rates(optimizers: Iterable[Any], factor: float) -> None:
         for group in optimizer.param_groups:
             group.setdefault("full_lr", group["lr"])
             group["lr"] = group["full_lr"] * factor
-
-
-def lazy_adam(parameters: Iterable[nn.Parameter], lr: float, every: int) -> torch.optim.Adam:
-    """Adam without momentum for parameters that take an extra step every `every` steps (0: never).
-
-    That makes every + 1 steps of `every`, so rate and half-life are brought to what they would be without (Karras et
-    al. 2020, "Analyzing", app. B).
-    """
-    ratio = every / (every + 1) if every else 1.0
-    return torch.optim.Adam(parameters, lr=lr * ratio, betas=(0.0, 0.99**ratio), fused=True)

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from loop.cli.run import run
-from loop.config.load import load_config
+import loop
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "configs" / "tiny.yaml"
@@ -15,5 +14,4 @@ TINY = ROOT / "configs" / "tiny.yaml"
 def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of configs/tiny.yaml: one round, two domains, drawn pictures. Do not change it."""
     folder = tmp_path_factory.mktemp("runs") / "tiny"
-    assert run(load_config(TINY, [f"run.dir={folder}"]), folder) == 0
-    return folder
+    return loop.run(TINY, f"run.dir={folder}").folder

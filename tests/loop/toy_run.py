@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from loop.cli.exit_codes import exit_code
 from loop.engine.config import Launch, LaunchConfig
 from loop.engine.execute import execute
 from loop.engine.signals import Stopped
@@ -77,7 +78,7 @@ def main(run: str, calls: str, kind: str, sleep: str, how: str) -> int:
         return 75
     except ValueError as error:
         print(f"error: {error}", flush=True)
-        return int(getattr(error, "exit_code", 1))
+        return exit_code(error) or 1
     return 0
 
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from stylematte.ops.closed_form import EPSILONS, NotSolved, closed_form_alpha
+from stylematte.errors import DataError
+from stylematte.ops.closed_form import EPSILONS, closed_form_alpha
 from stylematte.ops.foreground import estimate_foreground
 from stylematte.rgba import composite
 
@@ -69,13 +70,13 @@ def test_without_unknown_pixels_the_trimap_is_the_matte():
 def test_one_side_alone_is_refused(value: float, says: str):
     trimap = torch.full((1, 8, 8), 0.5)
     trimap[:, 0] = value
-    with pytest.raises(NotSolved, match=says):
+    with pytest.raises(DataError, match=says):
         closed_form_alpha(torch.rand(3, 8, 8), trimap)
 
 
 def test_no_convergence_is_one_line():
     alpha = ramp()
-    with pytest.raises(NotSolved, match=r"^closed-form matting did not converge in 1 steps: make the unknown band nar"):
+    with pytest.raises(DataError, match=r"^closed-form matting did not converge in 1 steps: make the unknown band nar"):
         closed_form_alpha(torch.rand(3, 48, 48), trimap_of(alpha), max_steps=1)
 
 

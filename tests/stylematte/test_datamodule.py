@@ -12,8 +12,8 @@ from stylematte import distributed
 from stylematte.data import augment, datamodule
 from stylematte.data.augment import Augment, Chance, compose, solve_background
 from stylematte.data.datamodule import MatterData, PictureCache, Source
-from stylematte.data.manifest import DataError
 from stylematte.data.placement import placement, plain_background, touched_sides
+from stylematte.errors import DataError
 from stylematte.imagefile import read_rgb, write_alpha, write_rgb, write_rgba
 from stylematte.rgba import composite
 

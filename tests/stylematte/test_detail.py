@@ -6,9 +6,9 @@ import torch
 from safetensors.torch import save_file
 
 from stylematte.config import BackboneConfig, DetailConfig, FpnConfig
+from stylematte.errors import ConfigError
 from stylematte.inference.predict import predict
 from stylematte.losses.alpha import l1
-from stylematte.networks.backbone import BackboneError
 from stylematte.networks.detail import DetailStyleMatte, known_channels
 from stylematte.networks.intermediate import PlainBackbone
 from stylematte.networks.variants import build_matter
@@ -91,7 +91,7 @@ def test_a_plain_vits_maps_are_of_its_own_blocks_and_weights(tmp_path):
     ],
 )
 def test_unusable_backbones_are_refused_in_one_line(backbone, message):
-    with pytest.raises(BackboneError, match=message) as caught:
+    with pytest.raises(ConfigError, match=message) as caught:
         tiny(backbone)
     assert "\n" not in str(caught.value)
 

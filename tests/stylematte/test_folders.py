@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from stylematte.data.folders import DataError, centre_square, heldout, load_index, prepare, square
+from stylematte.data.folders import centre_square, heldout, load_index, prepare, square
 from stylematte.data.manifest import assign_splits, name_hash, read_manifest
+from stylematte.errors import DataError
 from stylematte.imagefile import read_alpha, read_rgb, write_alpha, write_rgb
 
 DOMAINS = {"portraits": "portrait"}

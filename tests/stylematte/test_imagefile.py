@@ -12,7 +12,9 @@ import torch
 from PIL import Image, ImageOps
 
 from stylematte import imagefile
-from stylematte.imagefile import BadPicture, read_alpha, read_rgb, read_rgba, resize, write_alpha, write_rgb, write_rgba
+from stylematte.errors import BadPicture
+from stylematte.imagefile import read_alpha, read_rgb, read_rgba, resize, write_alpha, write_rgb, write_rgba
+from stylematte.sheets import contact_sheet
 
 QUADRANTS = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 0]]], np.uint8)
 RAMP = np.arange(24, dtype=np.uint8).reshape(4, 6) * 10
@@ -203,12 +205,10 @@ def test_resize_averages_when_shrinking_and_stays_in_range():
 
 
 def test_contact_sheet():
-    sheet = imagefile.contact_sheet(
-        [torch.zeros(3, 4, 4), torch.zeros(1, 4, 4), torch.zeros(4, 2, 2)], columns=2, gap=1
-    )
+    sheet = contact_sheet([torch.zeros(3, 4, 4), torch.zeros(1, 4, 4), torch.zeros(4, 2, 2)], columns=2, gap=1)
     assert sheet.shape == (3, 9, 9)
     assert sheet[:, :4, :4].max() == 0
     assert sheet[:, 4].min() == 1
     assert sheet[:, 5:7, 0:2].min() > 0.5  # alpha 0 shows the checkerboard
     with pytest.raises(ValueError, match="needs pictures"):
-        imagefile.contact_sheet([], 3)
+        contact_sheet([], 3)

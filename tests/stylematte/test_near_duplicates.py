@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylematte.data.near_duplicates import copies, fingerprint
+from stylematte.data.near_duplicates import fingerprint, near_duplicates
 from stylematte.imagefile import read_rgb, resize, write_rgb
 
 
@@ -38,10 +38,10 @@ def test_a_changed_copy_is_found_among_others(change, tmp_path):
     originals = photos(30)
     prints = [fingerprint(photo) for photo in originals]
     prints += [fingerprint(CHANGES[change](originals[place], tmp_path)) for place in (3, 17)]
-    assert copies(prints) == [(3, 30), (17, 31)]
-    assert copies(prints, block=7) == [(3, 30), (17, 31)]
+    assert near_duplicates(prints) == [(3, 30), (17, 31)]
+    assert near_duplicates(prints, block=7) == [(3, 30), (17, 31)]
 
 
 def test_flat_pictures_and_none_are_no_copies():
     flat = [fingerprint(torch.full((3, 40, 40), value)) for value in (0.2, 0.2, 0.9)]
-    assert copies(flat) == copies([]) == []
+    assert near_duplicates(flat) == near_duplicates([]) == []

@@ -8,10 +8,11 @@ import torch
 from safetensors.torch import save_file
 
 from stylematte.config import BackboneConfig, FpnConfig
-from stylematte.networks.backbone import Backbone, BackboneError
+from stylematte.errors import ConfigError, WeightsError
+from stylematte.networks.backbone import Backbone
 from stylematte.networks.fpn import FPN, group_count
 from stylematte.networks.stylematte import StyleMatte, pad_to_multiple
-from stylematte.networks.weights import WeightsError, load_matter, save_matter
+from stylematte.networks.weights import load_matter, save_matter
 
 SWIN = "swin_tiny_patch4_window7_224"
 SMALL_SWIN = {"embed_dim": 24, "depths": [1, 1, 2, 1], "num_heads": [1, 2, 4, 8], "window_size": 4}
@@ -96,7 +97,7 @@ def test_every_parameter_learns(conv):
     ],
 )
 def test_unusable_backbones_are_refused_in_one_line(name, kwargs, message):
-    with pytest.raises(BackboneError, match=message) as caught:
+    with pytest.raises(ConfigError, match=message) as caught:
         Backbone(BackboneConfig(name, kwargs=kwargs))
     assert "\n" not in str(caught.value)
 
@@ -120,13 +121,13 @@ def test_local_weights_of_a_timm_classifier(tmp_path, name, kwargs, suffix):
 
 
 def test_weights_that_do_not_fit(tmp_path):
-    with pytest.raises(BackboneError, match="no such file"):
+    with pytest.raises(ConfigError, match="no such file"):
         Backbone(BackboneConfig(CONV, str(tmp_path / "none.pth")))
     save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(BackboneError, match="tensors missing"):
+    with pytest.raises(ConfigError, match="tensors missing"):
         Backbone(BackboneConfig(CONV, str(tmp_path / "other.safetensors")))
     (tmp_path / "text.pth").write_text("not a checkpoint")
-    with pytest.raises(BackboneError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="cannot be read"):
         Backbone(BackboneConfig(CONV, str(tmp_path / "text.pth")))
 
 

@@ -14,15 +14,15 @@ import torch
 import torch.nn.functional as F
 
 from stylematte.config import BackboneConfig, FpnConfig, ReleasedConfig
-from stylematte.networks.backbone import BackboneError
-from stylematte.networks.released.checkpoint import AUTHORS, CheckpointError, read_released
+from stylematte.errors import ConfigError, WeightsError
+from stylematte.networks.released.checkpoint import AUTHORS, read_released
 from stylematte.networks.released.fpn import filter_logits, window_mean
 from stylematte.networks.released.keys import released_keys, renamed, to_ours, to_released
 from stylematte.networks.released.network import ReleasedStyleMatte, pad_as_released
 from stylematte.networks.released.swin import SwinMaps
 from stylematte.networks.stylematte import StyleMatte
 from stylematte.networks.variants import build_matter
-from stylematte.networks.weights import WeightsError, load_matter, save_matter
+from stylematte.networks.weights import load_matter, save_matter
 from stylematte.ops.guided_filter import box_mean
 from tests.fixture_files import FIXTURES, about, arrays, as_recorded
 
@@ -229,7 +229,7 @@ def test_files_of_both_layouts_are_read(tmp_path, monkeypatch, checkpoint, relea
         ("conv.bias", torch.zeros(2), r"conv.bias has shape \(2,\), expected \(1,\)"),
     ):
         monkeypatch.setattr(read, lambda path, change={key: value}: checkpoint | change)
-        with pytest.raises(CheckpointError, match=says):
+        with pytest.raises(WeightsError, match=says):
             read_released("file.pth")
 
 
@@ -245,7 +245,7 @@ def test_variants_are_built_by_name(tmp_path, small):
         build_matter(FpnConfig(variant="released"))
     with pytest.raises(ValueError, match="multiple of 32"):
         ReleasedStyleMatte(ReleasedConfig(channels=100))
-    with pytest.raises(BackboneError, match="choose it, or another variant"):
+    with pytest.raises(ConfigError, match="choose it, or another variant"):
         ReleasedStyleMatte(ReleasedConfig(backbone=mobile))
 
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from stylematte.data.check import examine, find_copies, summary
-from stylematte.data.manifest import DataError
+from stylematte.data.check import examine, find_near_duplicates, summary
 from stylematte.data.released import LAYOUTS, NAMES, read_released
+from stylematte.errors import DataError
 from stylematte.imagefile import write_alpha, write_rgb
 
 TREES = {
@@ -165,6 +165,6 @@ def test_examine_names_each_kind_of_fault_and_copies_are_found_over_splits(tmp_p
     assert faults == {
         "a": [], "b": ["mismatched"], "c": ["unreadable"], "d": ["empty"], "e": ["unreadable"], "leak": ["missing"],
     }  # fmt: skip
-    assert find_copies(examined) == ([("train/original/a", "validation/original/leak")], [])
+    assert find_near_duplicates(examined) == ([("train/original/a", "validation/original/leak")], [])
     rows = {row["split"]: row for row in summary(examined)}
     assert (rows["train"]["pictures"], rows["validation"]["trimaps"], rows["train"]["largest"]) == (3, 1, 60)

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from stylematte.imagefile import BadPicture, read_alpha, read_trimap, resize, write_trimap
+from stylematte.errors import BadPicture
+from stylematte.imagefile import read_alpha, read_trimap, resize, write_trimap
 from stylematte.rgba import trimap_from_alpha
 from stylematte.trimap import from_alpha, from_mask, from_matter, from_range, inverted, problem, shares, usable
 from tests.fixture_files import outside

@@ -11,8 +11,9 @@ from stylematte import distributed
 from stylematte.data.augment import Augment, Chance, compose
 from stylematte.data.datamodule import MatterData, Source
 from stylematte.data.drawn.dataset import draw
-from stylematte.data.folders import DataError, load_index, prepare, square_trimap
+from stylematte.data.folders import load_index, prepare, square_trimap
 from stylematte.data.trimaps import TrimapOptions, teach, weaken
+from stylematte.errors import DataError
 from stylematte.imagefile import read_alpha, read_trimap, write_alpha, write_rgb, write_trimap
 from stylematte.rgba import trimap_from_alpha
 from stylematte.trimap import from_mask

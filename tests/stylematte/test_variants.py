@@ -20,12 +20,13 @@ from stylematte.config import (
     Variant,
     network_from_plain,
 )
+from stylematte.errors import WeightsError
 from stylematte.fields import ranged, to_plain
 from stylematte.module import MatterModule
 from stylematte.networks.backbone import Backbone
 from stylematte.networks.stylematte import StyleMatte
 from stylematte.networks.variants import build_matter
-from stylematte.networks.weights import WeightsError, load_matter, read_network_config, save_matter
+from stylematte.networks.weights import load_matter, read_network_config, save_matter
 from stylematte.rgba import MattingBatch, composite
 
 MOBILE = BackboneConfig("mobilenetv3_small_050")

@@ -3,9 +3,15 @@
 import pytest
 import torch
 
-from stylemattegan.training.alpha_regularizer import alpha_terms, band_share, mean_outside, relative_gap
+from stylemattegan.config import AlphaRegularizerConfig
+from stylemattegan.training.alpha_regularizer import AlphaRegularizer, band_share, mean_outside, relative_gap
+from stylemattegan.training.terms import Position
 
-BOTH = {"mean": 1.0, "band": 1.0}
+
+def alpha_terms(fake, real, mean=1.0, band=1.0):
+    """Unweighted, by their names without alpha/."""
+    terms = AlphaRegularizer(AlphaRegularizerConfig(mean, band)).generator_terms(fake, real, Position(0, 0))
+    return {term.name.removeprefix("alpha/"): term.value for term in terms}
 
 
 def encoded(*alphas, size=8):
@@ -17,8 +23,8 @@ def encoded(*alphas, size=8):
 
 def test_distance_from_the_interval():
     """0.1 is 0.2 below, 0.5 within, 0.8 is 0.2 above: (0.04 + 0 + 0.04) / 3."""
-    told = mean_outside(torch.tensor([0.1, 0.5, 0.8]), torch.tensor(0.3), torch.tensor(0.6))
-    assert float(told) == pytest.approx(0.08 / 3)
+    distance = mean_outside(torch.tensor([0.1, 0.5, 0.8]), torch.tensor(0.3), torch.tensor(0.6))
+    assert float(distance) == pytest.approx(0.08 / 3)
 
 
 def test_band_share_of_a_ramp_is_two_thirds_of_its_width():
@@ -36,7 +42,7 @@ def test_relative_gap_of_half_and_of_twice():
 
 def test_terms_of_whole_batches():
     """Real pictures of alpha 0.2 and 0.6; generated ones of 0.7 and 0.9: (0.1^2 + 0.3^2) / 2; bands 0.6 and 0.8."""
-    terms = alpha_terms(encoded(0.7, 0.9), encoded(0.2, 0.6), BOTH)
+    terms = alpha_terms(encoded(0.7, 0.9), encoded(0.2, 0.6))
     assert float(terms["mean"]) == pytest.approx(0.05)
     real, fake = (0.64 + 0.96) / 2, (0.84 + 0.36) / 2
     assert float(terms["band"]) == pytest.approx(((fake - real) / (fake + real)) ** 2, rel=1e-5)
@@ -44,21 +50,28 @@ def test_terms_of_whole_batches():
 
 def test_equal_batches_cost_nothing():
     pictures = encoded(0.2, 0.4, 0.6)
-    assert [float(term) for term in alpha_terms(pictures, pictures, BOTH).values()] == [0.0, 0.0]
+    assert [float(term) for term in alpha_terms(pictures, pictures).values()] == [0.0, 0.0]
 
 
 def test_a_weight_of_0_leaves_a_term_out():
     fake, real = encoded(0.7), encoded(0.2)
-    assert alpha_terms(fake, real, {"mean": 0.0, "band": 0.0}) == {}
-    assert set(alpha_terms(fake, real, {"mean": 0.0, "band": 2.0})) == {"band"}
-    assert set(alpha_terms(fake, real, {"mean": 1.0, "band": 0.0})) == {"mean"}
+    assert alpha_terms(fake, real, mean=0.0, band=0.0) == {}
+    assert set(alpha_terms(fake, real, mean=0.0, band=2.0)) == {"band"}
+    assert set(alpha_terms(fake, real, mean=1.0, band=0.0)) == {"mean"}
+
+
+def test_the_weight_is_the_configured_one():
+    (term,) = AlphaRegularizer(AlphaRegularizerConfig(mean=7.0)).generator_terms(
+        encoded(0.7), encoded(0.2), Position(0, 0)
+    )
+    assert (term.weight, term.name) == (7.0, "alpha/mean")
 
 
 @pytest.mark.parametrize("collapsed", [-0.2, 1.3])
 def test_a_collapsed_alpha_is_drawn_back(collapsed):
     """All empty or all full, even out of range: a step against the gradient moves every pixel back."""
     fake = encoded(collapsed).requires_grad_()
-    alpha_terms(fake, encoded(0.3, 0.6), {"mean": 1.0, "band": 0.0})["mean"].backward()
+    alpha_terms(fake, encoded(0.3, 0.6), mean=1.0, band=0.0)["mean"].backward()
     gradient = fake.grad[:, 3]
     assert bool(((gradient > 0) == (collapsed > 1)).all())
     assert bool((gradient != 0).all())
@@ -70,7 +83,7 @@ def test_the_band_sharpens_haze_and_softens_a_hard_edge():
     real = torch.cat([torch.zeros(1, 3, 16, 16), 2 * ramp - 1], 1)
     for start, rises in ((0.3, False), (0.01, True)):
         fake = encoded(start, size=16).requires_grad_()
-        alpha_terms(fake, real, {"mean": 0.0, "band": 1.0})["band"].backward()
+        alpha_terms(fake, real, mean=0.0, band=1.0)["band"].backward()
         moved = fake.detach() - fake.grad
         before, after = (float(band_share((x[:, 3:] + 1) / 2)) for x in (fake.detach(), moved))
         assert (after > before) == rises
@@ -79,4 +92,4 @@ def test_the_band_sharpens_haze_and_softens_a_hard_edge():
 def test_gradcheck():
     fake = (torch.rand(3, 4, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 1.6 - 0.8) / 2
     real = encoded(0.2, 0.3, size=3).double()
-    assert torch.autograd.gradcheck(lambda x: tuple(alpha_terms(x, real, BOTH).values()), fake.requires_grad_())
+    assert torch.autograd.gradcheck(lambda x: tuple(alpha_terms(x, real).values()), fake.requires_grad_())

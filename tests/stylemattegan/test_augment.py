@@ -12,6 +12,7 @@ from stylematte.sampling import generator_at
 from stylemattegan.augment import pipe as augment
 from stylemattegan.augment.color import apply_bands, band_filters
 from stylemattegan.augment.geometry import SYM6, warp
+from stylemattegan.config import AugmentSet
 from tests.fixture_files import about, arrays, as_recorded
 
 NEUTRAL = dict(flip=0, quarter=0, scale=1, turn_before=0, stretch=1, turn_after=0)
@@ -179,6 +180,10 @@ def test_cutout_is_a_square_of_half_the_side():
     expected = torch.zeros(16, 16, dtype=torch.bool)
     expected[4:12, 0:8] = True
     assert torch.equal(grey, expected)
+
+
+def test_every_set_can_be_configured():
+    assert set(augment.SETS) == {name.value for name in AugmentSet}
 
 
 @pytest.mark.parametrize("name", augment.SETS)

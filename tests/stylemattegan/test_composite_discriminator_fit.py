@@ -1,6 +1,5 @@
-"""The generator's fit with a second discriminator and honest terms: what stays as it was, resume, several processes."""
+"""The generator's fit with a composite discriminator and alpha regularisers: bits that stay, resume, processes."""
 
-import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -10,15 +9,28 @@ import torch
 
 from stylematte.imagefile import write_rgb
 from stylematte.sampling import generator_at
-from stylemattegan.config import GeneratorFitConfig, GeneratorNetworkConfig
+from stylemattegan.config import AlphaRegularizerConfig, CompositeDiscriminatorConfig, CompositeDiscriminatorKind
 from stylemattegan.training.composite_discriminator import CompositeDiscriminator, build_network
 from stylemattegan.training.composites import Backgrounds
 from stylemattegan.training.cutouts import CutoutData
 from stylemattegan.training.module import GeneratorModule
-from tests.stylemattegan.test_module import BATCH, FIT, NETWORK, SIZE, Pictures, assert_equal_weights, cutouts, trainer
+from tests.stylemattegan.test_module import (
+    BATCH,
+    SIZE,
+    Pictures,
+    assert_equal_weights,
+    cutouts,
+    fit_config,
+    network_config,
+    trainer,
+)
 from tests.stylemattegan.test_projected import Toy
 
-HONEST = {"mean": 5.0, "band": 1.0}
+TERMS = AlphaRegularizerConfig(mean=5.0, band=1.0)
+
+
+def composite_config(kind, weight=1.0, r1_gamma=0.5, **changes):
+    return CompositeDiscriminatorConfig(CompositeDiscriminatorKind(kind), weight, r1_gamma=r1_gamma, **changes)
 
 
 @pytest.fixture
@@ -33,43 +45,40 @@ def write_backgrounds(folder):
 
 
 def fitted(folder, ticks=1, steps=4, data=None, ckpt=None, kind="composite", alpha_regularizer=None, **changes):
-    network = dataclasses.asdict(GeneratorNetworkConfig(**NETWORK))
-    fit = dataclasses.asdict(GeneratorFitConfig(**FIT))
-    second = None
+    composite = None
     if kind is not None:
-        trained = build_network(kind, SIZE, 0, {"channel_base": 64, "channel_max": 6}, Toy())
+        config = composite_config(kind, **changes)
+        trained = build_network(config, network_config(), SIZE, 0, Toy())
         pool = Backgrounds(sorted(folder.glob("[0-9].png")), SIZE, plain=0.2, foreground=0.2)
-        options = dict(weight=1.0, warmup=0.0, r1_gamma=0.5, r1_every=3, batch=BATCH, seed=0) | changes
-        second = CompositeDiscriminator(trained, pool, **options)
-    module = GeneratorModule(network, fit, SIZE, 0, composite_discriminator=second, alpha_regularizer=alpha_regularizer)
+        composite = CompositeDiscriminator(trained, pool, config, r1_every=3, batch=BATCH, seed=0)
+    module = GeneratorModule(network_config(), fit_config(), SIZE, 0, None, composite, alpha_regularizer)
     run = trainer(ticks)
     run.fit(module, datamodule=data or Pictures(steps), ckpt_path=ckpt)
     return module, run
 
 
-def test_one_that_tells_nothing_changes_nothing(folder):
-    """Weight 0 and honest weights 0: G, D and the losses are bit for bit those of a fit without either."""
+def test_weights_of_0_change_nothing(folder):
+    """Weight 0 and alpha regularisers of weight 0: G, D and losses are to the bit those of a fit without."""
     plain, plain_run = fitted(folder, kind=None)
-    silent, run = fitted(folder, weight=0.0, alpha_regularizer={"mean": 0.0, "band": 0.0})
+    silent, run = fitted(folder, weight=0.0, alpha_regularizer=AlphaRegularizerConfig())
     for name in ("G", "D", "G_ema"):
         assert_equal_weights(getattr(silent, name), getattr(plain, name))
-    told = {name: value for name, value in run.callback_metrics.items() if not name.startswith("D2/")}
-    assert told == plain_run.callback_metrics
+    values = {name: value for name, value in run.callback_metrics.items() if not name.startswith("D2/")}
+    assert values == plain_run.callback_metrics
     heard, _ = fitted(folder)
     assert not torch.equal(heard.G.mapping.fc0.weight, plain.G.mapping.fc0.weight)
 
 
 @pytest.mark.parametrize("kind", ["composite", "projected"])
 def test_logs_and_learns(folder, kind):
-    module, run = fitted(folder, kind=kind, alpha_regularizer=HONEST)
+    module, run = fitted(folder, kind=kind, alpha_regularizer=TERMS)
     assert {"D2/loss", "D2/r1", "alpha/mean", "alpha/band"} <= set(run.callback_metrics)
-    start = build_network(kind, SIZE, 0, {"channel_base": 64, "channel_max": 6}, Toy())
-    for (name, old), new in zip(
-        start.named_parameters(), module.composite_discriminator.network.parameters(), strict=True
-    ):
+    start = build_network(composite_config(kind), network_config(), SIZE, 0, Toy())
+    trained = module.auxiliaries["composite_discriminator"].network
+    for (name, old), new in zip(start.named_parameters(), trained.parameters(), strict=True):
         assert not torch.equal(old, new), name
     # a frozen backbone stays out of checkpoints
-    prefix = "composite_discriminator.network."
+    prefix = "auxiliaries.composite_discriminator.network."
     names = {name.removeprefix(prefix) for name in module.state_dict() if name.startswith(prefix)}
     assert names == set(start.state_dict())
 
@@ -81,10 +90,10 @@ def test_resume_equals_the_unbroken_fit_bit_for_bit(folder, kind, tmp_path):
     def data():
         return CutoutData([files], resolution=SIZE, batch=BATCH, steps_per_epoch=2, seed=1)
 
-    whole, _ = fitted(folder, 2, data=data(), kind=kind, alpha_regularizer=HONEST)
-    _, run = fitted(folder, 1, data=data(), kind=kind, alpha_regularizer=HONEST)
+    whole, _ = fitted(folder, 2, data=data(), kind=kind, alpha_regularizer=TERMS)
+    _, run = fitted(folder, 1, data=data(), kind=kind, alpha_regularizer=TERMS)
     run.save_checkpoint(tmp_path / "last.ckpt")
-    resumed, _ = fitted(folder, 2, data=data(), kind=kind, alpha_regularizer=HONEST, ckpt=tmp_path / "last.ckpt")
+    resumed, _ = fitted(folder, 2, data=data(), kind=kind, alpha_regularizer=TERMS, ckpt=tmp_path / "last.ckpt")
     assert resumed.step == 4
     assert_equal_weights(resumed, whole)
 
@@ -93,14 +102,14 @@ TWO_PROCESSES = """
 import os, sys, torch, torch.distributed as dist
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from tests.stylemattegan.test_composite_discriminator_fit import HONEST, Pictures, fitted
+from tests.stylemattegan.test_composite_discriminator_fit import TERMS, Pictures, fitted
 torch.set_num_threads(1)
 children = []
 for rank in range(2):
     child = os.fork()
     if child == 0:
         dist.init_process_group("gloo", init_method="file://{folder}/store", rank=rank, world_size=2)
-        fit, _ = fitted(Path({folder!r}), data=Pictures(4, rank, 2), alpha_regularizer=HONEST)
+        fit, _ = fitted(Path({folder!r}), data=Pictures(4, rank, 2), alpha_regularizer=TERMS)
         torch.save(fit.state_dict(), "{folder}/%d.pt" % rank)
         dist.barrier()
         os._exit(0)
@@ -114,7 +123,7 @@ def test_two_processes_equal_one(folder):
     code = TWO_PROCESSES.format(root=root, folder=str(folder))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
-    alone, _ = fitted(folder, alpha_regularizer=HONEST)
+    alone, _ = fitted(folder, alpha_regularizer=TERMS)
     for rank in range(2):
         weights = torch.load(folder / f"{rank}.pt")
         for name, value in alone.state_dict().items():

@@ -54,8 +54,8 @@ def test_an_alpha_out_of_range_hears_what_draws_it_back(alpha, wish, passes):
     encoded = torch.zeros(1, 4, 2, 2)
     encoded[:, 3] = alpha
     encoded.requires_grad_()
-    told = bounded_alpha(encoded).sum()
-    (told if wish == "less" else -told).backward()
+    total = bounded_alpha(encoded).sum()
+    (total if wish == "less" else -total).backward()
     assert float(encoded.grad.abs().sum()) == passes * 4 * 0.5
 
 
@@ -139,7 +139,7 @@ def test_shares_over_a_plain_colour_and_over_the_own_one(tmp_path):
 
 
 def test_bad_pools_are_one_line(tmp_path):
-    with pytest.raises(ValueError, match="no background for the second discriminator"):
+    with pytest.raises(ValueError, match="no background for the composite discriminator"):
         Backgrounds([], SIZE)
     write_rgb(tmp_path / "small.png", torch.zeros(3, 4, 5))
     with pytest.raises(ValueError, match=r"small.png: 5 x 4 pixels, expected 32 x 32"):

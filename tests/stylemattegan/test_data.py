@@ -138,4 +138,4 @@ def test_refusals(sources):
         next(iter(data(sources, resolution=16).train_dataloader()))
     with pytest.raises(ValueError, match="no cut-outs"):
         data([[], []])
-    assert data([sources[0], []]).places == [4, 0]
+    assert data([sources[0], []]).slots == [4, 0]

@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 
 from loop.cli.main import main
+from stylematte.errors import DataError
 from stylematte.imagefile import to_png, to_uint8, write_rgb, write_rgba
-from stylemattegan.dataset import BadDataset, LabelledPictures
+from stylemattegan.dataset import LabelledPictures
 from stylemattegan.dataset_tool import crop_and_resize, make_dataset
 
 
@@ -132,10 +133,10 @@ def test_refusals_leave_nothing(source, tmp_path, capsys, options, code, words):
 def test_sizes_and_channels_must_be_alike(tmp_path):
     write_rgb(tmp_path / "in/a.png", torch.zeros(3, 8, 8))
     write_rgba(tmp_path / "in/b.png", torch.zeros(4, 8, 8))
-    with pytest.raises(BadDataset, match="the ones before 8 x 8 with 3: give --channels rgb or rgba"):
+    with pytest.raises(DataError, match="the ones before 8 x 8 with 3: give --channels rgb or rgba"):
         make_dataset(tmp_path / "in", tmp_path / "out")
     write_rgb(tmp_path / "in/b.png", torch.zeros(3, 16, 16))
-    with pytest.raises(BadDataset, match="the ones before 8 x 8 with 3: give --resolution and --crop"):
+    with pytest.raises(DataError, match="the ones before 8 x 8 with 3: give --resolution and --crop"):
         make_dataset(tmp_path / "in", tmp_path / "out")
     write_rgba(tmp_path / "in/b.png", torch.zeros(4, 8, 8))
     assert make_dataset(tmp_path / "in", tmp_path / "out", channels="rgba").written == 2

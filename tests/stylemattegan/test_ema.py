@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from stylematte.averaging import update_ema
-from stylemattegan.training.ema import AdaController, ema_beta
+from stylemattegan.training.ada import AdaController
+from stylemattegan.training.ema import ema_beta
 from tests.fixture_files import about
 
 

@@ -53,12 +53,12 @@ def test_untrained_generators_move_as_the_reference_does(fixture, config):
     kwargs["mapping_layers"] = kwargs.pop("mapping_kwargs")["num_layers"]
     torch.manual_seed(77)
     G = Generator(**kwargs).eval().requires_grad_(False)
-    told = generator_equivariance(G, 12)
+    found = generator_equivariance(G, 12)
     assert torch.equal(G.synthesis.input.transform, torch.eye(3))
     for ours, theirs in (("eqt", "eqt_int"), ("eqt_frac", "eqt_frac"), ("eqr", "eqr")):
         # The latents are not theirs: from seed to seed the value of a dozen moves by some dB, and as it is ruled by the
         # worst latent, more so upwards. What is wrong (a filter, a padding, an order) costs more than 10.
-        assert expected[theirs] - 4 < told[ours] < expected[theirs] + 12, (ours, told)
+        assert expected[theirs] - 4 < found[ours] < expected[theirs] + 12, (ours, found)
 
 
 def waves(inverse, side=64):
@@ -70,10 +70,10 @@ def waves(inverse, side=64):
 
 
 def test_a_picture_of_the_plane_moves_exactly():
-    told = equivariance([waves] * 4)
-    assert told["eqt"] > 140  # what float32 leaves of the transform
-    assert told["eqt_frac"] > 45  # what a sinc of six taps makes of a slow wave
-    assert told["eqr"] > 45
+    found = equivariance([waves] * 4)
+    assert found["eqt"] > 140  # what float32 leaves of the transform
+    assert found["eqt_frac"] > 45  # what a sinc of six taps makes of a slow wave
+    assert found["eqr"] > 45
 
 
 def test_whole_pixels_moved_exactly_are_infinitely_equivariant():
@@ -87,9 +87,9 @@ def test_whole_pixels_moved_exactly_are_infinitely_equivariant():
 
 def test_a_generator_that_does_not_move_is_told_so():
     noise = torch.rand(1, 3, 48, 48, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    told = equivariance([lambda inverse: noise] * 12)
+    found = equivariance([lambda inverse: noise] * 12)
     # Two independent uniforms on [-1, 1] differ by 2/3 on average, squared; one of the twelve moves is by no pixel.
-    assert told["eqt"] == pytest.approx(10 * math.log10(4 / (2 / 3) * 12 / 11), abs=0.2)
+    assert found["eqt"] == pytest.approx(10 * math.log10(4 / (2 / 3) * 12 / 11), abs=0.2)
 
 
 def test_moving_there_and_back_is_standing_still():

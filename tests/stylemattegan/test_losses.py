@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import pytest
@@ -98,13 +97,12 @@ def recorded_module(about, t, **changes):
     fit = GeneratorFitConfig(batch=len(t["gen_z"]), r1_gamma=gamma, **changes)
     network = dict(z_dim=8, w_dim=8, channel_base=64, channel_max=4, num_layers=4, margin_size=4)
     network |= dict(d_channel_base=64, d_channel_max=4)
-    network = dataclasses.asdict(GeneratorNetworkConfig(**network))
-    module = GeneratorModule(network, dataclasses.asdict(fit), resolution=16, seed=0)
+    module = GeneratorModule(GeneratorNetworkConfig(**network), fit, resolution=16, seed=0)
     module.G, module.D = Generator(**kwargs_of(about["G_kwargs"])), Discriminator(**kwargs_of(about["D_kwargs"]))
     module.G.load_state_dict(state_of(t, "G."))
     module.D.load_state_dict(state_of(t, "D."))
     module.manual_backward = lambda loss: loss.backward()
-    module._styles = lambda phase, count, update_emas=False: module.G.mapping(t["gen_z"], update_emas=update_emas)
+    module.styles = lambda phase, count, update_emas=False: module.G.mapping(t["gen_z"], update_emas=update_emas)
     return module, torch.optim.SGD([*module.G.parameters(), *module.D.parameters()], lr=0.0)
 
 
@@ -117,14 +115,14 @@ def test_phases_recorded(name, phase):
     assert about["phases"]["Dreg"]["gain"] == 16
     module, still = recorded_module(about, t, r1_every=1 if phase == "Dboth" else 16)
     if phase in ("Gmain", "Gboth"):
-        module._generator_phase(still, t["real_img"])
+        module.generator_step(still, t["real_img"])
         return check(module.G, phase, about, t)
-    if phase == "Dreg" and not module.penalty_every:
+    if phase == "Dreg" and not module.objectives.lazy:
         return check(module.D, phase, about, t)  # nothing to do, no gradient
     if phase == "Dreg":
-        module._penalty_phase(still, t["real_img"])
+        module.regularize("D", still, t["real_img"])
     else:
-        module._discriminator_phase(still, t["real_img"])
+        module.discriminator_step(still, t["real_img"])
         for key, value in about["phases"][phase]["magnitude_ema_after"].items():
             assert float(module.G.state_dict()[key]) == pytest.approx(value, rel=1e-5)
         norm = float(module.G.mapping.w_avg.norm())

@@ -102,8 +102,8 @@ def test_kernel_blocks_are_the_kernel_distance_on_average():
 
 def test_precision_and_recall_equal_the_reference(fixture):
     expected, data = fixture
-    told = precision_recall(data["feat_gen"], data["feat_real"])
-    assert told == pytest.approx(expected["precision_recall_k3"]["float32"], abs=1e-6)
+    found = precision_recall(data["feat_gen"], data["feat_real"])
+    assert found == pytest.approx(expected["precision_recall_k3"]["float32"], abs=1e-6)
 
 
 def test_precision_and_recall_on_a_line():
@@ -150,12 +150,12 @@ class Linear(nn.Module):
 def test_path_length_of_a_linear_generator(ends):
     """A (w1 - w0) does not depend on the place or the step: its mean square is 2 * 4 |A|^2, |A| by Frobenius."""
     generator = Linear()
-    told = [
+    found = [
         path_length(generator, lambda x: x.flatten(1), 600, ends=ends, epsilon=step, batch=b)
         for step, b in ((1e-4, 600), (1e-2, 7))
     ]
-    assert told[0] == pytest.approx(told[1], rel=1e-6)
-    assert told[0] == pytest.approx(8 * float(generator.A.detach().square().sum()), rel=0.1)
+    assert found[0] == pytest.approx(found[1], rel=1e-6)
+    assert found[0] == pytest.approx(8 * float(generator.A.detach().square().sum()), rel=0.1)
     assert path_length(generator, lambda x: 0 * x.flatten(1), 10) == 0
 
 
@@ -170,7 +170,7 @@ def test_path_length_in_z_is_that_of_the_sphere():
     z = [torch.randn(2, 4, generator=g) for g in (generator_at(0, "path", n) for n in range(5))]
     angles = [float(torch.cosine_similarity(a, b, dim=0).acos()) for a, b in z]
     kept = sorted(angles)
-    told = path_length(Sphere(), lambda x: x.flatten(1), 5, space="z", epsilon=1e-2)
-    assert told == pytest.approx(np.mean(np.square(kept)), rel=2e-3)
+    found = path_length(Sphere(), lambda x: x.flatten(1), 5, space="z", epsilon=1e-2)
+    assert found == pytest.approx(np.mean(np.square(kept)), rel=2e-3)
     with pytest.raises(ValueError, match="at least 1"):
         path_length(Sphere(), lambda x: x.flatten(1), 0)

@@ -1,6 +1,5 @@
 """The training step: determinism, resume, several processes, R1 against a closed form, divergence."""
 
-import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +9,16 @@ import pytest
 import torch
 from torch import nn
 
+from stylematte.fields import from_plain
 from stylematte.imagefile import write_rgba
 from stylematte.sampling import generator_at
 from stylemattegan.config import GeneratorFitConfig, GeneratorNetworkConfig
 from stylemattegan.networks.weights import save_generator
 from stylemattegan.training.cutouts import CutoutData
+from stylemattegan.training.divergence import Diverged
 from stylemattegan.training.lr_schedule import learning_rate_factor
-from stylemattegan.training.module import Diverged, GeneratorModule
+from stylemattegan.training.module import GeneratorModule
+from stylemattegan.training.path_length import PathLength
 
 SIZE, BATCH = 16, 8
 NETWORK = dict(z_dim=8, w_dim=8, channel_base=64, channel_max=6, d_channel_base=64, d_channel_max=6)
@@ -44,10 +46,16 @@ class Pictures(pl.LightningDataModule):
         return torch.utils.data.DataLoader(batches, batch_size=None)
 
 
+def network_config(**changes):
+    return GeneratorNetworkConfig(**(NETWORK | changes))
+
+
+def fit_config(**changes):
+    return from_plain(GeneratorFitConfig, FIT | changes)
+
+
 def module(seed=0, init_from=None, **changes):
-    network = dataclasses.asdict(GeneratorNetworkConfig(**NETWORK))
-    fit = dataclasses.asdict(GeneratorFitConfig(**(FIT | changes)))
-    return GeneratorModule(network, fit, SIZE, seed, init_from)
+    return GeneratorModule(network_config(), fit_config(**changes), SIZE, seed, init_from)
 
 
 def trainer(ticks):
@@ -74,6 +82,11 @@ def assert_equal_weights(a, b):
         assert torch.equal(left, right), name
 
 
+def running_means(fit):
+    """Of the path lengths, if they are regularised."""
+    return [lazy.mean.item() for lazy in fit.objectives.lazy if isinstance(lazy, PathLength)]
+
+
 def cutouts(folder, count):
     paths = [folder / f"{i}.png" for i in range(count)]
     for i, path in enumerate(paths):
@@ -97,8 +110,8 @@ def test_resume_equals_the_unbroken_fit_bit_for_bit(tmp_path, workers, changes):
     assert (resumed.step, resumed.shown) == (10, 10 * BATCH)
     assert resumed.ada.state_dict() == whole.ada.state_dict()
     assert whole.ada.p != FIT["augment_p"]
-    assert resumed.path_mean == whole.path_mean
-    assert (whole.path_mean is None) == ("path_weight" not in changes)
+    assert running_means(resumed) == running_means(whole)
+    assert bool(running_means(whole)) == ("path_weight" in changes)
     assert_equal_weights(resumed, whole)
     assert not torch.equal(half.G.mapping.fc0.weight, whole.G.mapping.fc0.weight)
 
@@ -163,7 +176,7 @@ def energy(pictures):
 
 def test_r1_against_a_closed_form():
     fit, still, real = quadratic(r1_every=3)
-    terms = fit._penalty_phase(still, real)
+    terms = fit.regularize("D", still, real)
     assert set(terms) == {"D/r1"}
     assert terms["D/r1"].item() == pytest.approx(0.25 * energy(real), rel=1e-5)
     assert fit.D.a.grad.item() == pytest.approx(3 * 0.8 / 2 * 2 * 0.5 * energy(real), rel=1e-5)
@@ -172,8 +185,8 @@ def test_r1_against_a_closed_form():
 def test_r1_and_r2_against_a_closed_form():
     """R2 is R1 on generated pictures: of the same quadratic, with their energy."""
     fit, still, real = quadratic(r1_every=3, loss="relativistic")
-    fake = energy(fit._generate("r2"))
-    terms = fit._penalty_phase(still, real)
+    fake = energy(fit.generate("r2"))
+    terms = fit.regularize("D", still, real)
     assert terms["D/r1"].item() == pytest.approx(0.25 * energy(real), rel=1e-5)
     assert terms["D/r2"].item() == pytest.approx(0.25 * fake, rel=1e-4)
     assert fit.D.a.grad.item() == pytest.approx(3 * 0.8 / 2 * 2 * 0.5 * (energy(real) + fake), rel=1e-4)
@@ -183,13 +196,13 @@ def test_r1_and_r2_against_a_closed_form():
 def test_a_penalty_at_every_step_is_a_term_of_the_loss(loss):
     """The gradient of the joined step is that of the loss without penalty and of the penalty alone, added."""
     joined, still, real = quadratic(r1_every=1, loss=loss)
-    told = joined._discriminator_phase(still, real)
+    joint = joined.discriminator_step(still, real)
     apart, still, _ = quadratic(r1_every=2, loss=loss)
-    assert apart._discriminator_phase(still, real)["D/loss"].item() == pytest.approx(told["D/loss"].item(), rel=1e-5)
-    weighed = joined.D.a.grad.item() - apart.D.a.grad.item()
-    total = sum(value.item() for name, value in told.items() if name != "D/loss")
-    assert len(told) == (3 if loss == "relativistic" else 2)
-    assert weighed == pytest.approx(0.8 / 2 * 2 * total / 0.5, rel=1e-3)  # the penalty is a^2 E, its slope 2 E a
+    assert apart.discriminator_step(still, real)["D/loss"].item() == pytest.approx(joint["D/loss"].item(), rel=1e-5)
+    added = joined.D.a.grad.item() - apart.D.a.grad.item()
+    total = sum(value.item() for name, value in joint.items() if name != "D/loss")
+    assert len(joint) == (3 if loss == "relativistic" else 2)
+    assert added == pytest.approx(0.8 / 2 * 2 * total / 0.5, rel=1e-3)  # the penalty is a^2 E, its slope 2 E a
 
 
 def test_lazy_regularisation_corrects_adam():
@@ -208,13 +221,13 @@ def test_lazy_regularisation_corrects_adam():
 def test_path_length_pulls_to_its_running_mean():
     """The first mean is that of the first lengths; it then follows by path_decay. The penalty reaches the mapping."""
     fit, still, _ = quadratic(path_weight=2.0, path_every=4, path_decay=0.25)
-    first = fit._path_phase(still)
+    first = fit.regularize("G", still, None)
     start = first["G/path_mean"].item()
     assert start > 0
     assert first["G/path"].item() > 0
     assert fit.G.mapping.fc0.weight.grad.abs().sum() > 0
-    fit.path_mean = torch.tensor(3.0)
-    again = fit._path_phase(still)  # the same step: the same pictures
+    fit.objectives.lazy[0].mean = torch.tensor(3.0)
+    again = fit.regularize("G", still, None)  # the same step: the same pictures
     assert again["G/path_mean"].item() == pytest.approx(0.75 * 3 + 0.25 * start, rel=1e-5)
     expected = first["G/path"].item() + (again["G/path_mean"].item() - start) ** 2  # variance + distance^2
     assert again["G/path"].item() == pytest.approx(expected, rel=1e-4)
@@ -222,12 +235,12 @@ def test_path_length_pulls_to_its_running_mean():
 
 def test_style_mixing_joins_two_styles():
     fit = module(style_mixing=0.5)
-    ws = fit._styles("G", 200)
-    assert torch.equal(ws[:, 0], module()._styles("G", 200)[:, 0])
-    second = (ws != ws[:, :1]).any(2)  # layers of the second style, if any: a tail that never holds the first layer
-    assert second.any(1).float().mean().item() == pytest.approx(0.5, abs=0.1)
-    assert torch.equal(second, second.cummax(1).values)
-    starts = (~second).sum(1)[second.any(1)]
+    ws = fit.styles("G", 200)
+    assert torch.equal(ws[:, 0], module().styles("G", 200)[:, 0])
+    mixed = (ws != ws[:, :1]).any(2)  # layers of the other style, if any: a tail that never holds the first layer
+    assert mixed.any(1).float().mean().item() == pytest.approx(0.5, abs=0.1)
+    assert torch.equal(mixed, mixed.cummax(1).values)
+    starts = (~mixed).sum(1)[mixed.any(1)]
     assert set(starts.tolist()) == set(range(1, fit.G.num_ws))
 
 
@@ -243,14 +256,14 @@ def test_what_d_sees_is_blurred_until_the_blur_has_faded(tmp_path):
     fit.D, real = Seen(), torch.rand(BATCH, 4, SIZE, SIZE, generator=generator_at("seen"))
     details = []
     for fit.shown in (0, 40, 60, 80):
-        details.append(detail(fit._judge(real, "real")))
+        details.append(detail(fit.score(real, "real")))
     assert details == sorted(details)
     assert details[0] < 0.5 * details[3]
-    assert torch.equal(fit._judge(real, "real"), real)
+    assert torch.equal(fit.score(real, "real"), real)
     save_generator(tmp_path, fit.G, module().D, fit.G_ema, meta={})
     later = module(init_from=str(tmp_path), augment_p=0.0, blur_sigma=2.0, blur_kimg=0.08)
     later.D = Seen()
-    assert torch.equal(later._judge(real, "real"), real)
+    assert torch.equal(later.score(real, "real"), real)
 
 
 def test_freeze_d_keeps_the_first_convolutions_of_a_continued_fit(tmp_path):
@@ -288,27 +301,24 @@ def test_wrong_batch_size():
         fitted(1, batch=16)
 
 
-def test_continues_from_a_former_generator(tmp_path):
-    from stylemattegan.networks.weights import save_generator
-
-    former, _ = fitted(1)
-    save_generator(tmp_path, former.G, former.D, former.G_ema, {})
+def test_continues_from_an_earlier_generator(tmp_path):
+    earlier, _ = fitted(1)
+    save_generator(tmp_path, earlier.G, earlier.D, earlier.G_ema, {})
     later = module(seed=9, init_from=str(tmp_path))
     for name in ("G", "D", "G_ema"):
-        assert_equal_weights(getattr(later, name), getattr(former, name))
+        assert_equal_weights(getattr(later, name), getattr(earlier, name))
     assert later.rampup is None
     assert later.shown == 0
     trainer(1).fit(later, datamodule=Pictures(2))
     assert not torch.equal(later.G_ema.mapping.fc0.weight, later.G.mapping.fc0.weight)
-    network = dataclasses.asdict(GeneratorNetworkConfig(**(NETWORK | {"z_dim": 4})))
     with pytest.raises(ValueError, match="built with z_dim=8, the configuration says 4"):
-        GeneratorModule(network, dataclasses.asdict(GeneratorFitConfig(**FIT)), SIZE, 0, str(tmp_path))
+        GeneratorModule(network_config(z_dim=4), fit_config(), SIZE, 0, str(tmp_path))
 
 
 TWO_PROCESSES = """
 import os, sys, torch, torch.distributed as dist
 sys.path.insert(0, {here!r})
-from test_module import Pictures, fitted
+from test_module import Pictures, fitted, running_means
 torch.set_num_threads(1)
 children = []
 for rank in range(2):
@@ -316,7 +326,7 @@ for rank in range(2):
     if child == 0:
         dist.init_process_group("gloo", init_method="file://{folder}/store", rank=rank, world_size=2)
         fit, _ = fitted(1, data=Pictures(5, rank, 2), **{changes})
-        torch.save((fit.state_dict(), fit.ada.state_dict(), fit.path_mean), "{folder}/%d.pt" % rank)
+        torch.save((fit.state_dict(), fit.ada.state_dict(), running_means(fit)), "{folder}/%d.pt" % rank)
         dist.barrier()
         os._exit(0)
     children.append(child)
@@ -332,9 +342,9 @@ def test_two_processes_equal_one(tmp_path, changes):
     assert done.returncode == 0, done.stderr[-2000:]
     alone, _ = fitted(1, steps=5, **changes)
     for rank in range(2):
-        weights, ada, path_mean = torch.load(tmp_path / f"{rank}.pt")
+        weights, ada, means = torch.load(tmp_path / f"{rank}.pt")
         assert ada["p"] == alone.ada.p
-        assert path_mean == (alone.path_mean if path_mean is None else pytest.approx(alone.path_mean.item(), rel=1e-4))
+        assert means == pytest.approx(running_means(alone), rel=1e-4)
         for name, value in alone.state_dict().items():
             torch.testing.assert_close(weights[name], value, atol=1e-5, rtol=1e-5, msg=lambda t, n=name: f"{n}: {t}")
 

@@ -103,7 +103,7 @@ def test_errors_are_one_clear_line(make, message):
 
 
 def test_float16_layers_are_the_fine_ones_and_only_a_gpu_has_them(monkeypatch):
-    """Elsewhere the same bits. Made to run here in float16, they draw and judge the same within its precision."""
+    """Elsewhere the same bits. Made to run here in float16, they draw and score the same within its precision."""
     torch.manual_seed(0)
     sizes = dict(**TINY, img_resolution=64, num_layers=8, margin_size=4)
     G, D = Generator(**sizes), Discriminator(64, channel_base=512, channel_max=16)

@@ -72,9 +72,9 @@ def test_activations_recorded(row):
     with torch.no_grad():
         G.synthesis(t["ws_in"])
     for name, stats in row["activation_stats"].items():
-        told = {"mean": seen[name].mean(), "std": seen[name].std(), "absmax": seen[name].abs().max()}
+        found = {"mean": seen[name].mean(), "std": seen[name].std(), "absmax": seen[name].abs().max()}
         assert list(seen[name].shape) == stats["shape"]
-        for key, value in told.items():
+        for key, value in found.items():
             assert float(value) == pytest.approx(stats[key], abs=1e-4 * stats["absmax"]), (name, key)
     activations = state_of(t, "act.")
     assert activations

@@ -12,8 +12,9 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from stylematte.errors import WeightsError
 from stylemattegan.importing.official import read_snapshot
-from stylemattegan.importing.pickles import BadPickle, Record, read_pickle
+from stylemattegan.importing.pickles import Record, read_pickle
 from tests.fixture_files import outside
 from tests.stylemattegan.recorded import about, state_of
 from tests.stylemattegan.snapshots import EasyDict, networks, official, tree_of, write_snapshot
@@ -93,7 +94,7 @@ def test_what_a_snapshot_need_not_name_is_refused_and_not_run(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     tree = tree_of(*networks()) | {"training_set_kwargs": Touch(function, *words)}
     write_snapshot(tmp_path / "a.pkl", tree)
-    with pytest.raises(BadPickle, match=rf"a\.pkl: names {named}, .* nothing of it was run") as caught:
+    with pytest.raises(WeightsError, match=rf"a\.pkl: names {named}, .* nothing of it was run") as caught:
         read_snapshot(tmp_path / "a.pkl")
     assert "\n" not in str(caught.value)
     assert [file.name for file in tmp_path.iterdir()] == ["a.pkl"]
@@ -118,7 +119,7 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(tmp_path):
         (tmp_path / "a.pkl").write_bytes(damaged)
         try:
             read_snapshot(tmp_path / "a.pkl")
-        except BadPickle as error:
+        except WeightsError as error:
             refused.append(str(error))
     assert len(refused) > 12
     assert not any("\n" in line for line in refused)
@@ -232,7 +233,7 @@ BAD = {
 @pytest.mark.parametrize(("make", "message"), BAD.values(), ids=BAD)
 def test_a_file_that_cannot_be_used_is_one_line(tmp_path, make, message):
     path = make(tmp_path / "a.pkl")
-    with pytest.raises(BadPickle, match=message) as caught:
+    with pytest.raises(WeightsError, match=message) as caught:
         read_snapshot(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -27,7 +27,7 @@ def _fresh(monkeypatch, tmp_path):
 
 @pytest.fixture
 def compiler(tmp_path, monkeypatch):
-    """A compiler that counts its calls and succeeds or fails as told, in place of the real one."""
+    """A compiler that counts its calls and succeeds or fails as asked, instead of the real one."""
 
     def make(script: str) -> Path:
         program = tmp_path / "cxx"
@@ -95,9 +95,9 @@ def test_processes_wait_for_the_one_that_builds(compiler, tmp_path):
     # the file alone, without torch, starts at once
     code = f"import runpy; print(runpy.run_path({build.__file__!r})['library_file']())"
     runs = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    told = {run.communicate(timeout=60)[0].strip() for run in runs}
+    files = {run.communicate(timeout=60)[0].strip() for run in runs}
     assert [run.returncode for run in runs] == [0, 0, 0]
-    (file,) = told
+    (file,) = files
     assert Path(file).is_file()
     objects = len(list(build.SOURCES.glob("*.cpp")))
     assert len(calls.read_text().split()) == objects + 1

@@ -46,8 +46,8 @@ def test_the_backbone_is_frozen_and_no_part_of_the_state():
     assert not backbone.training
     assert not any(p.requires_grad for p in backbone.parameters())
     assert {name.split(".")[0] for name in network.state_dict()} == {"heads"}
-    mine = {id(p) for p in network.parameters()}
-    assert not mine & {id(p) for p in backbone.parameters()}
+    trained = {id(p) for p in network.parameters()}
+    assert not trained & {id(p) for p in backbone.parameters()}
     network.requires_grad_(True)(pictures()).sum().backward()
     assert all(p.grad is None for p in backbone.parameters())
     assert torch.equal(network(pictures()), network(pictures()))

@@ -7,8 +7,9 @@ import json
 import pytest
 import torch
 
+from stylematte.errors import WeightsError
 from stylemattegan.networks import Discriminator, Generator
-from stylemattegan.networks.weights import BadWeights, load_all, load_generator, save_generator
+from stylemattegan.networks.weights import load_all, load_generator, save_generator
 
 
 @pytest.fixture
@@ -63,6 +64,6 @@ def misname(path):
 def test_damage_is_one_clear_line(folder, damage, message):
     path = folder[0]
     damage(path)
-    with pytest.raises(BadWeights, match=message) as caught:
+    with pytest.raises(WeightsError, match=message) as caught:
         load_generator(path)
     assert "\n" not in str(caught.value)

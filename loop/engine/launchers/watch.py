@@ -103,4 +103,4 @@ def _pause(job: Job, attempt: int, retries: int, problem: Problem, report: Repor
 def _failed(job: Job, problem: Problem) -> StageFailed:
     what = f"{problem.type}: {problem.message}" if problem.type else problem.message
     text = f"{job.step.id} failed ({what}); log: {job.log}; to go on: {this_command()}"
-    return StageFailed(text, problem.exit_code, problem.hopeless)
+    return StageFailed(text, problem.kinds, problem.hopeless)

@@ -100,21 +100,20 @@ def write_drawn(
     none: int,
     backgrounds: int,
     seed: int,
-    watch: Callable[[], None] = lambda: None,
+    track: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> dict[str, Any]:
     """Write a prepared data folder (index.jsonl, left_out.jsonl, image/ alpha/ foreground/) of drawn pictures.
 
     domains: domain name -> "portrait" or "animal". alpha, heldout, none: pictures in each domain (labelled for
     training, labelled for measurement, unlabelled); backgrounds: in all. The same arguments give the same bytes.
-    watch: called before each picture; what it raises ends the work.
+    track: hands the pictures to be drawn through, for a progress bar.
     Returns counts: "pictures", "left_out" and one per "domain/kind/split". Raises ValueError for an unknown subject.
     """
     out = Path(out)
     items = list(_items(domains, alpha, heldout, none, backgrounds))
     out.mkdir(parents=True, exist_ok=True)
     rows, counts = [], dict[str, int]()
-    for item in _progress(items):
-        watch()
+    for item in track(items):
         rows.append(_write_item(out, item, size, seed))
         key = f"{item.domain}/{item.kind}/{item.split}"
         counts[key] = counts.get(key, 0) + 1
@@ -137,15 +136,6 @@ def _write_item(out: Path, item: _Item, size: int, seed: int) -> dict[str, Any]:
         write_alpha(out / row["alpha"], drawn.alpha)
         write_rgb(out / row["foreground"], drawn.foreground)
     return row
-
-
-def _progress(items: Sequence[_Item]) -> Iterable[_Item]:
-    """`items` with a progress bar on a terminal's standard error, without one elsewhere."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    return track(items, "drawing pictures", console=console, transient=True, disable=not console.is_terminal)
 
 
 def write_manifest_folder(

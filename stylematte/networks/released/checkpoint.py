@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from stylematte.config import ReleasedConfig
+from stylematte.errors import WeightsError
 from stylematte.networks.released.keys import IGNORED, TWINS, Target, released_keys, renamed, to_ours
 from stylematte.networks.released.network import ReleasedStyleMatte
 
@@ -24,14 +25,8 @@ AUTHORS = ReleasedConfig(channels=256)
 OPTIONAL = "fpn.conv_fusion.1.num_batches_tracked"
 
 
-class CheckpointError(ValueError):
-    """A file that is no released checkpoint; one line that says what is wrong with it."""
-
-    exit_code = 3
-
-
 def read_released(path: str | Path) -> ReleasedStyleMatte:
-    """The released network with the weights in `path` (.pth or .safetensors), in eval mode. Raises CheckpointError."""
+    """The released network with the weights in `path` (.pth or .safetensors), in eval mode. Raises WeightsError."""
     given = read_tensors(Path(path))
     table = released_keys(AUTHORS)
     state = {OPTIONAL: torch.tensor(0), **_with_old_names(given, table)}
@@ -48,7 +43,7 @@ def read_released(path: str | Path) -> ReleasedStyleMatte:
 def read_tensors(path: Path) -> dict[str, Any]:
     """The dict in `path`, out of the wrappers that trainers put around it."""
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such file; {EXPECTED}")
+        raise WeightsError(f"{path}: no such file; {EXPECTED}")
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -56,12 +51,12 @@ def read_tensors(path: Path) -> dict[str, Any]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # every way in which a file can be broken
-        raise CheckpointError(f"{path}: {_reason(error)}; {EXPECTED}") from error
+        raise WeightsError(f"{path}: {_reason(error)}; {EXPECTED}") from error
     for key in WRAPPERS:
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
     if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
-        raise CheckpointError(f"{path}: holds a {type(state).__name__}, not named tensors; {EXPECTED}")
+        raise WeightsError(f"{path}: holds a {type(state).__name__}, not named tensors; {EXPECTED}")
     return state
 
 
@@ -93,21 +88,21 @@ def _check_names(path: str | Path, state: dict[str, Any], table: dict[str, Targe
     if missing or unknown:
         found = [(missing, f"of {len(needed)} tensors missing"), (unknown, "unknown")]
         wrong = "; ".join(f"{len(names)} {what} ({_first(names)})" for names, what in found if names)
-        raise CheckpointError(f"{path}: not StyleMatte's weights: {wrong}; {EXPECTED}")
+        raise WeightsError(f"{path}: not StyleMatte's weights: {wrong}; {EXPECTED}")
     odd = [key for key in [*table, *(twins & state.keys())] if not isinstance(state[key], Tensor)]
     if odd:
-        raise CheckpointError(f"{path}: {odd[0]} is a {type(state[odd[0]]).__name__}, not a tensor; {EXPECTED}")
+        raise WeightsError(f"{path}: {odd[0]} is a {type(state[odd[0]]).__name__}, not a tensor; {EXPECTED}")
     for twin in sorted(twins & state.keys()):
         first = state[f"fpn.smooth_conv.0.{twin.rsplit('.', 1)[1]}"]
         if first.shape != state[twin].shape or not torch.equal(first, state[twin]):
-            raise CheckpointError(f"{path}: {twin} differs from smooth_conv.0, the released ones are one; {EXPECTED}")
+            raise WeightsError(f"{path}: {twin} differs from smooth_conv.0, the released ones are one; {EXPECTED}")
 
 
 def _to_ours(path: str | Path, state: dict[str, Tensor], table: dict[str, Target]) -> dict[str, Tensor]:
     try:
         return to_ours(state, table)
     except RuntimeError as error:
-        raise CheckpointError(f"{path}: query, key and value do not fit together ({error}); {EXPECTED}") from error
+        raise WeightsError(f"{path}: query, key and value do not fit together ({error}); {EXPECTED}") from error
 
 
 def _check_values(
@@ -117,9 +112,9 @@ def _check_values(
     for name, value in ours.items():
         if value.shape != wanted[name].shape:
             shapes = f"{tuple(value.shape)}, expected {tuple(wanted[name].shape)}"
-            raise CheckpointError(f"{path}: {theirs[name]} has shape {shapes}; {EXPECTED}")
+            raise WeightsError(f"{path}: {theirs[name]} has shape {shapes}; {EXPECTED}")
         if not torch.isfinite(value).all():
-            raise CheckpointError(f"{path}: {theirs[name]} holds values that are no numbers; download the file again")
+            raise WeightsError(f"{path}: {theirs[name]} holds values that are no numbers; download the file again")
 
 
 def _first(names: Iterable[str], count: int = 3) -> str:

@@ -39,7 +39,7 @@ def pad_as_released(image: Float[Tensor, "n c _ _"]) -> Float[Tensor, "n c _ _"]
 class ReleasedStyleMatte(nn.Module):
     """image (N, 3, H, W) in [0, 1] of any size -> alpha (N, 1, H, W) in [0, 1].
 
-    The authors' weights fit ReleasedConfig(channels=256). Raises ValueError for impossible options, and BackboneError.
+    The authors' weights fit ReleasedConfig(channels=256). Raises ValueError for impossible options, and ConfigError.
     """
 
     def __init__(self, config: ReleasedConfig) -> None:

@@ -17,7 +17,8 @@ from timm.models.swin_transformer import SwinTransformer, SwinTransformerBlock
 from torch import Tensor, nn
 
 from stylematte.config import BackboneConfig
-from stylematte.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, RESERVED, BackboneError, check_name, load_weights
+from stylematte.errors import ConfigError
+from stylematte.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, RESERVED, check_name, load_weights
 from stylematte.ops.pointwise import feedforward, project
 from stylematte.ops.pointwise import linear as product
 
@@ -98,7 +99,7 @@ class SwinMaps(nn.Module):
     """image (N, 3, H, W) in [0, 1] -> four normalised maps, NCHW, finest first, of ceil(H / 4), then half each.
 
     Attributes: channels and strides of the maps (lists of 4), stride (what H and W need be
-    multiples of for sharp cells: the patch). Raises BackboneError.
+    multiples of for sharp cells: the patch). Raises ConfigError.
     """
 
     mean: Tensor
@@ -136,20 +137,20 @@ class SwinMaps(nn.Module):
 
 
 def _create(name: str, kwargs: dict[str, Any]) -> SwinTransformer:
-    """timm's Swin without its head and last norm; BackboneError for anything else."""
+    """timm's Swin without its head and last norm; ConfigError for anything else."""
     check_name(name)
     reserved = sorted(RESERVED & kwargs.keys())
     if reserved:
-        raise BackboneError(f"backbone {name!r}: kwargs may not hold {', '.join(reserved)}; use backbone.weights")
+        raise ConfigError(f"backbone {name!r}: kwargs may not hold {', '.join(reserved)}; use backbone.weights")
     asked = {"drop_path_rate": 0.3, **kwargs, "always_partition": True, "strict_img_size": False, "num_classes": 0}
     try:
         swin = timm.create_model(name, pretrained=False, **asked)
     except (TypeError, ValueError, RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BackboneError(f"backbone {name!r}: kwargs {kwargs} were refused: {reason}; {NEEDED}") from error
+        raise ConfigError(f"backbone {name!r}: kwargs {kwargs} were refused: {reason}; {NEEDED}") from error
     blocks = [block for stage in getattr(swin, "layers", []) for block in getattr(stage, "blocks", [])]
     right = isinstance(swin, SwinTransformer) and len(swin.layers) == 4 and swin.patch_embed.patch_size == (PATCH,) * 2
     if not right or any(len(set(block.window_size)) > 1 for block in blocks):
-        raise BackboneError(f"backbone {name!r}: {NEEDED}")
+        raise ConfigError(f"backbone {name!r}: {NEEDED}")
     swin.norm, swin.head = nn.Identity(), nn.Identity()
     return swin

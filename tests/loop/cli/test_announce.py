@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from loop.cli.announce import Announcer
-from loop.config.schema import Config
 from loop.engine.config import Launch, LaunchConfig
 from loop.engine.execute import execute
 from loop.engine.launchers import watch
@@ -17,7 +16,7 @@ from tests.loop.toy_run import toy
 
 def failing(run: Path, how: str, **settings: object) -> None:
     launch = LaunchConfig(kind=Launch.torchrun, retries=0, stop_grace=1.0, **settings)  # type: ignore[arg-type]
-    with pytest.raises(StageFailed), Announcer(Config(), run) as announce:
+    with pytest.raises(StageFailed), Announcer() as announce:
         execute(run, [toy("00/x", stage="trouble", how=how, times=9)], launch, announce)
 
 

@@ -38,9 +38,9 @@ def test_everything_wrong_is_listed(tmp_path, capsys):
     write_alpha(validation / "mask/leak.png", torch.ones(1, 60, 51))
     write_alpha(validation / "mask/orphan.png", torch.ones(1, 60, 50))
     assert main(["data", "check", str(tmp_path), "--json"]) == 3
-    told = json.loads(capsys.readouterr().out)
-    assert sorted(problem["kind"] for problem in told["problems"]) == ["leak", "mismatched", "orphan", "unreadable"]
-    assert {row["split"]: row["pictures"] for row in told["groups"]} == {"train": 2, "validation": 3}
+    printed = json.loads(capsys.readouterr().out)
+    assert sorted(problem["kind"] for problem in printed["problems"]) == ["leak", "mismatched", "orphan", "unreadable"]
+    assert {row["split"]: row["pictures"] for row in printed["groups"]} == {"train": 2, "validation": 3}
     assert main(["data", "check", str(tmp_path)]) == 3
     assert "train/original/a and validation/original/leak show the same photo in two splits" in capsys.readouterr().out
 

@@ -12,15 +12,16 @@ import torch
 from PIL import Image
 
 from loop.cli.main import main
-from loop.cli.spread import spread
 from stylematte.config import BackboneConfig, FpnConfig, network_from_plain
+from stylematte.evaluate import dataset
 from stylematte.evaluate import pictures as evaluation
 from stylematte.imagefile import read_alpha, read_rgb, write_alpha, write_rgb, write_trimap
-from stylematte.inference.predict import InferenceOptions, predict_in
+from stylematte.inference.options import InferenceOptions, predict_in
 from stylematte.metrics import FIGURES, TRIMAP_FIGURES, reference, score_pair
 from stylematte.networks.stylematte import StyleMatte
 from stylematte.networks.variants import build_matter
 from stylematte.networks.weights import load_matter, save_matter
+from stylematte.workers import spread
 from tests.fixture_files import outside
 
 TINY = {"embed_dim": 8, "depths": [1, 1, 1, 1], "num_heads": [1, 1, 2, 2], "window_size": 4, "drop_path_rate": 0.0}
@@ -76,13 +77,13 @@ def test_the_alpha_pairs_give_the_reference_evaluators_figures(matters, tmp_path
 
 def test_kept_rows_are_used_for_the_same_question_only(matters, data, tmp_path, monkeypatch, capsys):
     done: list[str] = []
-    measure = evaluation.measure
+    measure = dataset.measure
 
     def counting(example):
         done.append(example.id[-1])
         return measure(example)
 
-    monkeypatch.setattr(evaluation, "measure", counting)
+    monkeypatch.setattr(dataset, "measure", counting)
 
     def run(which: int, *more: str) -> str:
         done.clear()
@@ -116,9 +117,9 @@ def test_a_broken_picture_is_named_and_the_rest_measured(matters, data, tmp_path
     write_alpha(data / "alpha/d.png", torch.ones(1, 40, 30))
     words = ["evaluate", str(matters[0]), "--data", str(data), "-o", str(tmp_path)]
     assert main(words) == 3
-    told = capsys.readouterr()
-    assert "mean of 2" in told.out
-    assert [line for line in told.err.splitlines() if "not measured" in line] == [
+    printed = capsys.readouterr()
+    assert "mean of 2" in printed.out
+    assert [line for line in printed.err.splitlines() if "not measured" in line] == [
         f"stylematte: not measured: {data}/image/b.png: not a picture, or a format that is not supported",
         f"stylematte: not measured: {data}/alpha/d.png: is 30 x 40, its picture 36 x 40",
     ]
@@ -178,7 +179,7 @@ def test_a_bad_picture_alone_is_one_line_and_writes_nothing(kind, matters, tmp_p
 
 
 def test_work_is_spread_over_processes():
-    assert dict(spread(abs, [-1, 2, -3], 2, print)) == dict(spread(abs, [-1, 2, -3], 1, print)) == {-1: 1, 2: 2, -3: 3}
+    assert dict(spread(abs, [-1, 2, -3], 2)) == dict(spread(abs, [-1, 2, -3], 1)) == {-1: 1, 2: 2, -3: 3}
 
 
 def test_broken_weights_are_one_line_whatever_the_workers(matters, data, tmp_path, capsys):
@@ -232,9 +233,9 @@ def test_a_trimap_of_the_truth_is_seen_and_set(tmp_path, capsys):
         write_alpha(data / f"alpha/{name}.png", truth)
     words = ["evaluate", str(folder), "--data", str(data), "-o", str(tmp_path / "out"), "--json"]
     assert main([*words, "--trimap", "3"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["trimap"] == 3
-    row = told["pictures"]["image/a"]
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["trimap"] == 3
+    row = printed["pictures"]["image/a"]
     assert row["SAD"] == pytest.approx(row["SAD-T"])
     assert (row["SAD-FG"], row["SAD-BG"]) == (0, 0)
     expected = torch.full((1, 30, 40), 0.5)

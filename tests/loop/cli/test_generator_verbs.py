@@ -86,10 +86,16 @@ def test_a_generator_is_measured(places, capsys):
     assert min(told["eqt"], told["eqt_frac"]) > told["eqr"] > 0
     assert main([*command, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == told
-    assert main([*command, "--metrics", "kid"]) == 0
+    assert main([*command, "--metrics", "fid,kid", "--halves", "8", "--json"]) == 0
+    halved = json.loads(capsys.readouterr().out)
+    assert halved["fid"] == told["fid"]
+    assert 0 < halved["fid_error"] < halved["fid"]
+    assert 0 < halved["kid_error"] < halved["kid"]
+    assert main([*command, "--metrics", "kid", "--halves", "8"]) == 0
     table = capsys.readouterr().out
     assert "12 pictures against 12 of" in table
     assert "KID" in table
+    assert " ± " in table
     assert "FID" not in table
 
 
@@ -121,6 +127,7 @@ def test_a_generator_against_its_own_pictures_is_near(places, tmp_path, capsys):
         ("sample own -o out --walk walk.webp --seeds 1-3 --grid 2x1", 2, "give 2 or more for each of 2 cells"),
         ("measure own --metrics fid", 2, "is measured against real pictures, give --against"),
         ("measure own --metrics fit", 2, "no metric 'fit'; there are fid, kid, pr, ppl, eq"),
+        ("measure own --halves 1", 2, "--halves 1: expected 2 to 9999, or 0 for none"),
         ("measure own --count 2", 2, "--count 2: must be at least 4"),
         ("measure pool", 3, "no generator there"),
         ("measure classes", 3, "a conditional generator (3 classes), which is not measured yet"),

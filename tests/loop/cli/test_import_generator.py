@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from loop.cli.main import main
-from loop.config.load import ConfigError, load_config
+from loop.config.load import load_config
 from loop.engine.stage import Context
-from loop.runfolder import generators
+from stylematte.errors import ConfigError
 from stylematte.imagefile import read_rgba
+from stylemattegan.generator_folder import generator_folders
 from stylemattegan.networks.weights import load_all, load_generator
 from tests.loop.planned import planned
 from tests.stylemattegan.snapshots import networks, tree_of, write_snapshot
@@ -41,10 +42,10 @@ def imported(tmp_path: Path) -> Path:
 
 def test_it_says_what_it_wrote_and_what_the_licence_asks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["import-generator", str(snapshot(tmp_path / "a.pkl")), "-o", str(tmp_path / "out")]) == 0
-    told = capsys.readouterr().out
-    assert "StyleGAN3-T, 16 x 16, RGB\n" in told
-    assert "not for commercial use" in told
-    assert "--rgba adds one" in told
+    printed = capsys.readouterr().out
+    assert "StyleGAN3-T, 16 x 16, RGB\n" in printed
+    assert "not for commercial use" in printed
+    assert "--rgba adds one" in printed
 
 
 def test_a_snapshot_becomes_a_folder_that_samples(imported: Path, tmp_path: Path) -> None:
@@ -52,7 +53,7 @@ def test_a_snapshot_becomes_a_folder_that_samples(imported: Path, tmp_path: Path
     assert meta["source"] == "network.pkl"
     assert meta["rgba_added"]
     assert "commercial" in meta["licence"]
-    assert generators(imported) == {"start": imported}
+    assert generator_folders(imported) == {"start": imported}
     assert main(["sample", str(imported), "-o", str(tmp_path / "out"), "--seeds", "1-2"]) == 0
     assert float(read_rgba(tmp_path / "out/start/000001.png")[3].min()) == 1
 
@@ -60,11 +61,11 @@ def test_a_snapshot_becomes_a_folder_that_samples(imported: Path, tmp_path: Path
 def test_json_says_what_was_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = snapshot(tmp_path / "a.pkl", 4, conv_kernel=1, use_radial_filters=True)
     assert main(["import-generator", str(file), "-o", str(tmp_path / "out"), "--json", "--fp16"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    printed = json.loads(capsys.readouterr().out)
     G = load_generator(tmp_path / "out")
-    assert told["parameters"]["G"] == sum(p.numel() for p in G.parameters())
-    assert told["config"]["G"] == G.config
-    assert told["official"] == {"resolution": 16, "channels": 4, "augment_p": None}
+    assert printed["parameters"]["G"] == sum(p.numel() for p in G.parameters())
+    assert printed["config"]["G"] == G.config
+    assert printed["official"] == {"resolution": 16, "channels": 4, "augment_p": None}
 
 
 BAD = {

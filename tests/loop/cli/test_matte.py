@@ -97,17 +97,15 @@ def test_one_call_for_pil_numpy_and_tensors(matter: Path, photos: Path) -> None:
     loaded = stylematte.load(matter)
     picture = Image.open(photos / "a.png")
     array, tensor = np.asarray(picture), read_rgb(photos / "a.png")
-    alpha = stylematte.inference.predict(tensor, loaded)
+    alpha = loaded(tensor)
     assert alpha.shape == (1, 40, 60)
-    torch.testing.assert_close(torch.from_numpy(stylematte.inference.predict(array))[None], alpha)
-    torch.testing.assert_close(
-        torch.from_numpy(stylematte.inference.predict((array / 255).astype(np.float32)))[None], alpha
-    )
-    assert (np.asarray(stylematte.inference.predict(picture)) / 255 - alpha[0].numpy()).max() < 1 / 255
-    assert stylematte.inference.predict(tensor[None].expand(2, -1, -1, -1)).shape == (2, 1, 40, 60)
-    for wrong in (array.astype(np.int64), array[..., 0], tensor * 255, "a.png", tensor * float("nan")):
+    torch.testing.assert_close(torch.from_numpy(loaded(array))[None], alpha)
+    torch.testing.assert_close(torch.from_numpy(loaded((array / 255).astype(np.float32)))[None], alpha)
+    assert (np.asarray(loaded(picture)) / 255 - alpha[0].numpy()).max() < 1 / 255
+    assert loaded(tensor[None].expand(2, -1, -1, -1)).shape == (2, 1, 40, 60)
+    for wrong in (array.astype(np.int64), array[..., 0], tensor * 255, 7, tensor * float("nan")):
         with pytest.raises(ValueError, match="expected"):
-            stylematte.inference.predict(wrong)
+            loaded(wrong)
 
 
 def huge_png(path: Path) -> None:
@@ -142,8 +140,8 @@ BAD = [
     ("a.png", ["--trimap", "TMP/other.png"], 3, "is 7 x 5, the photo a.png is 60 x 40"),
     ("a.png", ["--trimap", "TMP/none.png"], 3, "none.png: no such file"),
     ("a.png", ["--matter", "TMP/nan"], 3, "fpn.head.weight holds NaN"),
-    ("a.png", ["--matter", "TMP/truncated"], 1, "not a safetensors file"),
-    ("a.png", ["--matter", "TMP/another"], 1, "tensors do not fit the network"),
+    ("a.png", ["--matter", "TMP/truncated"], 3, "not a safetensors file"),
+    ("a.png", ["--matter", "TMP/another"], 3, "tensors do not fit the network"),
     ("a.png", ["--tile", "64", "--overlap", "64"], 2, "--overlap 64"),
     ("a.png", ["--overlap", "4"], 2, "give --tile, too"),
     ("a.png", ["--max-side", "3"], 2, "--max-side 3"),

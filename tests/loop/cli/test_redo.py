@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from loop.cli.main import main
-from loop.cli.redo import duration
 from loop.config.fingerprints import fingerprints
 from loop.config.load import load_config
 from loop.engine import consent
 from loop.engine.lock import one_writer
 from loop.plan import plan
+from loop.redo import duration
 
 CHANGED = "matter.later.losses.l1=0.5"
 
@@ -48,10 +48,10 @@ def test_without_consent_nothing_changes(run: Path, capsys: pytest.CaptureFixtur
     assert digests(run) == before
     lines = capsys.readouterr().err.splitlines()
     was = json.loads((run / "rounds/01/fit_matter/stage.json").read_text())["config"]["fit"]["losses"]["l1"]
-    assert lines[0] == f"results that would be made again (matter.later.losses.l1: {was} -> 0.5):"
+    assert lines[0] == f"results that may be made again (matter.later.losses.l1: {was} -> 0.5):"
     assert [line.split()[0] for line in lines[1:-1]] == ["01/fit_matter", "01/evaluate", "01/accept"]
     assert lines[1].endswith(f"fit.losses.l1: {was} -> 0.5")
-    assert lines[-1].startswith("stylematte: nothing was changed: 3 results of ")
+    assert lines[-1].startswith("stylematte: nothing was changed: 3 results that took ")
     assert "--redo" in lines[-1]
 
 

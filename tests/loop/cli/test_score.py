@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from loop.cli.main import main
-from loop.cli.score_table import mean_interval
+from stylematte.evaluate.table import mean_interval
 from stylematte.imagefile import write_alpha, write_trimap
 
 
@@ -33,18 +33,18 @@ def score(folder: Path, *more: str) -> int:
 
 def test_json_and_csv_are_worst_first_with_mean_and_interval(folders, capsys):
     assert score(folders, "--json", "--csv", str(folders / "new/s.csv")) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert list(told["pictures"]) == told["worst"] + [f"p{number:02d}" for number in (3, 2, 1, 0)]
-    assert told["worst"][0] == "p11"
-    assert told["pictures"]["p11"]["SAD"] == pytest.approx(200 * 12 / 255 / 1000)
-    assert told["mean"]["MAD"] == pytest.approx(6.5 / 255)
-    low, high = told["interval"]["MAD"]
+    printed = json.loads(capsys.readouterr().out)
+    assert list(printed["pictures"]) == printed["worst"] + [f"p{number:02d}" for number in (3, 2, 1, 0)]
+    assert printed["worst"][0] == "p11"
+    assert printed["pictures"]["p11"]["SAD"] == pytest.approx(200 * 12 / 255 / 1000)
+    assert printed["mean"]["MAD"] == pytest.approx(6.5 / 255)
+    low, high = printed["interval"]["MAD"]
     half = 1.96 * np.std(np.arange(12)) / 12**0.5 / 255  # the normal approximation of the bootstrap
     assert (low, high) == pytest.approx((6.5 / 255 - half, 6.5 / 255 + half), rel=0.02)
     with (folders / "new/s.csv").open() as lines:
         rows = list(csv.DictReader(lines))
-    assert [row["picture"] for row in rows] == list(told["pictures"])
-    assert float(rows[0]["SAD"]) == told["pictures"]["p11"]["SAD"]
+    assert [row["picture"] for row in rows] == list(printed["pictures"])
+    assert float(rows[0]["SAD"]) == printed["pictures"]["p11"]["SAD"]
 
 
 def test_the_table_ends_with_the_mean(folders, capsys):

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from loop.cli.main import main
 from stylematte.data.folders import prepare
 from stylematte.imagefile import read_alpha, read_rgb, read_trimap, write_alpha, write_rgb, write_rgba, write_trimap
+from stylematte.inference.matter import Matter
+from stylematte.inference.options import InferenceOptions
 from stylematte.rgba import composite
 from stylematte.trimap import from_alpha, from_mask
 
@@ -48,9 +50,9 @@ def test_masks_and_alphas_become_trimaps(folder: Path, capsys: pytest.CaptureFix
     for source, made_by in (("mask", from_mask), ("alpha", from_alpha)):
         out = folder / f"from_{source}"
         assert main(["trimap", str(folder / f"{source}s"), "--from", source, "-o", str(out), "--json"]) == 0
-        told = json.loads(capsys.readouterr().out)
-        assert [Path(row["trimap"]).name for row in told["written"]] == ["one.png", "two.png"]
-        for row in told["written"]:
+        printed = json.loads(capsys.readouterr().out)
+        assert [Path(row["trimap"]).name for row in printed["written"]] == ["one.png", "two.png"]
+        for row in printed["written"]:
             trimap = read_trimap(row["trimap"])
             assert torch.equal(trimap, made_by(read_alpha(row["picture"])))
             assert row["foreground"] == pytest.approx(float((trimap == 1).float().mean()))
@@ -91,13 +93,13 @@ def test_a_matter_says_what_it_is_sure_of(
 ) -> None:
     write_rgb(folder / "photos/dark.png", torch.zeros(3, SIZE, SIZE))
     write_rgb(folder / "photos/one.png", read_alpha(folder / "alphas/one.png").expand(3, -1, -1))
-    monkeypatch.setattr("loop.cli.trimap.matter_folder", lambda given: given)
-    monkeypatch.setattr("loop.cli.trimap.matter_at", lambda folder: (Brightness(), 24))
+    matter = Matter(Brightness(), InferenceOptions(), folder, trained_at=24)
+    monkeypatch.setattr("stylematte.inference.matter.load", lambda path: matter)
     words = ["trimap", str(folder / "photos"), "--from", "matter", "--matter", "x", "-o", str(folder / "out"), "--json"]
     assert main(words) == 0
     captured = capsys.readouterr()
-    told = json.loads(captured.out)
-    assert [Path(row["picture"]).name for row in told["left_out"]] == ["dark.png", "two.png"]  # 0.9 is not sure
+    printed = json.loads(captured.out)
+    assert [Path(row["picture"]).name for row in printed["left_out"]] == ["dark.png", "two.png"]  # 0.9 is not sure
     assert "no known foreground" in captured.err
     trimap, alpha = read_trimap(folder / "out/one.png"), read_alpha(folder / "alphas/one.png")
     assert trimap.shape == alpha.shape
@@ -184,10 +186,10 @@ def test_a_bad_trimap_is_named_and_left_out(
     file = folder / "trimaps/one.png"
     file.write_text("no picture") if trimap is None else write_alpha(file, trimap)
     assert label(folder) == 0
-    told = lines(capsys)
-    assert len(told) == 1
-    assert f"left out {file}: " in told[0]
-    assert says in told[0]
+    printed = lines(capsys)
+    assert len(printed) == 1
+    assert f"left out {file}: " in printed[0]
+    assert says in printed[0]
     assert not list((folder / "root").rglob("one*"))
     assert (folder / "root/disc/alpha/two.png").is_file()
 

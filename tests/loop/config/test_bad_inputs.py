@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from loop.cli.main import exit_code, main, told
+from loop.cli.exit_codes import exit_code
+from loop.cli.main import main, message
 
 ROOT = Path(__file__).parents[3]
 QUICKSTART = str(ROOT / "configs" / "quickstart.yaml")
@@ -58,7 +59,7 @@ def test_one_line_and_the_code(
 def test_a_full_disk_is_told_as_such() -> None:
     error = OSError(errno.ENOSPC, "No space left on device", "runs/a/last.ckpt")
     assert exit_code(error) == 1
-    assert told(error) == "the disk is full (runs/a/last.ckpt): free some space, then type the same command"
+    assert message(error) == "the disk is full (runs/a/last.ckpt): free some space, then type the same command"
 
 
 def test_a_fault_of_ours_keeps_its_traceback() -> None:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from loop.config.load import ConfigError, load_config, to_yaml
+from loop.config.load import load_config, to_yaml
 from stylematte.config import DetailConfig
+from stylematte.errors import ConfigError
 
 QUICKSTART = Path(__file__).parents[3] / "configs" / "quickstart.yaml"
 

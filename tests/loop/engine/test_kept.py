@@ -82,7 +82,7 @@ def killed_at(monkeypatch: pytest.MonkeyPatch, call: int, work: Callable[[], obj
         return instead
 
     with monkeypatch.context() as patch:
-        for name in ("rename", "replace", "fsync", "unlink", "rmdir", "mkdir"):
+        for name in ("rename", "replace", "fsync", "unlink", "rmdir", "mkdir", "link"):
             patch.setattr(os, name, deadly(getattr(os, name)))
         with suppress(Died):
             work()
@@ -173,6 +173,42 @@ def test_a_killed_gc_leaves_no_half_of_a_result(tmp_path, monkeypatch, call: int
     assert result.record.outputs == digest_folder(tmp_path / "rounds/01/d/label")
     remove(tmp_path, kept(tmp_path, [OLD]))
     assert not (tmp_path / "kept").exists()
+
+
+def test_a_kept_result_with_the_bytes_of_the_present_one_takes_no_disk(tmp_path: Path) -> None:
+    def same(ctx: Context) -> dict:
+        (ctx.out / "inner").mkdir()
+        (ctx.out / "inner" / "picture").write_bytes(b"x" * 1000)
+        return {}
+
+    run_stage(OLD, {}, tmp_path, same)
+    run_stage(NEW, {}, tmp_path, same)
+    (found,) = kept(tmp_path, [NEW])
+    record = (found.path / "stage.json").stat().st_size
+    assert found.bytes == record, "only the record is its own"
+    assert os.path.samefile(found.path / "inner/picture", tmp_path / "rounds/01/d/label/inner/picture")
+    assert StageRecord.load(found.path).outputs == digest_folder(found.path)
+    assert run_stage(OLD, {}, tmp_path, never).how == "restored"
+    assert kept(tmp_path, [OLD])[0].bytes == record
+    remove(tmp_path, kept(tmp_path, [OLD]))
+    assert (tmp_path / "rounds/01/d/label/inner/picture").read_bytes() == b"x" * 1000
+    assert hidden(tmp_path) == []
+
+
+@pytest.mark.parametrize("call", range(12, 40, 2))
+def test_killed_while_files_are_shared_nothing_is_lost(tmp_path, monkeypatch, call: int) -> None:
+    def same(ctx: Context) -> dict:
+        for name in "abc":
+            (ctx.out / name).write_text(name)
+        return {}
+
+    run_stage(OLD, {}, tmp_path, same)
+    killed_at(monkeypatch, call, lambda: run_stage(NEW, {}, tmp_path, same))
+    assert run_stage(OLD, {}, tmp_path, never).record.config == {"word": "old"}
+    assert run_stage(NEW, {}, tmp_path, same).record.outputs == digest_folder(tmp_path / "rounds/01/d/label")
+    for one in kept(tmp_path, [NEW]):
+        assert StageRecord.load(one.path).outputs == digest_folder(one.path)
+    assert hidden(tmp_path) == []
 
 
 def test_back_to_the_old_options_brings_every_step_back(tmp_path: Path) -> None:

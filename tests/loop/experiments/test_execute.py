@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from loop.cli.main import main
-from loop.config.load import ConfigError
 from loop.experiments import run
+from stylematte.errors import ConfigError
 
 ROOT = Path(__file__).parents[3]
 TINY = ROOT / "configs" / "tiny.yaml"

@@ -7,11 +7,12 @@ from statistics import fmean
 
 import pytest
 
-from loop.config.load import ConfigError, load_config
+from loop.config.load import load_config
 from loop.experiments import Experiment, experiments, named
 from loop.experiments.execute import steps_until
 from loop.experiments.measures import edges, heldout
 from loop.experiments.questions.generator_loss import selected
+from stylematte.errors import ConfigError
 from tests.loop.planned import planned
 
 CONFIGS = Path(__file__).parents[3] / "configs"

@@ -1,4 +1,4 @@
-"""The second discriminator in the loop: what is refused before any work, what enters the key, and the stage itself."""
+"""The composite discriminator in the loop: what is refused before any work, what enters the key, and the stage."""
 
 import json
 import os
@@ -9,10 +9,12 @@ import torch
 from safetensors.torch import save_file
 
 from loop.cli.main import main
-from loop.config.load import ConfigError, load_config
+from loop.config.load import load_config
+from loop.config.steps import FitGeneratorStep, read
 from loop.engine.stage import Context
 from loop.fitting.composite_discriminator import composite_discriminator, frozen_backbone
 from loop.stages import fit_generator
+from stylematte.errors import ConfigError
 from stylemattegan.networks.weights import copy_generator
 from stylemattegan.training.composite_discriminator import FILE
 from tests.loop.planned import planned
@@ -120,7 +122,7 @@ def context(run, folder, *words, previous=None):
     return Context(inputs, folder / "out", folder / "scratch", step.config, 7, step.id, runtime)
 
 
-HONEST = ["generator.alpha_regularizer.mean=1", "generator.alpha_regularizer.band=1"]
+TERMS = ["generator.alpha_regularizer.mean=1", "generator.alpha_regularizer.band=1"]
 KINDS = [
     ["generator.composite_discriminator.kind=composite"],
     [*PROJECTED, "generator.composite_discriminator.random_backbone=true"],
@@ -129,25 +131,24 @@ KINDS = [
 
 @pytest.mark.parametrize("words", KINDS, ids=["composite", "projected"])
 def test_the_stage_writes_it_and_the_next_round_goes_on_with_it(tiny_run, tmp_path, words):
-    words = [*words, *HONEST]
+    words = [*words, *TERMS]
     first = context(tiny_run, tmp_path / "first", *words)
     assert "diverged" not in fit_generator.run(first)
     assert (first.out / FILE).is_file()
     assert {folder.name for folder in (first.out / "snapshots").iterdir() if (folder / FILE).is_file()} == {"00001"}
-    told = (first.out / "metrics.jsonl").read_text()
-    assert all(name in told for name in ("D2/loss", "D2/r1", "alpha/mean", "alpha/band"))
+    curves = (first.out / "metrics.jsonl").read_text()
+    assert all(name in curves for name in ("D2/loss", "D2/r1", "alpha/mean", "alpha/band"))
     copy_generator(first.out, tmp_path)  # as `select_generator` does
-    later = composite_discriminator(context(tiny_run, tmp_path / "later", *words), tmp_path)
-    fresh = composite_discriminator(context(tiny_run, tmp_path / "fresh", *words), None)
+    step = read(FitGeneratorStep, first.config)
+    later = composite_discriminator(context(tiny_run, tmp_path / "later", *words), step, tmp_path)
+    fresh = composite_discriminator(context(tiny_run, tmp_path / "fresh", *words), step, None)
     name = next(name for name, _ in later.network.named_parameters())
     assert not torch.equal(later.network.state_dict()[name], fresh.network.state_dict()[name])
 
 
 def test_a_random_backbone_is_the_same_in_every_round():
-    options = load_config(
-        TINY, [*PROJECTED, "generator.composite_discriminator.random_backbone=true"]
-    ).generator.composite_discriminator.backbone
-    asked = {"name": options.name, "kwargs": options.kwargs, "weights": None}
+    words = [*PROJECTED, "generator.composite_discriminator.random_backbone=true"]
+    asked = load_config(TINY, words).generator.composite_discriminator.backbone
     torch.manual_seed(1)
     one = frozen_backbone(asked).state_dict()
     torch.manual_seed(2)
@@ -174,7 +175,7 @@ def test_doctor_builds_the_backbone(words, state, text, tmp_path, capsys):
     save_file({"a": torch.zeros(3)}, tmp_path / "w.safetensors")
     words = [word.format(file=tmp_path / "w.safetensors") for word in words]
     code = main(["doctor", str(TINY), *PROJECTED, *words, "--json"])
-    (told,) = [check for check in json.loads(capsys.readouterr().out) if check["check"] == "composite_discriminator"]
-    assert told["state"] == state
-    assert text in told["text"]
+    (found,) = [check for check in json.loads(capsys.readouterr().out) if check["check"] == "composite_discriminator"]
+    assert found["state"] == state
+    assert text in found["text"]
     assert code == 1 or state != "problem"

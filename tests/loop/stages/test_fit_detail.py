@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from loop.cli.main import main
-from loop.config.load import ConfigError, load_config
+from loop.config.load import load_config
 from stylematte.data import photometry
+from stylematte.errors import ConfigError
 from stylematte.networks.weights import load_matter
 
 TINY = Path(__file__).parents[3] / "configs" / "tiny.yaml"

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from loop.cli.main import main
-from loop.config.load import ConfigError, load_config
+from loop.config.load import load_config
 from loop.fitting.mixture import domain_shares
 from stylematte.data.drawn.dataset import write_manifest_folder
+from stylematte.errors import ConfigError
 from stylematte.imagefile import read_alpha, read_trimap
 from stylematte.losses.collapse import CollapseWatch
 from tests.loop.planned import planned

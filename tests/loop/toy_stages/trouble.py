@@ -6,10 +6,11 @@ from typing import Any
 
 from loop.engine.heartbeat import beat
 from loop.engine.stage import Context
+from stylematte.errors import DataError
 
 
-class BadData(ValueError):
-    exit_code = 3
+class BadData(DataError):
+    pass
 
 
 def run(ctx: Context) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from loop.cli.exit_codes import exit_code
 from loop.engine.config import Launch, LaunchConfig
 from loop.engine.execute import execute
 from loop.engine.launchers import watch
@@ -62,7 +63,8 @@ def test_retries_end_with_one_line(tmp_path):
 def test_a_wrong_input_is_not_tried_again(tmp_path, kind):
     with pytest.raises(StageFailed, match=r"BadData: photo\.png is empty: replace it") as caught:
         execute(tmp_path, trouble("wrong", 9), settings(kind=kind, retries=5))
-    assert caught.value.exit_code == 3
+    assert caught.value.kinds[0].endswith("trouble.BadData")
+    assert exit_code(caught.value) == 3
     assert "BadData" in (tmp_path / "logs/00-x.log").read_text()
     (scratch,) = (tmp_path / "rounds/00").glob(".x.????????")
     assert (scratch / "tries").read_text() == "x"

@@ -1,9 +1,8 @@
-"""Asks before `run` makes results again that took long: lists the steps, the hours at stake and what changed."""
+"""Consent before a run makes results again that took long: the steps, the hours at stake and what changed."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import yaml
@@ -14,16 +13,22 @@ from loop.engine import consent
 from loop.engine.consent import AtStake
 from loop.engine.freshness import changes, shortened
 from loop.engine.step import Step
+from stylematte.errors import ConfigError
 
 
-class NeedsConsent(ValueError):
+class NeedsConsent(ConfigError):
     """Results that took long would be made again, and nobody has agreed to that."""
 
-    exit_code = 2
+
+Agree = Callable[[str, float], bool]
+"""(what would be made again, a line each; the seconds that took) -> whether to go on."""
 
 
-def obtain_consent(config: Config, run_dir: Path, steps: Sequence[Step], redo: bool, may_ask: bool) -> None:
-    """Returns when the run may go on. Raises NeedsConsent, with nothing changed on disk, when it may not."""
+def obtain_consent(config: Config, run_dir: Path, steps: Sequence[Step], agree: Agree) -> None:
+    """Returns when the run may go on. Raises NeedsConsent, with nothing changed on disk, when it may not.
+
+    agree: is asked if results of more than launch.ask_above seconds would be made again.
+    """
     if consent.is_given(run_dir, steps):
         return
     stake = consent.at_stake(run_dir, steps)
@@ -31,21 +36,23 @@ def obtain_consent(config: Config, run_dir: Path, steps: Sequence[Step], redo: b
     if seconds <= config.launch.ask_above:
         consent.withdraw(run_dir)  # it was for another plan
         return
-    print(listing(stake, _changed_options(config, run_dir)), file=sys.stderr, flush=True)
-    if not redo and not (may_ask and _says_yes(seconds)):
+    if not agree(listing(stake, _changed_options(config, run_dir)), seconds):
         raise NeedsConsent(
-            f"nothing was changed: {len(stake)} results of {duration(seconds)} would be made again; --redo does it "
-            f"(the present ones are kept until `stylematte gc`)"
+            f"nothing was changed: {len(stake)} results that took {duration(seconds)} may be made again; to do it, add "
+            f"--redo (the present ones are kept until `stylematte gc`)"
         )
     consent.give(run_dir, steps)
 
 
 def listing(stake: Sequence[AtStake], changed: str) -> str:
-    """One line a result that would be made again: its step, what it took, why."""
+    """One line a result that would be made again: its step, what it took, why.
+
+    "may", because a step behind a changed one sleeps on if its input comes out with the same bytes.
+    """
     width = max(len(one.step.id) for one in stake)
     lines = [f"  {one.step.id:{width}}  {duration(one.seconds):>9}  {one.reason}" for one in stake]
     why = f" ({changed})" if changed else ""
-    return "\n".join([f"results that would be made again{why}:", *lines])
+    return "\n".join([f"results that may be made again{why}:", *lines])
 
 
 def duration(seconds: float) -> str:
@@ -53,14 +60,6 @@ def duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
-
-def _says_yes(seconds: float) -> bool:
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return False
-    print(f"make them again ({duration(seconds)})? The present ones are kept. [y/N] ", end="", file=sys.stderr)
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def _changed_options(config: Config, run_dir: Path) -> str:

@@ -34,6 +34,14 @@ def licence_of(meta: dict[str, Any]) -> str:
     return str(meta.get("licence") or OF_THE_OWNER)
 
 
+def licence_at(source: Path) -> str:
+    """Of the matter of a run, an export or a matter folder."""
+    from stylematte.inference.matter import matter_folder
+    from stylematte.networks.weights import read_description
+
+    return licence_of(read_description(matter_folder(source)).get("meta") or {})
+
+
 def card(folder: Path, description: dict[str, Any], run: Path | None, hub: bool) -> str:
     """The card of the exported `folder`. description: its matter's; run: where it is from, if from a run."""
     network, meta = description["network"], description["meta"]

@@ -1,0 +1,57 @@
+"""Exporting a run: the accepted matter, the selected generators and a model card, in a new folder."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from loop.model_card import card
+from loop.runfolder import accepted_round, check_run, is_run
+from stylematte.atomic import check_new, new_folder
+
+
+class Exported(NamedTuple):
+    """round: of the run's accepted matter, None for a matter that is of no run. generators: their domains."""
+
+    out: Path
+    matter: Path
+    round: int | None
+    generators: list[str]
+
+
+def export(source: Path, out: Path, hub: bool = False) -> Exported:
+    """Write the weights of the run `source` (with hub also: a matter folder) and README.md into the new folder `out`.
+
+    hub: the matter under the names of the Hugging Face hub. Raises DataError, WeightsError.
+    """
+    from stylematte.export import export_hub
+    from stylematte.inference.matter import matter_folder
+    from stylemattegan.generator_folder import generator_folders
+
+    check_new(out)
+    if not hub:
+        check_run(source)
+    run = source if is_run(source) else None
+    matter, found = matter_folder(source), generator_folders(run) if run else {}
+    with new_folder(out) as folder:
+        description = export_hub(matter, folder) if hub else _own_matter(matter, folder / "matter")
+        for domain, generator in found.items():
+            names = [*(file.name for file in generator.glob("*.safetensors")), "generator.json"]
+            _copy(generator, folder / "generators" / domain, names)
+        (folder / "README.md").write_text(card(folder, description, run, hub))
+    return Exported(out, matter, accepted_round(run) if run else None, list(found))
+
+
+def _own_matter(source: Path, target: Path) -> dict[str, Any]:
+    from stylematte.networks.weights import read_description
+
+    _copy(source, target, ["matter.safetensors", "matter.json"])
+    return read_description(target)
+
+
+def _copy(source: Path, target: Path, names: Sequence[str]) -> None:
+    target.mkdir(parents=True)
+    for name in names:
+        shutil.copyfile(source / name, target / name)

@@ -1,0 +1,92 @@
+"""What of a run is done, and what a configuration would do: the state, work and metrics of every step, and the disk."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loop.config.fingerprints import fingerprints
+from loop.config.load import load_config
+from loop.config.schema import Config
+from loop.engine.execute import freshness
+from loop.engine.lock import holder
+from loop.engine.step import Step, step_folder
+from loop.plan import plan
+from loop.runfolder import check_run, is_run
+
+
+@dataclass(frozen=True)
+class StepState:
+    """state: fresh, stale, missing or waits, and why. work: how much it has to do, in its own unit. seconds and
+    metrics: of the result that is there."""
+
+    step: str
+    state: str
+    why: str
+    work: str
+    seconds: float | None
+    metrics: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """The steps of a configuration over its run folder."""
+
+    run: Path
+    steps: list[StepState]
+    run_bytes: int
+    free_bytes: int
+    writer: dict[str, Any] | None
+    """{pid, host, since, command} of the process that writes the run now."""
+
+
+def outlook(path: Path, overrides: Sequence[str] = ()) -> Outlook:
+    """Of a YAML file, or of a run folder and what `key=value` overrides would change in it. Raises ConfigError."""
+    run = is_run(path)
+    config = load_config(path / "config.yaml" if run else path, overrides, check=not run or bool(overrides))
+    folder = path if run else Path(config.run.dir)
+    steps = [_state(config, folder, *found) for found in freshness(folder, plan(config, fingerprints(config, folder)))]
+    return Outlook(folder, steps, _size(folder), shutil.disk_usage(_existing(folder)).free, holder(folder))
+
+
+def status(run: Path) -> Outlook:
+    """Of a run folder. Raises DataError if it is none."""
+    check_run(run)
+    return outlook(run)
+
+
+def work(config: Config, step: Step) -> str:
+    """How much one step has to do, in its own unit."""
+    matter = config.matter.later if step.round else config.matter.first
+    generator = config.generator.fit
+    return {
+        "fit_matter": f"{matter.steps} steps x {matter.batch}",
+        "fit_generator": f"{generator.steps * generator.batch / 1000:g} kimg",
+        "select_generator": f"{config.generator.select_images} pictures",
+        "synthesize": f"{config.synthesize.count} pictures",
+        "select": f"{config.synthesize.count} candidates",
+    }.get(step.stage, "")
+
+
+def _state(config: Config, run: Path, step: Step, state: str, why: str) -> StepState:
+    record = step_folder(run, step.id) / "stage.json"
+    made = json.loads(record.read_text()) if record.is_file() else None
+    if made is None and state == "waits":  # a step that waits for another and was never made is missing
+        state = "missing"
+    made = made or {}
+    return StepState(step.id, state, why, work(config, step), made.get("seconds"), made.get("metrics", {}))
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
+
+
+def _existing(path: Path) -> Path:
+    path = path.absolute()
+    while not path.exists():
+        path = path.parent
+    return path

@@ -1,0 +1,170 @@
+"""How a photo is shown to a network (whole, scaled, in tiles, mirrored), and how its alpha comes back to full size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stylematte.config import NetworkConfig
+from stylematte.errors import BadPicture, ConfigError
+from stylematte.imagefile import read_trimap, resize
+from stylematte.inference.predict import predict, takes_trimap
+from stylematte.inference.tiles import OVERLAP, in_tiles
+from stylematte.ops.guided_filter import linear_coefficients
+from stylematte.rgba import trimap_of_shares
+from stylematte.sheets import to_longest_side
+
+UPSCALE_RADIUS, UPSCALE_EPS = 1, 1e-3
+PIECE = 4096 * 4096
+"""The most pixels a network sees in one piece: more would take tens of GiB."""
+LEAST = 32
+"""Pixels of a side that a network can be asked for."""
+
+
+class InferenceOptions(NamedTuple):
+    """How a photo is shown to a network; the alpha always has the photo's own size.
+
+    size: longest side it sees; None: as it is. enlarge: smaller photos are brought to `size`, too. tile: pixels of
+    square tiles that are seen one by one, None: in one piece; overlap: of neighbours. flip: mean with the
+    mirrored view.
+
+    The resize policy: a reduced photo is averaged (antialiased bilinear), its alpha comes back as `brought_back` says.
+    The field's protocol (P3M, AM-2k) shows photos as they are: InferenceOptions().
+    """
+
+    size: int | None = None
+    enlarge: bool = False
+    tile: int | None = None
+    overlap: int = OVERLAP
+    flip: bool = False
+
+
+def options_for(network: NetworkConfig, trained_at: int, size: int | None = None) -> InferenceOptions:
+    """What is usual for a network of this configuration .
+
+    size: the longest side it sees, None: what it was trained at; 0: the photo's own. A network knows subjects of the
+    scale it was trained at, so smaller photos are enlarged; for the released one large ones are reduced only.
+    """
+    if size == 0:
+        return InferenceOptions()
+    return InferenceOptions(size or trained_at, enlarge=network.variant != "released")
+
+
+class AskedOptions(NamedTuple):
+    """What a user may ask for; all of it is optional, and at most one of the first three may be given.
+
+    size: longest side the network sees, 0: the photo's own. max_side: the same for larger photos, smaller ones stay as
+    they are. tile: the whole resolution in square tiles of that many pixels. overlap: of tiles. flip: mean with the
+    mirrored view.
+    """
+
+    size: int | None = None
+    max_side: int | None = None
+    tile: int | None = None
+    overlap: int | None = None
+    flip: bool = False
+
+    def check(self) -> None:
+        """Raises ConfigError for what cannot be meant."""
+        for name in ("size", "max_side", "tile"):
+            value = getattr(self, name)
+            if value is not None and value < LEAST and not (name == "size" and value == 0):
+                raise ConfigError(f"--{name.replace('_', '-')} {value}: must be at least {LEAST} pixels")
+        if self.overlap is not None and self.tile is None:
+            raise ConfigError("--overlap is of tiles: give --tile, too")
+        if self.tile is not None and not 0 <= (overlap := self._overlap(self.tile)) < self.tile:
+            raise ConfigError(f"--overlap {overlap}: must be at least 0 and less than --tile {self.tile}")
+
+    def options(self, network: NetworkConfig, trained_at: int) -> InferenceOptions:
+        """For a network of this configuration , trained at this longest side. Raises ConfigError."""
+        self.check()
+        if self.tile is not None:
+            return InferenceOptions(tile=self.tile, overlap=self._overlap(self.tile), flip=self.flip)
+        if self.max_side is not None:
+            return InferenceOptions(self.max_side, flip=self.flip)
+        return options_for(network, trained_at, self.size)._replace(flip=self.flip)
+
+    def _overlap(self, tile: int) -> int:
+        return min(OVERLAP, tile // 4) if self.overlap is None else self.overlap
+
+
+def check_piece(path: Path, image: Tensor, options: InferenceOptions) -> None:
+    """Raise BadPicture if the network would see more than PIECE pixels of image (3, H, W) at once."""
+    height, width = image.shape[-2:]
+    scale = 1.0 if options.size is None else options.size / max(height, width)
+    pixels = height * width * (scale if options.enlarge else min(1.0, scale)) ** 2
+    if options.tile is None and pixels > PIECE:
+        cure = "give a smaller --max-side, or --tile 1024"
+        raise BadPicture(path, f"{pixels:.0f} pixels for the network, at most {PIECE} in one piece: {cure}")
+
+
+def read_trimap_of(path: Path, photo: Path, image: Tensor) -> Tensor:
+    """The trimap (1, H, W) in `path`, of image's size. Raises BadPicture."""
+    trimap = read_trimap(path)
+    if trimap.shape[-2:] != image.shape[-2:]:
+        own, wanted = (f"{picture.shape[-1]} x {picture.shape[-2]}" for picture in (trimap, image))
+        raise BadPicture(path, f"is {own}, the photo {photo.name} is {wanted}: a trimap has its photo's size")
+    return trimap
+
+
+def predict_in(
+    network: nn.Module, images: Sequence[Tensor], options: InferenceOptions, trimaps: Sequence[Tensor] | None = None
+) -> list[Tensor]:
+    """images (3, H, W), all of one size -> alphas (1, H, W), by one forward pass (per tile and view).
+
+    trimaps (1, H, W) in {0, 1/2, 1}: seen by a network that `takes_trimap`; known pixels are set in the result of any.
+    """
+    views = [_scaled_to(image, options) for image in images]
+    batch = torch.stack(views)
+    if trimaps is not None and takes_trimap(network):
+        batch = torch.cat([batch, torch.stack([_trimap_at(t, views[0].shape[-2:]) for t in trimaps])], 1)
+    alpha = _forward(network, batch, options)
+    results = [brought_back(a, v, image) for a, v, image in zip(alpha, views, images, strict=True)]
+    if trimaps is not None:
+        results = [torch.where(t == 0.5, a, t) for a, t in zip(results, trimaps, strict=True)]
+    return results
+
+
+def _forward(network: nn.Module, batch: Tensor, options: InferenceOptions) -> Tensor:
+    """batch (N, 3 or 4, H, W), the fourth channel a trimap -> (N, 1, H, W)."""
+
+    def once(part: Tensor) -> Tensor:
+        return predict(network, part[:, :3], part[:, 3:] if part.shape[1] > 3 else None)
+
+    def view(part: Tensor) -> Tensor:
+        return (once(part) + once(part.flip(-1)).flip(-1)) / 2 if options.flip else once(part)
+
+    return view(batch) if options.tile is None else in_tiles(view, batch, options.tile, options.overlap)
+
+
+def _trimap_at(trimap: Tensor, size: torch.Size) -> Tensor:
+    back, front = (resize((trimap == value).float(), (size[0], size[1])) for value in (0, 1))
+    return trimap_of_shares(back, front)
+
+
+def _scaled_to(image: Tensor, options: InferenceOptions) -> Tensor:
+    """image (C, H, W) at the size the network sees."""
+    if options.size is None or (max(image.shape[-2:]) <= options.size and not options.enlarge):
+        return image
+    return to_longest_side(image, options.size)
+
+
+def brought_back(alpha: Tensor, small: Tensor, image: Tensor) -> Tensor:
+    """alpha (1, h, w) of small (3, h, w), which is image (3, H, W) resized -> (1, H, W).
+
+    Comes back as the linear coefficients of a guided filter (He and Sun, arXiv 1505.00996), so edges follow the photo,
+    not the grid.
+    """
+    height, width = image.shape[-2:]
+    if small.shape[-2] * small.shape[-1] >= height * width:
+        return resize(alpha, (height, width))
+    slope, offset = linear_coefficients(small.mean(0, keepdim=True)[None], alpha[None], UPSCALE_RADIUS, UPSCALE_EPS)
+    slope, offset = (
+        F.interpolate(c, size=(height, width), mode="bilinear", align_corners=False) for c in (slope, offset)
+    )
+    return (slope[0] * image.mean(0, keepdim=True) + offset[0]).clamp(0, 1)
