@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loop.config.fingerprints import fingerprints
-from loop.config.load import load_config, to_yaml
+from loop.config.load import load_config
 from loop.config.schema import Config
 from loop.engine import signals
-from loop.engine.execute import Event, execute
-from loop.engine.files import write_atomically, write_json
+from loop.engine.execute import Event
+from loop.engine.files import write_json
 from loop.engine.lock import one_writer, this_command
 from loop.engine.stage import StageFailed, Stopped
 from loop.engine.step import Step
@@ -26,8 +25,8 @@ from loop.experiments.folder import MEASURED, ask, run_folder, settings
 from loop.experiments.registry import named
 from loop.experiments.summary import Summary
 from loop.experiments.tables import write_summary
-from loop.plan import plan
 from loop.report.build import build_report
+from loop.runs import make
 from stylematte.errors import ConfigError, DataError
 
 
@@ -79,12 +78,10 @@ def run(
 
 def do(experiment: Experiment, job: Job, listen: Callable[[Event], None]) -> None:
     """Bring one run up to date and measure it. Needs nothing of the other runs."""
-    tracking = {"wandb": job.config.tracking.wandb.value, "project": job.config.tracking.project}
     with one_writer(job.folder):
-        steps = steps_until(plan(job.config, fingerprints(job.config, job.folder, keep=True)), experiment.until)
-        _write_config(job)
         try:
-            execute(job.folder, steps, job.config.launch, listen, {"tracking": tracking})
+            # Former results are kept until `gc`, so nothing is lost by making some again.
+            make(job.config, job.folder, lambda steps: steps_until(steps, experiment.until), lambda *_: True, listen)
         except StageFailed:
             if stopped_reason(job.folder) is None:
                 raise
@@ -148,9 +145,3 @@ def _job(experiment: Experiment, path: Path, words: Sequence[str], folder: Path,
     target = run_folder(folder, arm, seed)
     own = [*experiment.settings, *words, *experiment.arms[arm], f"run.seed={seed}", f"run.dir={target}"]
     return Job(arm, seed, load_config(path, own), target)
-
-
-def _write_config(job: Job) -> None:
-    text, path = to_yaml(job.config), job.folder / "config.yaml"
-    if not path.is_file() or path.read_text() != text:
-        write_atomically(path, text)
