@@ -89,7 +89,7 @@ def train_matter(source: Source, *overrides: str, redo: bool = False, on_event: 
     """Fit a matter on real pairs alone: round 0 of the configuration's run, which `run` goes on from. Raises as it."""
     config, folder = configured(source, overrides)
     with one_writer(folder):
-        _make(config, folder, lambda steps: needed(steps, "00/accept"), lambda listing, seconds: redo, on_event)
+        make(config, folder, lambda steps: needed(steps, "00/accept"), lambda listing, seconds: redo, on_event)
     return Run(folder, folder / "report.html").matter()
 
 
@@ -115,11 +115,11 @@ def fit_generator(
     with one_writer(folder):
         if cutouts is None:
             target = f"01/{_domain(config, domain)}/select_generator"
-            _make(config, folder, lambda steps: needed(steps, target), agree, on_event)
+            make(config, folder, lambda steps: needed(steps, target), agree, on_event)
         else:
             steps = _on_cutouts(config, Path(cutouts).expanduser().resolve())
             target = steps[-1].id
-            _make(config, folder, lambda _: steps, agree, on_event)
+            make(config, folder, lambda _: steps, agree, on_event)
     made = step_folder(folder, target)
     if not (made / "generator.json").is_file():
         raise UserError(f"{target}: the fit ended without a generator; {made} says why")
@@ -153,7 +153,7 @@ def bring_up_to_date(
 
     with one_writer(folder):
         try:
-            _make(config, folder, lambda steps: steps, agree, listen)
+            make(config, folder, lambda steps: steps, agree, listen)
         except BaseException:
             with contextlib.suppress(Exception):  # what there is can be looked at; why it ended is what counts
                 build_report(folder)
@@ -172,7 +172,7 @@ def needed(steps: Sequence[Step], target: str) -> list[Step]:
     return [step for step in steps if step.id in wanted]
 
 
-def _make(
+def make(
     config: Config, folder: Path, choose: Callable[[list[Step]], list[Step]], agree: Agree, on_event: Listener
 ) -> None:
     """Check, ask, and make the chosen steps of the plan. The caller holds the run's lock."""

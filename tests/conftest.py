@@ -1,12 +1,16 @@
-"""What every test shares: one thread each, and annotations of types and shapes that are executed.
+"""What every test shares: one thread each, annotations that are executed, and what a run says at its end.
 
 On a busy machine two OpenMP threads wait for each other longer than they work. Modules of CHECKED are imported with
 their functions decorated (jaxtyping's import hook, beartype): an argument or result whose type or shape is not what
-the signature says raises jaxtyping.TypeCheckError. Outside the tests annotations are text and cost nothing.
+the signature says raises jaxtyping.TypeCheckError. Outside the tests annotations are text and cost nothing. The end of
+a run names the recorded values that were not at hand.
 """
 
 import os
 from collections.abc import Iterator
+from typing import Any
+
+from tests.fixture_files import MISSING
 
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
@@ -32,3 +36,12 @@ def unchecked() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """One line instead of skips here and there: what was not tested, and where it would have to lie."""
+    reasons = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", []) if report.longrepr]
+    names = [reason.partition(MISSING)[2] for reason in reasons if MISSING in reason]
+    if names:
+        where = ", ".join(f"../shared/{name}" for name in sorted(set(names)))
+        terminalreporter.write_line(f"{len(names)} tests had no pictures or recorded values; they read {where}")

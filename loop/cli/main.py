@@ -19,6 +19,7 @@ VERBS = {
     "run": "co-train a matter and its generators; the same command resumes",
     "plan": "the steps of a configuration or a run: fresh, stale or missing, and the disk they need",
     "status": "which steps of a run are done, what they took, their metrics",
+    "experiment": "a question asked of the loop: arms x seeds of runs, one table; the same command resumes",
     "gc": "what a run keeps beside its results: list and remove earlier results and unfinished fits",
     "report": "one self-contained HTML page about a run",
     "matte": "photos -> alpha and cut-out PNG",
@@ -52,9 +53,20 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments of one verb. A verb with `words` takes key=value after its options, too."""
+    top = parser()
+    args, rest = top.parse_known_args(argv)
+    if rest and ("words" not in args or any(word.startswith("-") or "=" not in word for word in rest)):
+        top.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        args.words = [*args.words, *rest]
+    return args
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; the exit code. `sys.exit(main())` is the console script."""
-    args = parser().parse_args(argv)
+    args = parse(argv)
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network for its version at import
     try:
         with warnings_as_lines():

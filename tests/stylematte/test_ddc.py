@@ -2,23 +2,21 @@
 
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from stylematte.losses.ddc import PAPER, Sweep, ddc, ddc_and_floor, known_region
+from tests.fixture_files import FIXTURES, arrays
 
-FIXTURES = Path(__file__).parents[2].parent / "shared" / "fixtures" / "ddc"
-CASES = sorted(path.stem for path in FIXTURES.glob("*.npz") if "loss_only" not in path.stem)
+CASES = sorted(path.stem for path in (FIXTURES / "ddc").glob("*.safetensors") if "loss_only" not in path.stem)
 WEIGHT = 10  # the reference multiplies its mean by this
 VARIANTS = ("ddc", "scaled", "hinge")
 
 
 def fixture(name):
-    with np.load(FIXTURES / f"{name}.npz") as arrays:
-        return {key: torch.from_numpy(arrays[key]) for key in arrays}
+    return arrays(f"ddc/{name}")
 
 
 def picture(n=1, height=9, width=13, seed=0, dtype=torch.float64):
@@ -44,17 +42,14 @@ def test_equals_the_fixtures(name, reference):
 
 def test_equals_the_fixture_that_keeps_no_input():
     """512 x 512, drawn where the reference's generator stood after its smaller cases: alpha, then the image."""
-    path = FIXTURES / "random_512x512_loss_only.npz"
-    if not path.exists():
-        pytest.skip("the shared fixtures are not here")
     generator = torch.Generator().manual_seed(20240820)
     before = sum(4 * n * h * w for n, h, w in [(1, 20, 24), (2, 33, 17), (1, 9, 9)]) + 2 * 3 * 32 * 48
     torch.rand(before, generator=generator)
     alpha, image = (torch.rand(1, c, 512, 512, generator=generator) for c in (1, 3))
     trimap = torch.where(alpha < 0.1, 0.0, torch.where(alpha > 0.9, 1.0, 0.5))
-    with np.load(path) as recorded:
-        assert WEIGHT * ddc(image, alpha).item() == pytest.approx(recorded["loss_consistency_x10"].item(), abs=2e-6)
-        assert known_region(alpha, trimap).item() == pytest.approx(recorded["loss_known_mean"].item(), abs=1e-8)
+    recorded = arrays("ddc/random_512x512_loss_only")
+    assert WEIGHT * ddc(image, alpha).item() == pytest.approx(recorded["loss_consistency_x10"].item(), abs=2e-6)
+    assert known_region(alpha, trimap).item() == pytest.approx(recorded["loss_known_mean"].item(), abs=1e-8)
 
 
 @pytest.mark.parametrize("reference", [False, True])
@@ -85,8 +80,7 @@ def test_known_region_equals_the_fixtures_mean_over_all_known_pixels_of_the_batc
 
 
 def test_the_fixtures_are_read():
-    if FIXTURES.is_dir():
-        assert len(CASES) == 5
+    assert len(CASES) == 5
 
 
 # -- the equations as loops -------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 import csv
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,8 +10,8 @@ import torch.nn.functional as F
 
 from stylematte.imagefile import read_alpha, read_rgb, resize
 from stylematte.losses.ddc import PAPER, excess
+from tests.fixture_files import outside
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
 SCALE = 0.375
 BLUR = torch.tensor([1.0, 4, 6, 4, 1]) / 16  # one pixel wide at the reduced size
 
@@ -20,11 +19,12 @@ BLUR = torch.tensor([1.0, 4, 6, 4, 1]) / 16  # one pixel wide at the reduced siz
 @cache
 def portraits():
     """(image, truth, blurred truth, binarised truth) of the portraits with true alpha, at 3/8 of their size."""
-    with open(DATA / "manifest.csv", newline="") as table:
+    data = outside("data")
+    with open(data / "manifest.csv", newline="") as table:
         rows = [row for row in csv.DictReader(table) if row["kind"] == "alpha" and row["subject"] == "portrait"]
     found = []
     for row in rows:
-        image, alpha = read_rgb(DATA / row["file"])[None], read_alpha(DATA / row["alpha"])[None]
+        image, alpha = read_rgb(data / row["file"])[None], read_alpha(data / row["alpha"])[None]
         size = tuple(round(SCALE * side) for side in image.shape[-2:])
         image, alpha = resize(image, size), resize(alpha, size)
         padded = F.pad(alpha, (2, 2, 2, 2), mode="replicate")
@@ -33,7 +33,6 @@ def portraits():
     return found
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the shared pictures are not here")
 @pytest.mark.parametrize("variant", ["ddc", "scaled", "hinge"])
 def test_truth_is_preferred(variant):
     ranks, config = [], replace(PAPER, variant=variant)

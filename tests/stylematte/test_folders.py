@@ -84,7 +84,10 @@ def test_prepare_writes_the_folder(tmp_path, caplog):
             edge = (read_alpha(row["alpha"]) > 0.2) & (read_alpha(row["alpha"]) < 0.9)
             blue = [read_rgb(row[key])[2:][edge].mean() - 0.2 for key in ("image", "foreground")]
             assert abs(blue[1]) < 0.4 * blue[0]  # the blue surroundings are gone from the edge
-    reasons = {row["file"]: row["reason"] for row in map(json.loads, (tmp_path / "out/left_out.jsonl").open())}
+    reasons = {
+        row["file"]: row["reason"]
+        for row in map(json.loads, (tmp_path / "out/left_out.jsonl").read_text().splitlines())
+    }
     assert reasons["wrong.png"] == "wrong_alpha.png: is 40 x 40, its image 30 x 40: not the same shape"
     assert reasons["tiny.png"] == "tiny.png: 8 x 8 pixels, at least 16 a side needed"
     assert reasons["cut.png"].startswith("cut.png: broken picture")

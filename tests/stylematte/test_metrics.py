@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from stylematte import metrics
-
-FIXTURES = Path(__file__).parents[2].parent / "shared" / "fixtures" / "metrics"
-needs_fixtures = pytest.mark.skipif(not FIXTURES.is_dir(), reason="the shared fixtures are not here")
+from tests.fixture_files import about, arrays
 
 
-@needs_fixtures
 def test_equal_the_reference_evaluator_on_every_fixture():
-    arrays = np.load(FIXTURES / "metrics.npz")
-    for name, case in json.loads((FIXTURES / "metrics.json").read_text())["cases"].items():
-        pred, truth = (arrays[f"{name}/{part}"].astype(np.float32) / 255 for part in ("prediction", "alpha"))
+    planes = arrays("metrics/metrics")
+    for name, case in about("metrics/metrics")["cases"].items():
+        pred, truth = (planes[f"{name}/{part}"].numpy().astype(np.float32) / 255 for part in ("prediction", "alpha"))
         ours = metrics.score_pair(pred, truth)
         for figure in metrics.FIGURES:
             assert ours[figure] == pytest.approx(case["p3m"][figure.upper()], rel=1e-6, abs=1e-9), (name, figure)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from stylematte import metrics
 from stylematte.metrics import connectivity, gradient, reference
+from tests.fixture_files import about, arrays
 
-FIXTURES = Path(__file__).parents[2].parent / "shared" / "fixtures" / "metrics"
-needs_fixtures = pytest.mark.skipif(not FIXTURES.is_dir(), reason="the shared fixtures are not here")
 KINDS = ("noise", "bytes", "tenths", "blobs", "plateau", "binary", "sparse", "empty", "full")
 
 
@@ -67,14 +63,13 @@ def test_fast_equals_reference_inside_a_trimap(kind, dtype):
         assert ours == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
-@needs_fixtures
 @pytest.mark.parametrize("module", [metrics, reference], ids=["fast", "reference"])
 def test_all_figures_equal_the_fixtures(module):
-    arrays = np.load(FIXTURES / "metrics.npz")
+    planes = arrays("metrics/metrics")
     ours_to_theirs = {key: key.replace("-", "_").upper() for key in metrics.TRIMAP_FIGURES}
-    for name, case in json.loads((FIXTURES / "metrics.json").read_text())["cases"].items():
+    for name, case in about("metrics/metrics")["cases"].items():
         parts = ("prediction", "alpha", "trimap")
-        pred, truth, trimap = (arrays[f"{name}/{part}"].astype(np.float32) / 255 for part in parts)
+        pred, truth, trimap = (planes[f"{name}/{part}"].numpy().astype(np.float32) / 255 for part in parts)
         ours = module.score_pair(pred, truth, trimap)
         for key, theirs in ours_to_theirs.items():
             if theirs in case["p3m"]:

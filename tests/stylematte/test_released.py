@@ -6,7 +6,6 @@ The fixtures come from the authors' code with weights made by a recipe; released
 import json
 import zlib
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,11 +24,10 @@ from stylematte.networks.stylematte import StyleMatte
 from stylematte.networks.variants import build_matter
 from stylematte.networks.weights import load_matter, save_matter
 from stylematte.ops.guided_filter import box_mean
+from tests.fixture_files import FIXTURES, about, arrays, as_recorded
 
-SHARED = Path(__file__).parents[2].parent / "shared"
-FIXTURES = SHARED / "fixtures" / "stylematte"
-NAMES = SHARED / "research" / "stylematte_state_dict.txt"
-needs_fixtures = pytest.mark.skipif(not FIXTURES.is_dir(), reason="the shared fixtures are not here")
+NAMES = FIXTURES / "stylematte" / "state_dict_names.tsv"
+SIZES = {"96x128": (96, 128, 0), "256x320": (256, 320, 2), "500x512": (500, 512, 3)}
 SWIN = "swin_tiny_patch4_window7_224"
 SMALL = {"embed_dim": 24, "depths": [1, 2, 1, 2], "num_heads": [1, 2, 4, 8], "window_size": 4}
 TINY = ReleasedConfig(backbone=BackboneConfig(SWIN, kwargs=SMALL), channels=64, encoder_layers=1, feedforward=16)
@@ -55,7 +53,7 @@ def recipe(key, shape):
 @pytest.fixture(scope="module")
 def checkpoint():
     """The state dict of the fixtures, named as the authors' files are."""
-    shapes = json.loads((FIXTURES / "released.json").read_text())["keys"]
+    shapes = about("stylematte/released")["keys"]
     state = {key: recipe(key, shape) for key, shape in shapes.items()}
     return state | {"fpn.conv_fusion.1.num_batches_tracked": torch.tensor(0)}
 
@@ -74,43 +72,41 @@ def small():
 
 
 def drawn_input(height, width, index):
-    """An input too long to be kept, as released.json describes it."""
+    """The input of a recorded case, as released.json describes it."""
     rng = np.random.Generator(np.random.PCG64(index))
     low = torch.from_numpy(rng.standard_normal((1, 3, height // 16 + 2, width // 16 + 2)).astype(np.float32))
     noise = torch.from_numpy(rng.standard_normal((1, 3, height, width)).astype(np.float32))
     return F.interpolate(low, (height, width), mode="bicubic", align_corners=False) + 0.1 * noise
 
 
-def check_fixture(network, name, picture, numbers):
+def check_fixture(network, name):
+    picture, numbers = drawn_input(*SIZES[name]), arrays("stylematte/released")
     with torch.no_grad():
         maps = network.backbone.maps(picture)
         decoded = network.pixel_decoder(maps)
         alpha = network.from_normalised(picture)
     for what, found in (("backbone", maps), ("pixel_decoder", decoded)):
         for i, values in enumerate(found):
-            expected = torch.from_numpy(numbers[f"{name}/{what}{i}_every97"])
+            expected = numbers[f"{name}/{what}{i}_every97"]
             torch.testing.assert_close(values.flatten()[::97], expected, rtol=0, atol=2e-5)
-    torch.testing.assert_close(alpha, torch.from_numpy(numbers[f"{name}/alpha"]), rtol=0, atol=1e-4)
+    expected = numbers[f"{name}/alpha"]
+    torch.testing.assert_close(as_recorded(alpha, expected), expected, rtol=0, atol=1e-4)
 
 
-@needs_fixtures
 @pytest.mark.parametrize("name", ["96x128", "256x320"])
 def test_the_authors_numbers(released, name):
-    numbers = np.load(FIXTURES / "released.npz")
-    check_fixture(released, name, torch.from_numpy(numbers[f"{name}/input"]), numbers)
+    check_fixture(released, name)
 
 
-@needs_fixtures
 @pytest.mark.slow
 def test_the_authors_numbers_at_500x512(released):
     """125 x 128 cells: odd at every stage of the backbone."""
-    check_fixture(released, "500x512", drawn_input(500, 512, 3), np.load(FIXTURES / "released.npz"))
+    check_fixture(released, "500x512")
 
 
-@needs_fixtures
 def test_gradients_on_and_off_agree(released):
     """Training takes other paths (F.linear, grid_sample) than inference; one step of the guided filter apart."""
-    picture = torch.from_numpy(np.load(FIXTURES / "released.npz")["96x128/input"])
+    picture = drawn_input(*SIZES["96x128"])
     with torch.no_grad():
         fast = released.from_normalised(picture)
     torch.testing.assert_close(released.from_normalised(picture).detach(), fast, rtol=0, atol=1e-4)
@@ -194,11 +190,10 @@ def test_every_parameter_learns(small):
     assert [name for name, p in network.named_parameters() if p.grad is None] == []
 
 
-@pytest.mark.skipif(not NAMES.is_file(), reason="the shared list of names is not here")
 def test_names_are_those_of_the_released_files():
     """Both layouts, from a list made by instantiating the authors' code under transformers 4 and 5."""
     rows = [line.split("\t") for line in NAMES.read_text().splitlines() if line and not line.startswith("#")]
-    listed = {row[0]: row[3] for row in rows if "relative_position_index" not in row[0]}
+    listed = dict(rows)
     table = released_keys(AUTHORS)
     twins = {key for key in listed if "smooth_conv.1" in key or "smooth_conv.2" in key}
     assert listed.keys() - twins == table.keys()
@@ -216,7 +211,6 @@ def test_names_there_and_back(small):
     assert all(back[key].equal(state[key]) for key in state)
 
 
-@needs_fixtures
 def test_files_of_both_layouts_are_read(tmp_path, monkeypatch, checkpoint, released):
     """Also with a data-parallel prefix, the constants of 4.x, the unused norm of 5.x, and half precision's limits."""
     read = "stylematte.networks.released.checkpoint.read_tensors"

@@ -15,8 +15,7 @@ from stylematte.errors import BadPicture
 from stylematte.imagefile import read_alpha, read_trimap, resize, write_trimap
 from stylematte.rgba import trimap_from_alpha
 from stylematte.trimap import from_alpha, from_mask, from_matter, from_range, inverted, problem, shares, usable
-
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
+from tests.fixture_files import outside
 
 
 def square(side: int, size: int = 64) -> Tensor:
@@ -218,11 +217,10 @@ def test_other_values_are_not_written(tmp_path: Path):
 @pytest.fixture(scope="module")
 def alphas() -> list[Tensor]:
     """Every alpha of the shared data that is one, at 128 pixels."""
-    if not DATA.is_dir():
-        pytest.skip("needs the shared data")
-    with (DATA / "manifest.csv").open(newline="") as lines:
+    data = outside("data")
+    with (data / "manifest.csv").open(newline="") as lines:
         files = [row["alpha"] for row in csv.DictReader(lines) if row["kind"] in ("alpha", "pseudo-alpha")]
-    pictures = [read_alpha(DATA / file) for file in files]
+    pictures = [read_alpha(data / file) for file in files]
     scales = [128 / max(picture.shape[1:]) for picture in pictures]
     return [
         resize(picture, (round(picture.shape[1] * scale), round(picture.shape[2] * scale)))

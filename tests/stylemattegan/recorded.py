@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-import numpy as np
-import pytest
 import torch
 from torch import Tensor
 
 from stylemattegan.ops import set_default
+from tests import fixture_files
+from tests.fixture_files import FIXTURES, as_recorded
 from tests.stylemattegan.implementations import need
 
-FIXTURES = Path(__file__).parents[2].parent / "shared" / "fixtures" / "stylegan3"
-needs_fixtures = pytest.mark.skipif(not FIXTURES.is_dir(), reason=f"no recorded values at {FIXTURES}")
+HERE = FIXTURES / "stylegan3"
 IMPLS = ["reference", "torch", "cpu"]
 """Those that whole networks are tested with: all on the CPU."""
 
@@ -32,13 +29,11 @@ def implementation(name: str) -> Iterator[None]:
 
 
 def about(name: str) -> dict:
-    path = FIXTURES / f"{name}.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    return fixture_files.about(f"stylegan3/{name}")
 
 
 def recorded(name: str) -> tuple[dict, dict[str, Tensor]]:
-    arrays = np.load(FIXTURES / f"{name}.npz")
-    return about(name), {k: torch.from_numpy(arrays[k]) for k in arrays}
+    return about(name), fixture_files.arrays(f"stylegan3/{name}")
 
 
 def of_case(arrays: dict[str, Tensor], case: str) -> dict[str, Tensor]:
@@ -50,7 +45,7 @@ def state_of(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def relative(a: Tensor, b: Tensor) -> float:
-    return float((a - b).detach().norm() / b.norm().clamp_min(1e-20))
+    return float((as_recorded(a, b) - b).detach().norm() / b.norm().clamp_min(1e-20))
 
 
 def check_orders(function: Callable[..., Tensor], leaves: dict[str, Tensor], a: dict[str, Tensor], close) -> None:
@@ -78,6 +73,6 @@ def within(atol32: float, atol64: float):
 
     def close(actual: Tensor, expected: Tensor) -> None:
         atol = (atol32 if expected.dtype == torch.float32 else atol64) * max(float(expected.abs().max()), 1e-3)
-        torch.testing.assert_close(actual, expected, rtol=0, atol=atol)
+        torch.testing.assert_close(as_recorded(actual, expected), expected, rtol=0, atol=atol)
 
     return close

@@ -1,8 +1,6 @@
 """Augmentation: parity of the paper's pipe with the fixtures, and what RGBA asks for on top of it."""
 
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +13,8 @@ from stylemattegan.augment import pipe as augment
 from stylemattegan.augment.color import apply_bands, band_filters
 from stylemattegan.augment.geometry import SYM6, warp
 from stylemattegan.config import AugmentSet
+from tests.fixture_files import about, arrays, as_recorded
 
-FIXTURES = Path(__file__).parents[2].parent / "shared" / "fixtures" / "stylegan3"
 NEUTRAL = dict(flip=0, quarter=0, scale=1, turn_before=0, stretch=1, turn_after=0)
 NEUTRAL |= dict(brightness=0, contrast=1, luma_flip=0, hue=0, saturation=1, noise=0, noise_seed=0, cutout=0)
 GEOMETRY = ("flip", "quarter", "shift", "scale", "turn_before", "stretch", "turn_after", "offset")
@@ -58,19 +56,14 @@ def at_quantile(kwargs, q, count):
     return parameters(count, **chosen)
 
 
-def fixture_cases():
-    path = FIXTURES / "augment.json"
-    return json.loads(path.read_text())["cases"] if path.exists() else []
-
-
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["64", "32"])
-@pytest.mark.parametrize("case", fixture_cases(), ids=lambda case: f"{case['id']}-{case['name']}")
+@pytest.mark.parametrize("case", about("stylegan3/augment")["cases"], ids=lambda case: f"{case['id']}-{case['name']}")
 def test_pipe_equals_the_reference(case, dtype):
     """The reference reflects at the border: reflecting by hand first, then cutting the centre, must give the
     same. It takes one channel as grey: the mean of three equal ones.
     """
-    data = np.load(FIXTURES / "augment.npz")
-    x, y, gy, g_x = (torch.from_numpy(data[f"{case['id']}/{part}"]).to(dtype) for part in ("x", "y", "gy", "g_x"))
+    data = arrays("stylegan3/augment")
+    x, y, gy, g_x = (data[f"{case['id']}/{part}"].to(dtype) for part in ("x", "y", "gy", "g_x"))
     chosen, still = at_quantile(case["kwargs"], case["percentile"], len(x)), parameters(len(x))
     h, w = x.shape[2:]
     x.requires_grad_()
@@ -84,15 +77,13 @@ def test_pipe_equals_the_reference(case, dtype):
     result = augment.apply(opaque, unmoved)
     assert torch.equal(result[:, 3:], opaque[:, 3:])
     result = result[:, :3] if case["channels"] == 3 else result[:, :3].mean(1, keepdim=True)
-    torch.testing.assert_close(result, y, atol=2e-5, rtol=0)
-    torch.testing.assert_close(torch.autograd.grad((result * gy).sum(), x)[0], g_x, atol=2e-5, rtol=0)
+    (gradient,) = torch.autograd.grad((result * gy).sum(), x)
+    torch.testing.assert_close(as_recorded(result, y), y, atol=2e-5, rtol=0)
+    torch.testing.assert_close(as_recorded(gradient, g_x), g_x, atol=2e-5, rtol=0)
 
 
 def test_filters_equal_the_reference():
-    path = FIXTURES / "augment.npz"
-    if not path.exists():
-        pytest.skip("no fixtures")
-    data = np.load(path)
+    data = arrays("stylegan3/augment")
     np.testing.assert_allclose(band_filters().numpy(), data["Hz_fbank"], atol=1e-7)
     np.testing.assert_allclose(np.array(SYM6) / sum(SYM6), data["Hz_geom"], atol=1e-7)
 

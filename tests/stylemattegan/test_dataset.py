@@ -4,7 +4,6 @@ import hashlib
 import json
 import pickle
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,21 +12,17 @@ import torch
 from stylematte.errors import BadPicture, DataError
 from stylematte.imagefile import to_png, to_uint8, write_rgb
 from stylemattegan.dataset import LabelledPictures
+from tests.fixture_files import FIXTURES, about
 
-FIXTURES = Path(__file__).parents[2].parent / "shared" / "fixtures" / "stylegan3"
-CASES = FIXTURES / "data_and_ema.json"
 THEIR_NAMES = {"xflip": "mirror", "random_seed": "seed"}
 
 
-def cases():
-    return json.loads(CASES.read_text())["datasets"] if CASES.exists() else []
-
-
-@pytest.mark.skipif(not CASES.exists(), reason="no fixtures")
-@pytest.mark.parametrize("case", cases(), ids=lambda case: f"{case['file']}{case['kwargs']}")
+@pytest.mark.parametrize(
+    "case", about("stylegan3/data_and_ema")["datasets"], ids=lambda case: f"{case['file']}{case['kwargs']}"
+)
 @pytest.mark.parametrize("unpacked", [False, True])
 def test_data_sets_equal_the_reference(case, unpacked, tmp_path):
-    source = FIXTURES / "dataset" / case["file"]
+    source = FIXTURES / "stylegan3" / "dataset" / case["file"]
     if unpacked:
         zipfile.ZipFile(source).extractall(tmp_path / source.stem)
         source = tmp_path / source.stem

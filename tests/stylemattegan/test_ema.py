@@ -1,8 +1,5 @@
 """The averaged generator's decay, and the controller of the augmentation probability."""
 
-import json
-from pathlib import Path
-
 import pytest
 import torch
 from torch import nn
@@ -10,15 +7,11 @@ from torch import nn
 from stylematte.averaging import update_ema
 from stylemattegan.training.ada import AdaController
 from stylemattegan.training.ema import ema_beta
-
-FIXTURES = Path(__file__).parents[2].parent / "shared" / "fixtures" / "stylegan3"
+from tests.fixture_files import about
 
 
 def test_beta_equals_the_reference():
-    path = FIXTURES / "data_and_ema.json"
-    if not path.exists():
-        pytest.skip("no fixtures")
-    for case in json.loads(path.read_text())["ema_beta"]:
+    for case in about("stylegan3/data_and_ema")["ema_beta"]:
         beta = ema_beta(case["batch"], case["cur_nimg"], case["ema_kimg"], case["ema_rampup"])
         assert beta == pytest.approx(case["beta"], rel=1e-12)
 

@@ -1,8 +1,6 @@
 """Moves of pictures and the equivariance of generators: the fixtures' values, and functions that move exactly."""
 
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +8,8 @@ import torch
 
 from stylemattegan.metrics import equivariance, generator_equivariance, moves
 from stylemattegan.networks.generator import Generator
+from tests.fixture_files import about, arrays, as_recorded
 
-FIXTURES = Path(__file__).parents[2].parent / "shared" / "fixtures" / "stylegan3"
 OURS = {
     "apply_integer_translation": moves.move_by_whole_pixels,
     "apply_fractional_translation": moves.move,
@@ -22,9 +20,8 @@ OURS = {
 
 @pytest.fixture(scope="module")
 def fixture():
-    if not (FIXTURES / "metrics.npz").exists():
-        pytest.skip("no fixtures")
-    return json.loads((FIXTURES / "metrics.json").read_text()), np.load(FIXTURES / "metrics.npz")
+    data = arrays("stylegan3/metrics")
+    return about("stylegan3/metrics"), {name: value.numpy() for name, value in data.items()}
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -35,7 +32,8 @@ def test_moves_equal_the_reference(fixture, dtype):
         moved, mask = OURS[case["fn"]](pictures, *case["args"])
         assert moved.dtype == dtype
         assert np.array_equal(mask.numpy(), data[f"{case['id']}/mask"]), case
-        np.testing.assert_allclose(moved.numpy(), data[f"{case['id']}/y"], atol=2e-5, rtol=0)
+        expected_values = data[f"{case['id']}/y"]
+        np.testing.assert_allclose(as_recorded(moved.numpy(), expected_values), expected_values, atol=2e-5, rtol=0)
 
 
 def test_filters_equal_the_reference(fixture):

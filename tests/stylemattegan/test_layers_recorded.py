@@ -11,12 +11,12 @@ from stylemattegan.networks.conv2d_resample import conv2d_resample
 from stylemattegan.networks.discriminator import ConvLayer, minibatch_std
 from stylemattegan.networks.mapping import FullyConnected
 from stylemattegan.networks.schedule import LayerOptions, bands, layers
+from tests import fixture_files
 from tests.stylemattegan.recorded import (
     IMPLS,
     about,
     check_orders,
     implementation,
-    needs_fixtures,
     of_case,
     recorded,
     state_of,
@@ -64,7 +64,7 @@ CHECKS = {
     "mapping": mapping,
     "minibatch_std": lambda case, a: close(minibatch_std(a["x"], case["group_size"], case["num_channels"]), a["y"]),
 }
-CASES = [c for c in about("layers").get("cases", []) if c["kind"] != "modulated_conv2d"]  # that one: test_ops.py
+CASES = [c for c in about("layers")["cases"] if c["kind"] != "modulated_conv2d"]  # that one: test_ops.py
 
 
 @pytest.mark.parametrize("impl", IMPLS)
@@ -86,7 +86,7 @@ def test_conv_layer_is_the_resampled_convolution_with_bias_activation_gain_and_c
 
 # --- schedules
 
-CONFIGS = about("schedule").get("configs", [])
+CONFIGS = about("schedule")["configs"]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=[c["tag"] for c in CONFIGS])
@@ -106,7 +106,7 @@ def test_schedule_recorded(config):
     first = signal[0]
     source = {"channels": first.channels, "size": [first.size] * 2, "sampling_rate": first.rate}
     assert {**source, "bandwidth": first.cutoff} == config["input"]
-    filters = recorded("schedule_filters")[1]
+    filters = fixture_files.arrays("stylegan3/schedule_filters")
     for plan, row in zip(layers(signal, options), config["layers"], strict=True):
         check_plan(plan, row)
         check_filters(plan, f"{config['tag']}/{plan.name}/", filters)
@@ -149,9 +149,8 @@ def test_generator_of_every_official_configuration_has_the_recorded_size(config)
     assert G.num_ws == config["num_ws"]
 
 
-@needs_fixtures
 def test_filter_design_recorded():
-    table, filters = about("schedule"), recorded("schedule_filters")[1]
+    table, filters = about("schedule"), fixture_files.arrays("stylegan3/schedule_filters")
     for case in table["filter_design_cases"]:
         f = ops.lowpass_filter(case["numtaps"], case["cutoff"], case["width"], case["fs"], case["radial"])
         if case["result"] == "identity":

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -22,9 +20,8 @@ from stylemattegan.training.losses import (
     relativistic_g,
 )
 from stylemattegan.training.module import GeneratorModule
-
-FIXTURES = Path(__file__).parents[2].parent / "shared" / "fixtures" / "stylegan3"
-needs_fixtures = pytest.mark.skipif(not FIXTURES.is_dir(), reason=f"no recorded values at {FIXTURES}")
+from tests import fixture_files
+from tests.fixture_files import FIXTURES
 
 
 def kwargs_of(recorded):
@@ -109,13 +106,12 @@ def recorded_module(about, t, **changes):
     return module, torch.optim.SGD([*module.G.parameters(), *module.D.parameters()], lr=0.0)
 
 
-@needs_fixtures
 @pytest.mark.parametrize("phase", ["Gmain", "Gboth", "Dmain", "Dreg", "Dboth"])
 @pytest.mark.parametrize("name", ["t_r1", "t_nogamma"])
 def test_phases_recorded(name, phase):
     """The training step's own phases; without path length Gboth is Gmain. Dboth is a penalty at every step."""
-    about = next(c for c in json.loads((FIXTURES / "loss.json").read_text())["cases"] if c["name"] == name)
-    t = load_file(FIXTURES / about["file"])
+    about = next(c for c in fixture_files.about("stylegan3/loss")["cases"] if c["name"] == name)
+    t = load_file(FIXTURES / "stylegan3" / about["file"])
     assert about["phases"]["Dreg"]["gain"] == 16
     module, still = recorded_module(about, t, r1_every=1 if phase == "Dboth" else 16)
     if phase in ("Gmain", "Gboth"):

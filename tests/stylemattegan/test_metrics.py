@@ -1,8 +1,5 @@
 """Distances of features, precision and recall, path length: closed forms, and the fixtures' values."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -17,15 +14,13 @@ from stylemattegan.metrics import (
     precision_recall,
     slerp,
 )
-
-FIXTURES = Path(__file__).parents[2].parent / "shared" / "fixtures" / "stylegan3"
+from tests.fixture_files import about, arrays
 
 
 @pytest.fixture
 def fixture():
-    if not (FIXTURES / "metrics.npz").exists():
-        pytest.skip("no fixtures")
-    return json.loads((FIXTURES / "metrics.json").read_text()), np.load(FIXTURES / "metrics.npz")
+    data = arrays("stylegan3/metrics")
+    return about("stylegan3/metrics"), {name: value.numpy() for name, value in data.items()}
 
 
 def test_frechet_equals_the_reference(fixture):

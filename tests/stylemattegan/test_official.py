@@ -15,14 +15,15 @@ from torch import nn
 from stylematte.errors import WeightsError
 from stylemattegan.importing.official import read_snapshot
 from stylemattegan.importing.pickles import Record, read_pickle
-from tests.stylemattegan.recorded import FIXTURES, about, needs_fixtures, state_of
+from tests.fixture_files import outside
+from tests.stylemattegan.recorded import about, state_of
 from tests.stylemattegan.snapshots import EasyDict, networks, official, tree_of, write_snapshot
 
 
-@needs_fixtures
-@pytest.mark.parametrize("file", sorted(about("pkl").get("files", [])))
+@pytest.mark.parametrize("file", sorted(about("pkl")["files"]))
 def test_recorded_snapshot(file):
-    found, t = read_snapshot(FIXTURES / "pkl" / file), load_file(FIXTURES / "pkl" / "expected.safetensors")
+    folder = outside("fixtures/stylegan3/pkl")
+    found, t = read_snapshot(folder / file), load_file(folder / "expected.safetensors")
     for name in ("G_ema", "D"):
         state = getattr(found, name).state_dict()
         expected = state_of(t, f"{name}.")

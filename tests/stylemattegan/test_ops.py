@@ -10,7 +10,7 @@ import torch
 from stylemattegan import ops
 from stylemattegan.ops.upfirdn2d_torch import LARGEST
 from tests.stylemattegan.implementations import OPS_IMPLS, need, run
-from tests.stylemattegan.recorded import check_orders, needs_fixtures, of_case, recorded, within
+from tests.stylemattegan.recorded import check_orders, of_case, recorded, within
 
 
 @pytest.fixture(params=OPS_IMPLS)
@@ -19,7 +19,6 @@ def impl(request):
     return need(request.param)
 
 
-@needs_fixtures
 def test_upfirdn2d_recorded(impl):
     about, arrays = recorded("ops_upfirdn2d")
     for case in about["cases"]:
@@ -34,7 +33,6 @@ def test_upfirdn2d_recorded(impl):
         )
 
 
-@needs_fixtures
 def test_upfirdn2d_wrappers_and_setup_filter_recorded():
     about, arrays = recorded("ops_upfirdn2d")
     for case in about["wrapper_cases"]:
@@ -51,7 +49,6 @@ def test_upfirdn2d_wrappers_and_setup_filter_recorded():
         )
 
 
-@needs_fixtures
 def test_bias_act_recorded(impl):
     about, arrays = recorded("ops_bias_act")
     for case in about["cases"]:
@@ -66,7 +63,6 @@ def test_bias_act_recorded(impl):
         check_orders(lambda x, b=None, kwargs=kwargs: run(ops.bias_act, impl, x, b, **kwargs), leaves, a, close)
 
 
-@needs_fixtures
 def test_filtered_lrelu_recorded(impl):
     about, arrays = recorded("ops_filtered_lrelu")
     names = ("up", "down", "padding", "gain", "slope", "clamp", "flip_filter")
@@ -81,7 +77,6 @@ def test_filtered_lrelu_recorded(impl):
         check_orders(function, {k: a[k] for k in ("x", "b") if k in a}, a, within(2e-5, 3e-7))
 
 
-@needs_fixtures
 def test_modulated_conv2d_recorded(impl):
     about, arrays = recorded("layers")
     for case in about["cases"]:

@@ -1,8 +1,5 @@
 """Pictures from seeds: independent of the batch, no copies; moved and turned; as a walk."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -20,9 +17,7 @@ from stylemattegan.sample import (
     transformed,
 )
 from stylemattegan.sample_walk import walk
-
-FIXTURE = Path(__file__).parents[2].parent / "shared" / "fixtures" / "stylegan3" / "data_and_ema.json"
-needs_fixture = pytest.mark.skipif(not FIXTURE.exists(), reason="no fixtures")
+from tests.fixture_files import about
 
 
 class Plain(nn.Module):
@@ -84,16 +79,14 @@ def test_psi_is_uniform_in_its_interval():
         psi_for_seed(0, (0.0, 1.0))
 
 
-@needs_fixture
 def test_official_seeds_give_the_official_latents():
-    for seed, expected in json.loads(FIXTURE.read_text())["gen_images_seed_z_first4"].items():
+    for seed, expected in about("stylegan3/data_and_ema")["gen_images_seed_z_first4"].items():
         assert official_latents([3, int(seed)], 512)[1, :4].numpy() == pytest.approx(expected, rel=1e-6)
 
 
-@needs_fixture
 def test_transforms_equal_the_reference():
     G = tiny()
-    for case in json.loads(FIXTURE.read_text())["gen_images_transforms"]:
+    for case in about("stylegan3/data_and_ema")["gen_images_transforms"]:
         matrix = transform_matrix(case["translate"], case["rotate"])
         np.testing.assert_allclose(matrix, case["matrix"], atol=1e-15)
         with transformed(G, matrix):

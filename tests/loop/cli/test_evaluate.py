@@ -22,8 +22,8 @@ from stylematte.networks.stylematte import StyleMatte
 from stylematte.networks.variants import build_matter
 from stylematte.networks.weights import load_matter, save_matter
 from stylematte.workers import spread
+from tests.fixture_files import outside
 
-SHARED = Path(__file__).parents[3].parent / "shared" / "data"
 TINY = {"embed_dim": 8, "depths": [1, 1, 1, 1], "num_heads": [1, 1, 2, 2], "window_size": 4, "drop_path_rate": 0.0}
 
 
@@ -56,18 +56,18 @@ def evaluated(out: Path) -> dict[str, dict[str, float]]:
     return {row.pop("picture"): {key: float(value) for key, value in row.items()} for row in rows}
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared pictures are not here")
 def test_the_alpha_pairs_give_the_reference_evaluators_figures(matters, tmp_path, capsys):
     """Figures by the definitions written out in `stylematte.metrics.reference`, files opened by PIL alone."""
-    assert main(["evaluate", str(matters[0]), "--data", str(SHARED), "-o", str(tmp_path)]) == 0
+    shared = outside("data")
+    assert main(["evaluate", str(matters[0]), "--data", str(shared), "-o", str(tmp_path)]) == 0
     ours = evaluated(tmp_path)
     network = load_matter(matters[0])
-    with (SHARED / "manifest.csv").open() as lines:
+    with (shared / "manifest.csv").open() as lines:
         rows = [row for row in csv.DictReader(lines) if row["kind"] == "alpha"]
     assert len(rows) == len(ours) == 32
     for row in rows:
-        (pred,) = predict_in(network, [read_rgb(SHARED / row["file"])], InferenceOptions(64, enlarge=True))
-        truth, trimap = (np.asarray(Image.open(SHARED / row[part]).convert("L")) / 255 for part in ("alpha", "trimap"))
+        (pred,) = predict_in(network, [read_rgb(shared / row["file"])], InferenceOptions(64, enlarge=True))
+        truth, trimap = (np.asarray(Image.open(shared / row[part]).convert("L")) / 255 for part in ("alpha", "trimap"))
         expected = reference.score_pair(pred[0].numpy(), truth, trimap)
         assert list(ours[str(Path(row["file"]).with_suffix(""))]) == list(TRIMAP_FIGURES)
         assert ours[str(Path(row["file"]).with_suffix(""))] == pytest.approx(expected, rel=1e-6, abs=1e-9), row["file"]

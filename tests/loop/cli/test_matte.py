@@ -72,7 +72,8 @@ def test_tiles_flip_bits_and_background(matter: Path, photos: Path, tmp_path: Pa
     out = tmp_path / "out"
     words = [photos / "c.png", "--matter", matter, "-o", out, "--tile", 32, "--overlap", 8, "--flip", "--bits", 16]
     assert matte(*words, "--background", "#0000ff") == 0
-    assert Image.open(out / "c_alpha.png").mode.startswith("I")
+    with Image.open(out / "c_alpha.png") as picture:
+        assert picture.mode.startswith("I")
     cutout, shown = read_rgba(out / "c_cutout.png"), read_rgb(out / "c_composite.png")
     alpha = read_alpha(out / "c_alpha.png")
     torch.testing.assert_close(cutout[3:], alpha)
