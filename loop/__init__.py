@@ -12,7 +12,7 @@ from typing import Any
 
 __all__ = ["fit_generator", "run", "train_matter"]
 
-_HOMES = {"run": "loop.runs", "train_matter": "loop.runs", "fit_generator": "loop.runs"}
+_HOMES = {"run": "loop.runs.run", "train_matter": "loop.runs.run", "fit_generator": "loop.runs.run"}
 
 
 def __getattr__(name: str) -> Any:

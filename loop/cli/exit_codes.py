@@ -5,7 +5,7 @@ from __future__ import annotations
 from loop.engine.outcome import kinds
 from loop.engine.signals import EX_TEMPFAIL, Stopped
 from loop.engine.stage import StageFailed
-from loop.gate import GateStop
+from loop.runs.gate import GateStop
 from stylematte.errors import ConfigError, DataError, WeightsError
 
 EXIT_CODES = "exit codes: 0 done, 1 failed, 2 configuration or usage, 3 data, 4 gate stop, 75 stopped and resumable"

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     if args.format in FILES:
-        from loop.model_card import licence_at
+        from loop.runs.model_card import licence_at
         from stylematte.export import export_file
 
         file = export_file(args.run, args.out, args.format, licence_at(args.run), args.half, args.size)
@@ -36,7 +36,7 @@ def main(args: argparse.Namespace) -> int:
         return 0
     if args.half or args.size:
         raise ConfigError("--half and --size are for --format onnx and pt2")
-    from loop.export import export
+    from loop.runs.export import export
 
     made = export(args.run, args.out, hub=args.format == "hub")
     named = f"matter of {made.matter}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loop.runfolder import is_run
+from loop.runs.folder import is_run
 from stylematte.errors import ConfigError, DataError
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from loop.engine.kept import Kept, kept, remove
 from loop.engine.lock import one_writer
 from loop.engine.step import Step
 from loop.plan import plan
-from loop.runfolder import is_run
+from loop.runs.folder import is_run
 from stylematte.errors import DataError
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from loop.cli.bars import bar
 from loop.cli.console import left_out_line
 from loop.cli.inference_options import add_inference_options
-from loop.runfolder import newest_run
+from loop.runs.folder import newest_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from loop.cli.console import wide_console
-from loop.status import outlook
+from loop.runs.status import outlook
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from loop.report.build import build_report
 from loop.report.strip import build_strip
 from loop.report.table import print_round_table, round_table
-from loop.runfolder import check_run
+from loop.runs.folder import check_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 from loop.cli.announce import Announcer
-from loop.redo import duration
 from loop.report.table import print_round_table
-from loop.runs import bring_up_to_date, configured
+from loop.runs.redo import duration
+from loop.runs.run import bring_up_to_date, configured
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

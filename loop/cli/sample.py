@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from loop.cli.bars import bar
-from loop.runfolder import newest_run
+from loop.runs.folder import newest_run
 from stylematte.errors import ConfigError, DataError
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from loop.cli.console import wide_console
-from loop.status import status
+from loop.runs.status import status
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

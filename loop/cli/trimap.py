@@ -8,7 +8,7 @@ from pathlib import Path
 
 from loop.cli.bars import bar
 from loop.cli.console import left_out_line
-from loop.runfolder import newest_run
+from loop.runs.folder import newest_run
 from stylematte.errors import ConfigError
 
 

@@ -26,7 +26,7 @@ from loop.experiments.registry import named
 from loop.experiments.summary import Summary
 from loop.experiments.tables import write_summary
 from loop.report.build import build_report
-from loop.runs import make
+from loop.runs.run import make
 from stylematte.errors import ConfigError, DataError
 
 

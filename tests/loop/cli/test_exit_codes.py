@@ -7,7 +7,7 @@ from loop.engine.lock import RunLocked
 from loop.engine.outcome import kinds
 from loop.engine.signals import Stopped
 from loop.engine.stage import StageError, StageFailed
-from loop.gate import GateStop
+from loop.runs.gate import GateStop
 from stylematte.errors import BadPicture, ConfigError, DataError, UserError, WeightsError
 
 TABLE = [

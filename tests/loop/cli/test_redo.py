@@ -18,7 +18,7 @@ from loop.config.load import load_config
 from loop.engine import consent
 from loop.engine.lock import one_writer
 from loop.plan import plan
-from loop.redo import duration
+from loop.runs.redo import duration
 
 CHANGED = "matter.later.losses.l1=0.5"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from loop.runs import run
+from loop.runs.run import run
 
 TINY = Path(__file__).parents[3] / "configs" / "tiny.yaml"
 ROOMS = [

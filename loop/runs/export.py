@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from loop.model_card import card
-from loop.runfolder import accepted_round, check_run, is_run
+from loop.runs.folder import accepted_round, check_run, is_run
+from loop.runs.model_card import card
 from stylematte.atomic import check_new, new_folder
 
 

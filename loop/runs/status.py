@@ -16,7 +16,7 @@ from loop.engine.execute import freshness
 from loop.engine.lock import holder
 from loop.engine.step import Step, step_folder
 from loop.plan import plan
-from loop.runfolder import check_run, is_run
+from loop.runs.folder import check_run, is_run
 
 
 @dataclass(frozen=True)

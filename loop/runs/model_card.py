@@ -10,7 +10,7 @@ from typing import Any
 
 from loop.config.load import load_config
 from loop.report.table import round_table
-from loop.runfolder import accepted_round
+from loop.runs.folder import accepted_round
 
 FRONT_MATTER = """---
 license: other

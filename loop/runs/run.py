@@ -24,12 +24,12 @@ from loop.engine.execute import Event, execute
 from loop.engine.files import write_atomically
 from loop.engine.lock import one_writer
 from loop.engine.step import Step, step_folder
-from loop.gate import RoundWatch
 from loop.plan import plan, plan_generator_alone
-from loop.redo import Agree, obtain_consent
 from loop.report.build import build_report
 from loop.report.table import round_table
-from loop.runfolder import is_run
+from loop.runs.folder import is_run
+from loop.runs.gate import RoundWatch
+from loop.runs.redo import Agree, obtain_consent
 from stylematte.errors import ConfigError, UserError
 from stylemattegan.config import CompositeDiscriminatorKind
 
