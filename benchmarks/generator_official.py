@@ -74,24 +74,24 @@ def whole(found: dict[str, Any], clock: str) -> float:
 
 def show(name: str, row: Row, found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """Print a row and return it. Ratios: of medians of wall time, and of process time, which others disturb less."""
-    told: dict[str, Any] = {"row": name, **row._asdict()}
+    sides: dict[str, Any] = {"row": name, **row._asdict()}
     for side, each in found.items():
         taken = {clock: statistics.median(whole(f, clock) for f in each) for clock in ("seconds", "cpu")}
-        told[side] = taken | {"mb": statistics.median(f["mb"] for f in each), "per_s": row.batch / taken["seconds"]}
+        sides[side] = taken | {"mb": statistics.median(f["mb"] for f in each), "per_s": row.batch / taken["seconds"]}
     cells = [
-        f"{side} {told[side]['seconds']:.3f} s ({told[side]['cpu']:.3f} CPU-s, {told[side]['per_s']:.2f}/s, "
-        f"{told[side]['mb']:.0f} MB)"
+        f"{side} {sides[side]['seconds']:.3f} s ({sides[side]['cpu']:.3f} CPU-s, {sides[side]['per_s']:.2f}/s, "
+        f"{sides[side]['mb']:.0f} MB)"
         for side in found
     ]
-    fast = told["cpu"]
+    fast = sides["cpu"]
     ratios = [
-        f"{side}/cpu {told[side]['seconds'] / fast['seconds']:.1f}x (CPU-s {told[side]['cpu'] / fast['cpu']:.1f}x), "
-        f"memory {fast['mb'] / max(told[side]['mb'], 1e-9):.0%}"
+        f"{side}/cpu {sides[side]['seconds'] / fast['seconds']:.1f}x (CPU-s {sides[side]['cpu'] / fast['cpu']:.1f}x), "
+        f"memory {fast['mb'] / max(sides[side]['mb'], 1e-9):.0%}"
         for side in found
         if side != "cpu"
     ]
     print(name, *cells, *ratios, sep="\n    ", flush=True)
-    return told
+    return sides
 
 
 def main() -> None:

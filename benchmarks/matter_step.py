@@ -72,10 +72,10 @@ def loading_parts(dataset: MatterDataset, batches: list[Any]) -> dict[str, float
     dataset[batches[0]]
     first = time.process_time() - start
     apply, names = augment.Chance.apply, {id(getattr(dataset.augment, n)): n for n in ("geometry", "colour", "camera")}
-    former = {key: getattr(module, key) for module, key in PARTS}
+    original = {key: getattr(module, key) for module, key in PARTS}
     augment.Chance.apply = lambda self, pipeline, **kw: timed(clock, names[id(pipeline)], apply)(self, pipeline, **kw)
     for module, key in PARTS:
-        setattr(module, key, timed(clock, key, former[key]))
+        setattr(module, key, timed(clock, key, original[key]))
     try:
         start = time.process_time()
         for draws in batches[1:]:
@@ -84,7 +84,7 @@ def loading_parts(dataset: MatterDataset, batches: list[Any]) -> dict[str, float
     finally:
         augment.Chance.apply = apply
         for module, key in PARTS:
-            setattr(module, key, former[key])
+            setattr(module, key, original[key])
     count = sum(len(draws) for draws in batches[1:])
     parts = {name: sum(times) / count for name, times in clock.items()}
     rest = total / count - sum(parts.values())
@@ -180,8 +180,10 @@ def run(args: argparse.Namespace) -> None:
             phases = {key: sum(values) / len(values) for key, values in stepper.clock.items()}
             step = sum(phases.values())
             tell(f"{name}, a step:", {**phases, "all": step})
-            told = f"a step takes {step / loading:.1f} times as long as its batch"
-            print(f"{name}: {told}; in wall time {wall * 1000:.0f} ms, and {wait * 1000:.1f} ms of waiting", flush=True)
+            ratio = f"a step takes {step / loading:.1f} times as long as its batch"
+            print(
+                f"{name}: {ratio}; in wall time {wall * 1000:.0f} ms, and {wait * 1000:.1f} ms of waiting", flush=True
+            )
 
 
 def main() -> None:

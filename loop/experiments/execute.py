@@ -97,9 +97,9 @@ def measure(experiment: Experiment, run_dir: Path) -> Measured:
         for file in sorted(run_dir.glob("rounds/**/stage.json"))
     }
     if path.is_file():
-        former: dict[str, Any] = json.loads(path.read_text())
-        if former["of"] == of:
-            return dict(former["values"])
+        previous: dict[str, Any] = json.loads(path.read_text())
+        if previous["of"] == of:
+            return dict(previous["values"])
     reason = stopped_reason(run_dir)
     values = experiment.measure(run_dir)
     if not values and reason is None:

@@ -40,12 +40,12 @@ def ask(folder: Path, asked: dict[str, Any], arms: Mapping[str, Any]) -> None:
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
     else:
-        former = read(folder)
-        _same(folder, former, asked)
-        for arm, words in former["arms"].items():
+        previous = read(folder)
+        _same(folder, previous, asked)
+        for arm, words in previous["arms"].items():
             if arm in arms and words != list(arms[arm]):
                 raise ConfigError(f"{folder}: arm {arm} was {' '.join(words)} there: {_cure(folder)}")
-        arms = {**former["arms"], **arms}
+        arms = {**previous["arms"], **arms}
     write_json(path, {**asked, "arms": {arm: list(words) for arm, words in arms.items()}}, sort_keys=False)
 
 
@@ -59,11 +59,11 @@ def read(folder: Path) -> dict[str, Any]:
         raise ConfigError(f"{folder / ASKED} cannot be read ({error}): {_cure(folder)}") from None
 
 
-def _same(folder: Path, former: dict[str, Any], asked: dict[str, Any]) -> None:
+def _same(folder: Path, previous: dict[str, Any], asked: dict[str, Any]) -> None:
     for key in ("name", "control", "until"):
-        if former[key] != asked[key]:
-            raise ConfigError(f"{folder} has {key} {former[key]}, now {asked[key]}: {_cure(folder)}")
-    was, now = former["settings"], asked["settings"]
+        if previous[key] != asked[key]:
+            raise ConfigError(f"{folder} has {key} {previous[key]}, now {asked[key]}: {_cure(folder)}")
+    was, now = previous["settings"], asked["settings"]
     changes = [f"{key}={was.get(key)}, now {now.get(key)}" for key in {**was, **now} if was.get(key) != now.get(key)]
     if changes:
         more = f" (and {len(changes) - 1} more)" if len(changes) > 1 else ""
@@ -71,7 +71,7 @@ def _same(folder: Path, former: dict[str, Any], asked: dict[str, Any]) -> None:
 
 
 def _cure(folder: Path) -> str:
-    return f"give the former settings, or another folder with -o such as {folder}-2"
+    return f"give the previous settings, or another folder with -o such as {folder}-2"
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

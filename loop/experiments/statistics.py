@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 UNKNOWN = 10.0
-"""+1000 %: the largest change told, and the upper end where nothing is known."""
+"""+1000 %: the largest change shown, and the upper end where nothing is known."""
 POWER = 0.8
 FEW = 10
 

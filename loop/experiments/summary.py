@@ -52,18 +52,18 @@ def results(experiment: Experiment, folder: Path) -> tuple[Results, dict[str, st
     known = {**experiment.arms, **read(folder)["arms"]}
     for arm in known:
         for path in sorted((folder / "runs" / arm).glob(f"*/{MEASURED}"), key=lambda path: int(path.parent.name)):
-            told, seed = json.loads(path.read_text()), int(path.parent.name)
-            found.setdefault(arm, {})[seed] = told["values"]
-            if told["stopped"]:
-                stopped[f"{arm}, seed {seed}"] = told["stopped"]
+            row, seed = json.loads(path.read_text()), int(path.parent.name)
+            found.setdefault(arm, {})[seed] = row["values"]
+            if row["stopped"]:
+                stopped[f"{arm}, seed {seed}"] = row["stopped"]
     return found, stopped
 
 
 def summary(experiment: Experiment, folder: Path) -> Summary:
     found, stopped = results(experiment, folder)
     rows = compare(found, experiment.control)
-    told = [sentence(row, experiment.control) for row in rows if row.metric == experiment.headline]
-    return Summary(rows, stopped, [line for line in told if line])
+    lines = [sentence(row, experiment.control) for row in rows if row.metric == experiment.headline]
+    return Summary(rows, stopped, [line for line in lines if line])
 
 
 def compare(found: Results, control: str) -> list[Row]:

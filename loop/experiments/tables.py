@@ -28,8 +28,8 @@ def write_summary(experiment: Experiment, folder: Path) -> Summary:
     found = summary(experiment, folder)
     write_atomically(folder / "table.md", markdown(experiment, found))
     rows = [asdict(row) for row in found.rows]
-    told = {"experiment": experiment.name, "question": experiment.question, "control": experiment.control}
-    whole = {**told, "rows": rows, "stopped": found.stopped, "sentences": found.sentences}
+    about = {"experiment": experiment.name, "question": experiment.question, "control": experiment.control}
+    whole = {**about, "rows": rows, "stopped": found.stopped, "sentences": found.sentences}
     write_atomically(folder / "table.json", json.dumps(whole, indent=1) + "\n")
     drawn = plot(experiment, found.rows)
     if drawn:

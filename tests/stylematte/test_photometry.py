@@ -46,8 +46,8 @@ def soft_batch(count: int = 4) -> MattingBatch:
 def alike(count: int = 4, **values: float) -> Photometry:
     """The same for all samples; what is not given leaves them as they are."""
     numbers = {**dict.fromkeys(Photometry._fields, 0.0), "contrast": 1.0, **values}
-    told = {key: torch.full((count,), value) for key, value in numbers.items()}
-    return Photometry(**{**told, "seed": torch.zeros(count, dtype=torch.int64)})
+    drawn = {key: torch.full((count,), value) for key, value in numbers.items()}
+    return Photometry(**{**drawn, "seed": torch.zeros(count, dtype=torch.int64)})
 
 
 def test_unchanged_is_the_same_bits() -> None:
@@ -58,9 +58,9 @@ def test_unchanged_is_the_same_bits() -> None:
 
 
 def test_rows_left_alone_keep_their_bits_beside_rows_that_change() -> None:
-    batch, told = soft_batch(), alike(brightness=0.1, hue=0.2, saturation=0.05, blur=0.7, noise=0.02, quality=60.0)
-    only = Photometry(*(torch.where(torch.arange(4) == 1, a, b) for a, b in zip(told, alike(), strict=True)))
-    found, whole = apply(batch, only), apply(batch, told)
+    batch, drawn = soft_batch(), alike(brightness=0.1, hue=0.2, saturation=0.05, blur=0.7, noise=0.02, quality=60.0)
+    only = Photometry(*(torch.where(torch.arange(4) == 1, a, b) for a, b in zip(drawn, alike(), strict=True)))
+    found, whole = apply(batch, only), apply(batch, drawn)
     for name in ("image", "foreground", "background"):
         before, after = getattr(batch, name), getattr(found, name)
         assert torch.equal(after[[0, 2, 3]], before[[0, 2, 3]])
@@ -111,8 +111,8 @@ def test_each_step_is_what_albumentations_does_on_the_cpu() -> None:
 
 def test_nothing_waits_for_the_cpu_or_mixes_with_it() -> None:
     """The meta device holds no values: what asks for one, or meets a tensor of the CPU, raises."""
-    told = alike(contrast=0.9, hue=0.2, blur=0.7, quality=60.0)
-    found = apply(MattingBatch(*(value.to("meta") for value in soft_batch())), told)
+    drawn = alike(contrast=0.9, hue=0.2, blur=0.7, quality=60.0)
+    found = apply(MattingBatch(*(value.to("meta") for value in soft_batch())), drawn)
     assert found.image.device.type == "meta"
     assert found.image.shape == (4, 3, SIDE, SIDE)
 
@@ -127,8 +127,8 @@ def test_noise_is_its_seeds() -> None:
 
 
 def test_the_compositing_equation_holds_after_everything() -> None:
-    batch, told = soft_batch(64), draw(0, 3, 64)
-    found = apply(batch, told)
+    batch, drawn = soft_batch(64), draw(0, 3, 64)
+    found = apply(batch, drawn)
     torch.testing.assert_close(found.image, composite(found.foreground, found.alpha, found.background))
     for picture in (found.image, found.foreground, found.background):
         assert (picture >= 0).all()
@@ -137,29 +137,29 @@ def test_the_compositing_equation_holds_after_everything() -> None:
     assert torch.equal(found.image[-1], found.background[-1])
     assert all(torch.equal(getattr(found, name), getattr(batch, name)) for name in ("alpha", "trimap", "trimap_input"))
     touched = (found.image != batch.image).flatten(1).any(1)
-    expected = torch.stack([told.brightness, told.hue, told.blur, told.noise, told.quality]).any(0)
+    expected = torch.stack([drawn.brightness, drawn.hue, drawn.blur, drawn.noise, drawn.quality]).any(0)
     assert torch.equal(touched, expected)
 
 
 def test_what_is_drawn_has_the_ranges_and_probabilities_of_the_cpu() -> None:
-    told, table = draw(1, 0, 20_000), dict([*COLOUR, *CAMERA])
+    drawn, table = draw(1, 0, 20_000), dict([*COLOUR, *CAMERA])
     columns = {
-        "contrast": (told.contrast - 1, "RandomBrightnessContrast", -0.2, 0.2),
-        "brightness": (told.brightness, "RandomBrightnessContrast", -0.2, 0.2),
-        "hue": (told.hue * 90 / torch.pi, "HueSaturationValue", -8, 8),
-        "saturation": (told.saturation * 255, "HueSaturationValue", -25, 25),
-        "value": (told.value * 255, "HueSaturationValue", -10, 10),
-        "blur": (told.blur, "GaussianBlur", 0.2, 0.8),
-        "noise": (told.noise, "GaussNoise", 0.005, 0.03),
-        "quality": (told.quality, "ImageCompression", 50, 95),
+        "contrast": (drawn.contrast - 1, "RandomBrightnessContrast", -0.2, 0.2),
+        "brightness": (drawn.brightness, "RandomBrightnessContrast", -0.2, 0.2),
+        "hue": (drawn.hue * 90 / torch.pi, "HueSaturationValue", -8, 8),
+        "saturation": (drawn.saturation * 255, "HueSaturationValue", -25, 25),
+        "value": (drawn.value * 255, "HueSaturationValue", -10, 10),
+        "blur": (drawn.blur, "GaussianBlur", 0.2, 0.8),
+        "noise": (drawn.noise, "GaussNoise", 0.005, 0.03),
+        "quality": (drawn.quality, "ImageCompression", 50, 95),
     }
     for name, (values, transform, low, high) in columns.items():
         there = values[values != 0]
         assert abs(len(there) / 20_000 - table[transform]["p"]) < 0.015, name  # four standard errors
         assert low - 1e-5 <= there.min() < low + 0.03 * (high - low), name
         assert high - 0.03 * (high - low) < there.max() <= high + 1e-5, name
-    assert set(told.quality.unique().tolist()) == {0, *range(50, 96)}
-    assert torch.equal(told.contrast != 1, told.brightness != 0)  # they come together
+    assert set(drawn.quality.unique().tolist()) == {0, *range(50, 96)}
+    assert torch.equal(drawn.contrast != 1, drawn.brightness != 0)  # they come together
     on = torch.stack(
         [column[0] != 0 for name, column in columns.items() if name in ("hue", "blur", "noise", "quality")]
     )

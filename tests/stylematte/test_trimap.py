@@ -164,8 +164,8 @@ def test_useful_means_some_of_both_and_not_all_unknown():
     assert usable(trimap).tolist() == [True, False, False, False]
     says = [None, "no known background", "no known foreground", "85% of the picture is unknown"]
     for picture, words in zip(trimap, says, strict=True):
-        told = problem(picture)
-        assert told is None if words is None else words in told
+        message = problem(picture)
+        assert message is None if words is None else words in message
     assert "nothing is known" in problem(torch.full((1, 8, 8), 0.5))
     assert "this is a mask" in problem(square(20)[0])
     assert "looks inverted" in problem(1 - from_mask(square(20))[0])

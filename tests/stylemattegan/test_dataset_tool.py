@@ -73,9 +73,9 @@ def source(tmp_path):
 def test_a_data_set_is_made_and_read_again(source, tmp_path, name, capsys):
     command = ["dataset", str(source), "-o", str(tmp_path / name), "--resolution", "16", "--crop", "center"]
     assert main([*command, "--classes"]) == 0
-    told = capsys.readouterr().out
-    assert "left out a/broken.png: not a picture" in told
-    assert f"4 pictures in {tmp_path / name}, 1 left out" in told
+    printed = capsys.readouterr().out
+    assert "left out a/broken.png: not a picture" in printed
+    assert f"4 pictures in {tmp_path / name}, 1 left out" in printed
     pictures = LabelledPictures(tmp_path / name, use_labels=True)
     assert pictures.image_shape == (3, 16, 16)
     assert [int(to_uint8(picture)[0, 0, 0]) for picture in pictures] == [1, 3, 0, 2]  # by name: a/1 a/3 b/0 b/2

@@ -23,7 +23,7 @@ def saved(folder, meta, c_dim=0):
 
 
 @pytest.fixture(scope="module")
-def places(tmp_path_factory):
+def folders(tmp_path_factory):
     place = tmp_path_factory.mktemp("generators")
     saved(place / "own", {})
     saved(place / "imported", {"official": {}, "rgba_added": False})
@@ -36,8 +36,8 @@ def places(tmp_path_factory):
     return place
 
 
-def test_pictures_tell_what_made_them_and_are_made_once(places, tmp_path, capsys):
-    command = ["sample", str(places / "own"), "-o", str(tmp_path), "--psi", "0.5", "1", "--grid", "2x2"]
+def test_pictures_tell_what_made_them_and_are_made_once(folders, tmp_path, capsys):
+    command = ["sample", str(folders / "own"), "-o", str(tmp_path), "--psi", "0.5", "1", "--grid", "2x2"]
     assert main([*command, "--seeds", "1-3,7"]) == 0
     out = tmp_path / "own"
     recipe = json.loads(read_text(out / "000007.png")["stylematte"])
@@ -46,8 +46,8 @@ def test_pictures_tell_what_made_them_and_are_made_once(places, tmp_path, capsys
     (out / "000002.png").write_bytes((out / "000002.png").read_bytes()[:-40])
     times = {path.name: path.stat().st_mtime_ns for path in out.glob("0*.png")}
     assert main([*command, "--seeds", "1-3,7,9"]) == 0
-    assert "5 pictures in " in (told := capsys.readouterr().out.splitlines()[-1])
-    assert "(3 were there), the first 4 on" in told
+    assert "5 pictures in " in (printed := capsys.readouterr().out.splitlines()[-1])
+    assert "(3 were there), the first 4 on" in printed
     made = {name for name, time in times.items() if (out / name).stat().st_mtime_ns != time}
     assert made == {"000002.png"}
     before = read_rgba(out / "000001.png")
@@ -55,16 +55,16 @@ def test_pictures_tell_what_made_them_and_are_made_once(places, tmp_path, capsys
     assert not torch.equal(read_rgba(out / "000001.png"), before)
 
 
-def test_imported_generators_have_official_seeds_and_straight_colour(places, tmp_path):
-    assert main(["sample", str(places / "imported"), "-o", str(tmp_path), "--seeds", "5", "--psi", "1"]) == 0
+def test_imported_generators_have_official_seeds_and_straight_colour(folders, tmp_path):
+    assert main(["sample", str(folders / "imported"), "-o", str(tmp_path), "--seeds", "5", "--psi", "1"]) == 0
     G = saved(tmp_path / "same", {}).eval()
     with torch.no_grad():
         expected = shown(G(official_latents([5], 8)), straight=True)[0]
     assert (read_rgba(tmp_path / "imported/000005.png") - expected).abs().max() < 0.6 / 255
 
 
-def test_a_class_and_a_walk(places, tmp_path, capsys):
-    base = ["sample", str(places / "classes"), "-o", str(tmp_path), "--psi", "1", "--seeds", "1-2"]
+def test_a_class_and_a_walk(folders, tmp_path, capsys):
+    base = ["sample", str(folders / "classes"), "-o", str(tmp_path), "--psi", "1", "--seeds", "1-2"]
     assert main([*base, "--class", "2"]) == 0
     G = saved(tmp_path / "same", {}, c_dim=3).eval()
     expected = sample(G, [2], [1.0], label=[0, 0, 1])[0]
@@ -74,21 +74,21 @@ def test_a_class_and_a_walk(places, tmp_path, capsys):
     assert (tmp_path / "classes/walk.webp").stat().st_size > 100
 
 
-def test_a_generator_is_measured(places, capsys):
-    command = ["measure", str(places / "own"), "--against", str(places / "pool"), "--count", "12"]
+def test_a_generator_is_measured(folders, capsys):
+    command = ["measure", str(folders / "own"), "--against", str(folders / "pool"), "--count", "12"]
     assert main([*command, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["real"], told["count"], told["features"]) == (12, 12, "pixels")
-    assert told["precision"] == told["recall"] == 0  # white squares are nothing like what an untrained generator makes
-    assert told["fid"] > 1
-    assert told["kid"] > 0
-    assert told["ppl"] > 0
-    assert min(told["eqt"], told["eqt_frac"]) > told["eqr"] > 0
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["real"], printed["count"], printed["features"]) == (12, 12, "pixels")
+    assert printed["precision"] == printed["recall"] == 0  # white squares are unlike an untrained G
+    assert printed["fid"] > 1
+    assert printed["kid"] > 0
+    assert printed["ppl"] > 0
+    assert min(printed["eqt"], printed["eqt_frac"]) > printed["eqr"] > 0
     assert main([*command, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == told
+    assert json.loads(capsys.readouterr().out) == printed
     assert main([*command, "--metrics", "fid,kid", "--halves", "8", "--json"]) == 0
     halved = json.loads(capsys.readouterr().out)
-    assert halved["fid"] == told["fid"]
+    assert halved["fid"] == printed["fid"]
     assert 0 < halved["fid_error"] < halved["fid"]
     assert 0 < halved["kid_error"] < halved["kid"]
     assert main([*command, "--metrics", "kid", "--halves", "8"]) == 0
@@ -99,14 +99,14 @@ def test_a_generator_is_measured(places, capsys):
     assert "FID" not in table
 
 
-def test_a_generator_against_its_own_pictures_is_near(places, tmp_path, capsys):
-    assert main(["sample", str(places / "own"), "-o", str(tmp_path), "--seeds", "1-64", "--psi", "1"]) == 0
+def test_a_generator_against_its_own_pictures_is_near(folders, tmp_path, capsys):
+    assert main(["sample", str(folders / "own"), "-o", str(tmp_path), "--seeds", "1-64", "--psi", "1"]) == 0
     (tmp_path / "own/sheet.png").unlink()
     capsys.readouterr()
     against = ["--against", str(tmp_path / "own"), "--count", "64", "--metrics", "fid,kid,pr", "--json"]
-    assert main(["measure", str(places / "own"), *against]) == 0
+    assert main(["measure", str(folders / "own"), *against]) == 0
     near = json.loads(capsys.readouterr().out)
-    assert main(["measure", str(places / "own"), "--against", str(places / "pool"), *against[2:]]) == 0
+    assert main(["measure", str(folders / "own"), "--against", str(folders / "pool"), *against[2:]]) == 0
     far = json.loads(capsys.readouterr().out)
     assert near["fid"] < 0.1 * far["fid"]
     assert near["precision"] > 0.6
@@ -137,20 +137,20 @@ def test_a_generator_against_its_own_pictures_is_near(places, tmp_path, capsys):
         ("measure own --against pool --features pool/0.png", 2, "whose weights? give --network NAME"),
     ],
 )
-def test_refusals(places, capsys, monkeypatch, command, code, words):
-    monkeypatch.chdir(places)
+def test_refusals(folders, capsys, monkeypatch, command, code, words):
+    monkeypatch.chdir(folders)
     assert main(command.split()) == code
     error = capsys.readouterr().err
     assert words in error
     assert error.count("\n") == 1
-    assert not (places / "out").exists()
+    assert not (folders / "out").exists()
 
 
-def test_features_of_a_backbone_from_a_file(places, tmp_path, capsys):
+def test_features_of_a_backbone_from_a_file(folders, tmp_path, capsys):
     import timm
     from safetensors.torch import save_file
 
     save_file(timm.create_model("resnet10t").state_dict(), tmp_path / "weights.safetensors")
-    command = ["measure", str(places / "own"), "--against", str(places / "pool"), "--count", "4", "--metrics", "kid"]
+    command = ["measure", str(folders / "own"), "--against", str(folders / "pool"), "--count", "4", "--metrics", "kid"]
     assert main([*command, "--features", str(tmp_path / "weights.safetensors"), "--network", "resnet10t"]) == 0
     assert "features: resnet10t " in capsys.readouterr().out

@@ -59,9 +59,9 @@ def test_stopped_and_killed_it_goes_on_and_says_the_same(unbroken: Path, tmp_pat
     process = start(out)
     wait_for_fit(process, out, *RUNS[0])
     process.send_signal(signal.SIGINT)
-    told, _ = process.communicate(timeout=120)
-    assert process.returncode == 75, told
-    assert "to go on: " in told
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 75, printed
+    assert "to go on: " in printed
     process = start(out)
     wait_for_fit(process, out, *RUNS[1])
     os.kill(process.pid, signal.SIGKILL)
