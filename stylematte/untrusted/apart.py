@@ -21,13 +21,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from safetensors.numpy import save_file
 
 from stylematte.errors import WeightsError
 from stylematte.untrusted import limits
 from stylematte.untrusted.machine import Damaged
 from stylematte.untrusted.names import shown
 
+KINDS = {"f2": "F16", "f4": "F32", "f8": "F64", "i1": "I8", "i2": "I16", "i4": "I32", "i8": "I64", "u1": "U8"}
+KINDS |= {"b1": "BOOL"}
+"""numpy's names of types, and those of safetensors."""
 ANSWER, TENSORS = "answer.json", "tensors.safetensors"
 
 
@@ -117,7 +119,7 @@ def answered(read: Callable[..., Plain], path: Path, folder: Path, *words: str) 
             _size(os.fstat(file.fileno()))
             data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         found = read(data, *words)
-        save_file(found.arrays, folder / TENSORS)
+        write_safetensors(found.arrays, folder / TENSORS)
         return {"about": found.about}
     except WeightsError as refused:
         return {"refused": str(refused)}
@@ -130,3 +132,17 @@ def answered(read: Callable[..., Plain], path: Path, folder: Path, *words: str) 
     except Exception as error:  # a damaged file can fail in any step
         why = shown(error, 100) or type(error).__name__
         return {"refused": f"cannot be read: not laid out as it should be ({why})"}
+
+
+def write_safetensors(arrays: dict[str, np.ndarray], path: Path) -> None:
+    """As safetensors.numpy.save_file, without its copy of all bytes: arrays may be views of a large file."""
+    header, end = {}, 0
+    for name, array in arrays.items():
+        span = [end, end := end + array.nbytes]
+        header[name] = {"dtype": KINDS[array.dtype.str[1:]], "shape": list(array.shape), "data_offsets": span}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for array in arrays.values():
+            file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)

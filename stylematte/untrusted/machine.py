@@ -195,7 +195,7 @@ class Machine:
     def call(self, arguments: Any) -> None:
         called = self.stack.pop()
         if not isinstance(called, Name) or not isinstance(arguments, tuple):
-            raise Damaged(f"a call of {described(called)} with {described(arguments)}")
+            raise Damaged(f"a call of something that is no name, or with {described(arguments)} as arguments")
         self.push(Record(called.origin, arguments))
 
     def build(self) -> None:

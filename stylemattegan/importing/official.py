@@ -14,6 +14,7 @@ from torch import Tensor
 
 from stylematte.errors import WeightsError
 from stylematte.untrusted.apart import read_apart
+from stylematte.untrusted.names import shown
 from stylemattegan.networks.checked import Network, build_filled
 from stylemattegan.networks.discriminator import Discriminator
 from stylemattegan.networks.generator import Generator
@@ -44,7 +45,7 @@ def read_snapshot(path: Path, fp16: bool = True) -> Snapshot:
                 if not getattr(G, name) == getattr(D, name) == getattr(G_ema, name):
                     raise WeightsError(f"its networks differ in {name}: {getattr(G, name)} and {getattr(D, name)}")
         except WeightsError as error:
-            raise WeightsError(f"{path}: {error}") from None
+            raise WeightsError(f"{shown(path, 1000)}: {error}") from None
     meta = {"resolution": G.img_resolution, "channels": G.img_channels, "augment_p": about["augment_p"]}
     return Snapshot(G.train(), D.train(), G_ema.eval().requires_grad_(False), meta)
 

@@ -37,9 +37,11 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "first_cutoff": (2**-10, LARGEST),
     "first_stopband": (2**-10, LARGEST),
     "last_stopband_rel": (2**-10, 2**10),
+    "magnitude_ema_beta": (0, 1),
+    "w_avg_beta": (0, 1),
 }
 """Of arguments that decide what is built; far wider than any published network's."""
-OPTIONAL = {"cmap_dim", "mbstd_group_size"}
+OPTIONAL = {"cmap_dim", "mbstd_group_size", "w_avg_beta"}
 
 
 def check_arguments(arguments: Mapping[str, Any]) -> None:
