@@ -33,7 +33,7 @@ EXPANDED = 2
 EXPANDED_MORE = 16 * MIB
 RESULT = 16 * MIB
 """Characters of JSON that the reading process may hand back, and bytes of a description beside weights."""
-HEADER = 8 * MIB
+HEADER = 2 * MIB
 """Bytes of a safetensors file's header."""
 
 

@@ -145,9 +145,10 @@ def _weights(name: str, value: np.ndarray) -> np.ndarray:
     """Of float32, all finite; running means of squares above 0. Raises WeightsError."""
     if value.dtype.kind != "f":
         raise WeightsError(f"{shown(name)} holds numbers of type {value.dtype}; expected floating point")
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         value = value.astype(np.float32, copy=False)
-    if not math.isfinite(value.sum(dtype=np.float64)):  # which no float32 overflows, and takes no memory
+        total = value.sum(dtype=np.float64)  # which float32 cannot overflow, and which takes no memory
+    if not math.isfinite(total):
         raise WeightsError(f"{shown(name)} holds values that are no numbers (NaN, infinite); training had failed")
     if name.endswith(".magnitude_ema") and not (value > 0).all():
         raise WeightsError(f"{shown(name)}, a mean of squares, is not above 0")

@@ -1,10 +1,10 @@
 """Writes the corpus of hostile files, and gives each to the command line.
 
-`python -m tests.stylemattegan.hostile.sweep write FILES` writes them. With `read FILES EMPTY`, and names on standard
-input, the verbs are called in one process, so that torch is imported once, and each file is read in a child of its own,
-as always; with `read-here` in that process itself, by the same code but without the child's limits. EMPTY is the folder
-where payloads would make their file. Prints JSON: name -> exit code, what was said, seconds, what was left in EMPTY, and
-bytes of memory at most, of this process and of the child.
+`python -m tests.stylemattegan.hostile.sweep` alone does both and prints a table. The steps of it: `write FILES` writes
+them and prints their names. `read FILES EMPTY`, with names on standard input, calls the verbs in one process, so that
+torch is imported once; each file is read in a child of its own, as always, or with `read-here` in that process itself,
+by the same code but without the child's limits. EMPTY is the folder where payloads would make their file. It prints
+JSON: name -> exit code, what was said, seconds, what was left in EMPTY, bytes of memory at most, here and in the child.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import importlib
 import io
 import json
 import os
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -125,12 +127,37 @@ def read(files: Path, names: list[str]) -> dict[str, Any]:
     return found
 
 
+def step(*words: str, names: list[str] | None = None) -> Any:
+    """One of the steps above in a process of its own."""
+    command = [sys.executable, "-m", "tests.stylemattegan.hostile.sweep", *words]
+    done = subprocess.run(command, input=json.dumps(names), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout)
+
+
+def table() -> None:
+    """Per kind of file: how many, the exit codes, the worst second and MiB of both processes together."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("files", "empty"):
+            Path(folder, name).mkdir()
+        names = step("write", f"{folder}/files")
+        found = step("read", f"{folder}/files", f"{folder}/empty", names=names)
+    print(f"{'kind':12}{'files':>6}{'codes':>8}{'s':>7}{'MiB':>6}{'child MiB':>11}")
+    for kind in sorted({name.partition("-")[0] for name in names}):
+        rows = [value for name, value in found.items() if name.startswith(f"{kind}-")]
+        codes = ",".join(sorted({str(row["code"]) for row in rows}))
+        most = max(row["own"] + row["child"] for row in rows) >> 20, max(row["child"] for row in rows) >> 20
+        print(f"{kind:12}{len(rows):6}{codes:>8}{max(row['seconds'] for row in rows):7.1f}{most[0]:6}{most[1]:11}")
+
+
 if __name__ == "__main__":
-    how, where, *rest = sys.argv[1:]
-    if how == "write":
-        print(json.dumps(write(Path(where))))
+    how, *rest = sys.argv[1:] or ["table"]
+    if how == "table":
+        table()
+    elif how == "write":
+        print(json.dumps(write(Path(rest[0]))))
     else:
         present = json.loads(sys.stdin.read())
-        os.chdir(rest[0])
+        os.chdir(rest[1])
         with reading_here() if how == "read-here" else contextlib.nullcontext():
-            print(json.dumps(read(Path(where), present)))
+            print(json.dumps(read(Path(rest[0]), present)))
