@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from stylemattegan.importing.official import discriminator_arguments, generator_arguments
+from stylemattegan.importing.arguments import discriminator_arguments, generator_arguments
 from stylemattegan.networks import Discriminator, Generator
 from tests.fixture_files import as_recorded
 from tests.stylemattegan.recorded import HERE, IMPLS, about, implementation, relative, state_of
