@@ -1,4 +1,4 @@
-"""What a run pays outside its fits: imports of each stage's process, seconds by stage, stages beside the fits of others.
+"""What a run pays outside its fits: imports of each stage, seconds by stage, stages beside the fits of others.
 
     python -m benchmarks.overhead RUN [--config configs/quickstart.yaml] [--domain portraits] [--busy 2] [--threads 2]
 

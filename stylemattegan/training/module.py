@@ -216,6 +216,7 @@ class GeneratorModule(pl.LightningModule):
         """Raises ValueError for float16 without a GPU."""
         if self.half is torch.float16 and self.device.type != "cuda":
             raise ValueError("generator.fit.precision=fp16 needs a GPU, and this fit has none: use bf16 or fp32")
+        torch.backends.cudnn.allow_tf32 = False  # as in the official code: float32 is float32
         distributed.broadcast_module(self)
 
     def on_train_epoch_end(self) -> None:
