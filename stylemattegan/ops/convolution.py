@@ -63,13 +63,13 @@ class Form(NamedTuple):
 def by_winograd(n: int, inputs: int, outputs: int, form: Form) -> bool:
     """Whether Winograd's algorithm is the faster one for n pictures and so many channels (benchmarks.convolutions).
 
-    Not where the channels fill less than half a register, nor where so few tiles share the transformed weights that
-    reading these (4 times the weights) takes longer than the products.
+    Not where there are so few channels that moving the transformed samples takes longer than the products (8 x 8,
+    13 x 8), nor where so few tiles share the transformed weights that reading these (4 times the weights) does.
     """
     if form.kernel_y != 3 or form.kernel_x != 3 or form.stride != 1 or form.padding > 2 or not _winograd:
         return False
     height, width = form.height + 2 * form.padding - 2, form.width + 2 * form.padding - 2
-    if min(inputs, outputs) < 8 or height < 1 or width < 1:
+    if min(inputs, outputs) < 8 or inputs * outputs < 128 or height < 1 or width < 1:
         return False
     tiles = n * -(-height // 4) * -(-width // 4)
     return tiles >= (16 if inputs * outputs <= 128**2 else 32)
@@ -87,7 +87,8 @@ def input_gradient(g: Tensor, w: Tensor, form: Form) -> Tensor:
     inputs = w.shape[1]
     if by_winograd(len(g), inputs, len(w), form):  # the weight turned by half a turn, over g
         return _winograd_products(g, w, None, inputs, 2 - form.padding, True)
-    x = g.new_empty(1).expand(len(g), inputs, form.height, form.width)  # its shape alone is looked at
+    size = (len(g), inputs, form.height, form.width)  # its shape and order alone are looked at
+    x = torch.empty(size, dtype=g.dtype, memory_format=torch.channels_last)
     return torch.ops.aten.convolution_backward(channels_last(g), x, w, *form.arguments(True))[0]
 
 

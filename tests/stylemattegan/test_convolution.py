@@ -33,7 +33,7 @@ def given(n: int, inputs: int, outputs: int, height: int, width: int, padding: i
 
 
 SHAPES = [
-    (2, 8, 8, 12, 12, 1),  # half a register
+    (2, 8, 16, 12, 12, 1),  # half a register
     (3, 13, 20, 11, 9, 2),  # unfinished registers and tiles
     (2, 37, 70, 15, 18, 0),
     (2, 100, 130, 23, 21, 1),  # weights beyond 1 MiB: the work is shared in another way
@@ -68,7 +68,7 @@ def test_a_float32_value_is_within_5e_6_of_the_largest():
 
 @pytest.mark.parametrize("padding", [0, 1, 2])
 def test_numerical_derivatives(padding):
-    inputs = given(4, 9, 8, 9, 10, padding)
+    inputs = given(4, 9, 16, 9, 10, padding)
     assert gradcheck(lambda *t: conv2d(*t, padding=padding, impl="cpu"), inputs, fast_mode=True)
     assert gradgradcheck(lambda *t: conv2d(*t, padding=padding, impl="cpu"), inputs, fast_mode=True)
 
@@ -100,6 +100,8 @@ def test_where_winograd_is_used():
     assert used(1, 512, 512, 36, padding=2)  # the published generator
     assert not used(1, 512, 512, 16)  # 16 tiles for 36 MB of transformed weights
     assert not used(16, 7, 32, 24)
+    assert not used(16, 8, 8, 64)
+    assert not used(16, 13, 8, 72, padding=2)
     assert not used(16, 32, 32, 24, kernel=1, padding=0)
     assert not used(16, 32, 32, 24, stride=2)
     assert not used(16, 32, 32, 24, padding=3)

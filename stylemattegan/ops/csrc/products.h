@@ -17,7 +17,8 @@ constexpr int ROWS = 6;
 
 // c[r, :] = sum_k a[r row + k step] b[k, :] for R rows and N registers of columns; add: to what is there.
 template <class T, int R, int N>
-inline void tile(const T* a, int64_t row, int64_t step, const T* b, int64_t next, T* c, int64_t below, int terms, bool add) {
+inline void tile(const T* a, int64_t row, int64_t step, const T* b, int64_t next, T* c, int64_t below, int terms,
+                 bool add) {
   constexpr int L = LANES<T>;
   Vec<T> sums[R][N];
 #pragma GCC unroll 24

@@ -1,9 +1,9 @@
 // 3 x 3 convolutions by Winograd's F(4 x 4, 3 x 3) (Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural
 // Networks"): 36 products where the definition has 144. Pictures are channels last.
 //
-// y = A' [(G w G') * (B' x B)] A for every tile of 4 x 4 results, with the points 0, +-a, +-b and infinity. The weight's
-// gradient is the transpose of the same form: G' [sum over tiles of (B' x B) * (A g A')] G. Every result is summed in an
-// order that the shapes alone decide.
+// y = A' [(G w G') * (B' x B)] A for every tile of 4 x 4 results, with the points 0, +-a, +-b and infinity. The
+// weight's gradient is the transpose of the same form: G' [sum over tiles of (B' x B) * (A g A')] G. Every result is
+// summed in an order that the shapes alone decide.
 #pragma once
 
 #include <cstring>
@@ -267,7 +267,8 @@ struct Winograd {
           for (int j = 0; j < 6; ++j) to_weight<T>(d + j, 6, half + j, 6);
           for (int k = 0; k < 3; ++k) to_weight<T>(half + 6 * k, 1, full + 3 * k, 1);
           for (int k = 0; k < 9; ++k)
-            for (int lane = 0; lane < std::min(L, out - o); ++lane) gw[((o + lane) * int64_t(in) + i) * 9 + k] = full[k][lane];
+            for (int lane = 0; lane < std::min(L, out - o); ++lane)
+              gw[((o + lane) * int64_t(in) + i) * 9 + k] = full[k][lane];
         }
     });
   }
