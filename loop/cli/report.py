@@ -6,9 +6,10 @@ import argparse
 import json
 from pathlib import Path
 
+from loop.cli.round_table import print_round_table
 from loop.report.build import build_report
 from loop.report.strip import build_strip
-from loop.report.table import print_round_table, round_table
+from loop.report.table import round_table
 from loop.runs.folder import check_run
 
 

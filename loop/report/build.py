@@ -7,10 +7,10 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from loop.engine.files import write_atomically
 from loop.report import fits, gallery, headline, inputs, rounds
 from loop.report.data import Run
 from loop.report.read import read_run
+from stylematte.atomic import replace_file
 
 SECTIONS: dict[str, tuple[str, Callable[[Run], str]]] = {
     "rounds": ("Rounds", rounds.rounds_section),
@@ -33,7 +33,7 @@ def build_report(run_dir: Path) -> Path:
     Rounds that are missing or under way are left out. Raises ValueError when `run_dir` holds no run.
     """
     target = Path(run_dir) / "report.html"
-    write_atomically(target, page(read_run(Path(run_dir))))  # whoever has the page open never sees half of it
+    replace_file(target, page(read_run(Path(run_dir))))  # `report` may write beside a `run`
     return target
 
 
