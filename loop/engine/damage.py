@@ -15,7 +15,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from loop.engine.digest import UnusableFolder, digest_folder, files_below
+from loop.engine.digest import RECORD, UnusableFolder, digest_folder, files_below
 from loop.engine.record import StageError, StageRecord
 
 CACHE = ".digests.json"
@@ -51,7 +51,7 @@ def problem(run_dir: Path, folder: Path, full: bool = False) -> str:
     try:
         record = StageRecord.load(folder)
     except StageError as error:
-        return f"damaged ({error})"
+        return f"damaged: {RECORD}, {error.__cause__}"
     return "" if record is None else damage(run_dir, folder, record, full)
 
 

@@ -68,7 +68,7 @@ def test_what_a_record_says_cannot_change_by_a_bit(tmp_path: Path) -> None:
         data[place] ^= 1 << (place % 7)
         (folder / "stage.json").write_bytes(data)
         said = problem(tmp_path, folder)
-        refused += said.startswith("damaged (") and "stage.json is damaged" in said and "\n" not in said
+        refused += said.startswith("damaged: stage.json, ") and "\n" not in said
         assert said or StageRecord.load(folder) == good
     assert refused > 0.8 * len(whole)
 
@@ -139,7 +139,7 @@ def test_a_damaged_kept_result_does_not_come_back(tmp_path: Path) -> None:
     (before,) = kept(run, changed)
     flip(before.path / "text", keep_time=True)
     assert at_work(run, steps) == ["00/accept warning", "00/accept done"]
-    assert sorted(one.key[:8] for one in kept(run, steps))[1] == "damaged-"
+    assert "damaged-1" in {one.key for one in kept(run, steps)}
     assert at_work(run, changed) == ["00/accept restored"]
 
 
