@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from loop.cli.bars import shown
 from loop.cli.features import features_for
+from loop.runs.verify import sound
 from stylematte.errors import ConfigError, DataError
 from stylemattegan.config import AGAINST_REAL, ALONE, Metric
 
@@ -118,7 +119,7 @@ def _folder(source: Path, domain: str | None) -> Path:
     if len(found) != 1:
         has = f"generators for {', '.join(found)}: name one with --domain" if found else "no generator there"
         raise DataError(f"{source}: {has}; expected a generator folder, or a run or an export and its domain")
-    return next(iter(found.values()))
+    return sound(next(iter(found.values())))
 
 
 def _wanted(asked: str | None, against: bool, halves: int, count: int) -> list[Metric]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from loop.cli.bars import bar
 from loop.runs.folder import newest_run
+from loop.runs.verify import sound
 from stylematte.errors import ConfigError, DataError
 
 
@@ -50,7 +51,7 @@ def main(args: argparse.Namespace) -> int:
         wanted = f"generator for '{args.domain}'" if args.domain else "generator"
         raise DataError(f"{source}: no {wanted}; expected a run after round 1, an export, or a generator folder")
     for domain, folder in found.items():
-        generator, out = load_folder(folder), args.out / domain
+        generator, out = load_folder(sound(folder)), args.out / domain
         if args.walk:
             track = bar("walking", walk_frames(seeds, args.frames, grid))
             frames = write_walk(generator, seeds, out / args.walk, look, args.frames, grid, track)

@@ -30,6 +30,7 @@ from loop.report.table import round_table
 from loop.runs.folder import is_run
 from loop.runs.gate import RoundWatch
 from loop.runs.redo import Agree, obtain_consent
+from loop.runs.verify import sound
 from stylematte.errors import ConfigError, UserError
 from stylemattegan.config import CompositeDiscriminatorKind
 
@@ -58,9 +59,9 @@ class Run:
 
     def matter(self) -> Matter:
         """The accepted one."""
-        from stylematte.inference.matter import load
+        from stylematte.inference.matter import load, matter_folder
 
-        return load(self.folder)
+        return load(sound(matter_folder(self.folder)))
 
     def generator(self, domain: str | None = None) -> LoadedGenerator:
         """The selected one of a domain."""

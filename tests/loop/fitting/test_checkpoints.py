@@ -167,9 +167,10 @@ def half(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if event.step.stage == "fit_matter" and event.kind == "progress" and event.progress.done > 6:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr("loop.engine.heartbeat.INTERVAL", 0.0)  # every step is heard
-        loop.train_matter(TINY, f"run.dir={run}", *WORDS, on_event=stop)
+        with pytest.raises(Stopped):
+            loop.train_matter(TINY, f"run.dir={run}", *WORDS, on_event=stop)
     return run
 
 
