@@ -21,6 +21,7 @@ VERBS = {
     "plan": "the steps of a configuration or a run: fresh, stale or missing, and the disk they need",
     "status": "which steps of a run are done, what they took, their metrics",
     "experiment": "a question asked of the loop: arms x seeds of runs, one table; the same command resumes",
+    "verify": "read all of a run's results and checkpoints: what is damaged",
     "gc": "what a run keeps beside its results: list and remove earlier results and unfinished fits",
     "report": "one self-contained HTML page about a run",
     "matte": "photos -> alpha and cut-out PNG",

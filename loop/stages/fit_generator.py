@@ -77,7 +77,7 @@ def run(ctx: Context) -> Metrics:
     try:
         data = _data(step, real, pseudo, ctx.seed)
         # Lightning's own precision is none of it: layers of 16 bits cast for themselves (generator.fit.precision).
-        fit(module, data, ctx, step.fit, "32-true", [Snapshots(snapshots, step.fit, meta)])
+        fit(module, data, ctx, step.fit, "32-true", [Snapshots(snapshots, step.fit, meta)], SNAPSHOTS)
     except Diverged as error:
         return _fall_back(ctx, previous, str(error))
     if ctx.is_first_rank:
