@@ -89,6 +89,8 @@ def input_gradient(g: Tensor, w: Tensor, form: Form) -> Tensor:
         return _winograd_products(g, w, None, inputs, 2 - form.padding, True)
     size = (len(g), inputs, form.height, form.width)  # its shape and order alone are looked at
     x = g.new_empty(1).expand(size)
+    if min(inputs, len(w)) >= 8:
+        x = torch.empty(size, dtype=g.dtype, memory_format=torch.channels_last)
     return torch.ops.aten.convolution_backward(channels_last(g), x, w, *form.arguments(True))[0]
 
 
