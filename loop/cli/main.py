@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from loop.cli.console import warnings_as_lines
 from loop.cli.exit_codes import EXIT_CODES, exit_code
+from loop.engine.launchers.environment import waiting
 
 VERBS = {
     "run": "co-train a matter and its generators; the same command resumes",
@@ -69,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; the exit code. `sys.exit(main())` is the console script."""
     args = parse(argv)
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network for its version at import
+    os.environ.update(waiting())  # before torch is imported: stages in this process run beside fits in others
     try:
         with warnings_as_lines():
             return int(args.main(args))

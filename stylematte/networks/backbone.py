@@ -16,7 +16,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from stylematte.config import RESERVED, BackboneConfig
-from stylematte.errors import ConfigError
+from stylematte.errors import ConfigError, WeightsError
+from stylematte.untrusted.files import read_checkpoint, read_safetensors
+from stylematte.untrusted.filling import demand_numbers
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -54,23 +56,14 @@ def _create(name: str, kwargs: dict[str, Any]) -> nn.Module:
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """A state dict from a local .safetensors or .pth file (read with weights_only); ConfigError if it cannot be."""
+    """A state dict from a local .safetensors or .pth file, of which nothing is run; ConfigError if it cannot be."""
     path = Path(path).expanduser()
-    if not path.is_file():
-        raise ConfigError(f"backbone weights {path}: no such file; give a local .safetensors or .pth, or null")
     try:
         if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ConfigError(f"backbone weights {path}: cannot be read as tensors: {reason}") from error
-    for key in ("state_dict_ema", "state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-    return {key: value for key, value in state.items() if isinstance(value, Tensor)}
+            return read_safetensors(path)
+        return read_checkpoint(path, ("state_dict_ema", "state_dict", "model"))[0]
+    except WeightsError as error:
+        raise ConfigError(f"backbone weights {error}; give a local .safetensors or .pth, or null") from None
 
 
 def load_weights(extractor: nn.Module, path: str | Path) -> None:
@@ -93,6 +86,10 @@ def load_weights(extractor: nn.Module, path: str | Path) -> None:
             f"backbone weights {path}: {len(missing)} of {len(target)} tensors missing, {len(wrong)} of another shape "
             f"(first: {example}); the file must be timm's for this model and kwargs"
         )
+    try:
+        demand_numbers(target, found)
+    except WeightsError as error:
+        raise ConfigError(f"backbone weights {path}: {error}; the file must be timm's for this model") from None
     extractor.load_state_dict(found, strict=False)
 
 

@@ -12,18 +12,22 @@ import json
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 from stylematte.config import NetworkConfig, network_from_plain
 from stylematte.errors import WeightsError
 from stylematte.fields import to_plain
 from stylematte.networks.variants import build_matter
+from stylematte.untrusted import files
+from stylematte.untrusted.filling import demand_numbers, skeleton
+from stylematte.untrusted.names import shown, shown_value
 
 TENSORS, DESCRIPTION = "matter.safetensors", "matter.json"
 HUB_TENSORS, HUB_DESCRIPTION = "model.safetensors", "config.json"
 FORMAT = 2
+LARGEST = 2**16
+"""Of the numbers that describe a network."""
 
 
 def save_matter(folder: str | Path, network: nn.Module, meta: dict[str, Any]) -> None:
@@ -49,15 +53,17 @@ def read_description(folder: str | Path) -> dict[str, Any]:
     """The contents of matter.json in today's format: {"format", "network", "meta"}; WeightsError if it is not one."""
     path = matter_files(folder)[1]
     try:
-        description = json.loads(path.read_text())
+        description = files.read_description(path)
     except FileNotFoundError:
         raise WeightsError(f"{path}: no such file; expected a matter folder with {TENSORS} and {DESCRIPTION}") from None
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{path}: not readable as JSON: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise WeightsError(f"{path}: not readable as JSON: {shown(error, 200)}") from error
     if not isinstance(description, dict) or not isinstance(description.get("network"), dict):
         raise WeightsError(f"{path}: has no 'network'; expected the file that save_matter writes")
     if description.get("format") not in (1, FORMAT):
-        raise WeightsError(f"{path}: format {description.get('format')!r}, this version reads 1 and {FORMAT}")
+        raise WeightsError(
+            f"{path}: format {shown_value(description.get('format'))}, this version reads 1 and {FORMAT}"
+        )
     if description["format"] == 1:
         description = {**description, "format": FORMAT, "network": from_format_1(description["network"])}
     return description
@@ -86,16 +92,34 @@ def load_matter(folder: str | Path, device: str = "cpu") -> Any:
     Nothing is downloaded and no code in the files is run.
     """
     path, description = matter_files(folder)
-    network = build_matter(read_network_config(folder))
+    config = read_network_config(folder)
+    _demand_bounds(description, to_plain(config))
+    if not path.exists():
+        raise WeightsError(f"{path}: no such file; expected it beside {description.name}")
+    tensors = files.read_safetensors(path)
     try:
-        tensors = load_file(path)
-    except FileNotFoundError:
-        raise WeightsError(f"{path}: no such file; expected it beside {description.name}") from None
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path}: not a safetensors file: {error}") from error
-    _check(path, network.state_dict(), tensors)
+        wanted = skeleton(lambda: build_matter(config), len(tensors))
+    except WeightsError as error:
+        raise WeightsError(f"{description}: {error}") from None
+    _check(path, wanted, tensors)
+    try:
+        demand_numbers(wanted, tensors)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from None
+    network = build_matter(config)
     network.load_state_dict(tensors)
     return network.to(device).eval()
+
+
+def _demand_bounds(path: Path, plain: Any) -> None:
+    """Raise WeightsError for a number that no network is built with, wherever it stands in the description."""
+    left = [plain]
+    while left:
+        value = left.pop()
+        if isinstance(value, (dict, list, tuple)):
+            left.extend(value.values() if isinstance(value, dict) else value)
+        elif isinstance(value, (int, float)) and not -LARGEST <= value <= LARGEST:
+            raise WeightsError(f"{path}: holds the number {shown_value(value)}; expected at most {LARGEST:,}")
 
 
 def _check(path: Path, expected: dict[str, Any], given: dict[str, Any]) -> None:
@@ -104,7 +128,7 @@ def _check(path: Path, expected: dict[str, Any], given: dict[str, Any]) -> None:
     extra = sorted(given.keys() - expected.keys())
     shape = sorted(k for k in expected.keys() & given.keys() if expected[k].shape != given[k].shape)
     parts = [
-        f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+        f"{len(names)} {what} ({', '.join(map(shown, names[:3]))}{', ...' if len(names) > 3 else ''})"
         for what, names in (("missing", missing), ("unknown", extra), ("of another shape", shape))
         if names
     ]

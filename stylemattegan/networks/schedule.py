@@ -99,6 +99,8 @@ class LayerOptions(NamedTuple):
 
 
 OFFICIAL = LayerOptions()
+MOST_TAPS = 1024
+"""Of one filter; the official networks have 12 to 24."""
 
 
 def layers(signal: list[Band], options: LayerOptions = OFFICIAL) -> list[LayerPlan]:
@@ -116,6 +118,8 @@ def _layer(i: int, signal: list[Band], options: LayerOptions) -> LayerPlan:
     up, down = round(inner / source.rate), round(inner / target.rate)
     up_taps = options.filter_size * up if up > 1 and not torgb else 1
     down_taps = options.filter_size * down if down > 1 and not torgb else 1
+    if max(up_taps, down_taps) > MOST_TAPS:
+        raise ValueError(f"layer {i} has filters of {max(up_taps, down_taps):,} taps: expected at most {MOST_TAPS:,}")
     kernel = 1 if torgb else options.kernel
     # On the inner grid: the convolution leaves n = source.size + kernel - 1 samples, upsampling and its filter
     # n up + before + after - up_taps + 1, which have to be (target.size - 1) down + down_taps: hence before + after

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 from stylematte.errors import WeightsError
+from stylematte.untrusted import files
+from stylematte.untrusted.names import shown
+from stylemattegan.networks.checked import build, build_filled
 from stylemattegan.networks.discriminator import Discriminator
 from stylemattegan.networks.generator import Generator
 
@@ -56,11 +58,11 @@ def read_description(folder: Path) -> Description:
     """Raises WeightsError where there is none, or none written by `save_generator`."""
     path = Path(folder) / DESCRIPTION
     try:
-        about = json.loads(path.read_text())
+        about = files.read_description(path)
     except FileNotFoundError:
         raise WeightsError(f"{path} is missing: {folder} is not a generator folder") from None
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} cannot be read as JSON: {str(error).splitlines()[0]}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise WeightsError(f"{path} cannot be read as JSON: {shown(error, 200)}") from None
     if not isinstance(about, dict) or any(not isinstance(about.get(k), dict) for k in ("generator", "discriminator")):
         raise WeightsError(f"{path} lacks the entries generator and discriminator: save_generator did not write it")
     return Description(about["generator"], about["discriminator"], about.get("meta", {}))
@@ -93,24 +95,19 @@ def licence_note(folder: Path) -> dict[str, str]:
 
 def _built(kind: type[Network], arguments: dict[str, Any]) -> Network:
     try:
-        return kind(**arguments)
-    except (TypeError, ValueError) as error:
+        return build(kind, arguments)
+    except ValueError as error:
         raise WeightsError(f"cannot build {kind.__name__}: {error}") from None
 
 
 def _load(folder: Path, name: str, kind: type[Network], config: dict[str, Any]) -> Network:
     path = Path(folder) / f"{name}.safetensors"
+    if not path.exists():
+        raise WeightsError(f"{path} is missing")
+    tensors = files.read_safetensors(path)
     try:
-        network = _built(kind, config)
+        return build_filled(kind, config, tensors)
     except WeightsError as error:
-        raise WeightsError(f"{folder}/{DESCRIPTION}: {error}") from None
-    try:
-        network.load_state_dict(load_file(path))
-    except FileNotFoundError:
-        raise WeightsError(f"{path} is missing") from None
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path} is not a safetensors file or is truncated: {str(error).splitlines()[0]}") from None
-    except RuntimeError as error:
-        what = " ".join(str(error).split())
-        raise WeightsError(f"{path} does not fit {DESCRIPTION}: {what[:200]}") from None
-    return network
+        raise WeightsError(f"{path} does not fit {DESCRIPTION}: {error}") from None
+    except ValueError as error:
+        raise WeightsError(f"{folder}/{DESCRIPTION}: cannot build {kind.__name__}: {error}") from None

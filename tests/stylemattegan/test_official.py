@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from stylematte.errors import WeightsError
+from stylematte.untrusted.machine import Machine, Record
 from stylemattegan.importing.official import read_snapshot
-from stylemattegan.importing.pickles import Record, read_pickle
 from tests.fixture_files import outside
 from tests.stylemattegan.recorded import about, state_of
 from tests.stylemattegan.snapshots import EasyDict, networks, official, tree_of, write_snapshot
@@ -129,7 +129,7 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(tmp_path):
 def test_every_name_is_a_record_and_no_module_is_imported(tmp_path):
     """A name of an installed, harmless package: the file's wish is noted, the package is not even looked at."""
     (tmp_path / "a.pkl").write_bytes(b"\x80\x02crich.console\nConsole\n(K\x07tR}(U\x01aK\x01ub.")
-    found = read_pickle(tmp_path / "a.pkl")
+    found = Machine(memoryview((tmp_path / "a.pkl").read_bytes())).run()
     assert isinstance(found, Record)
     assert (found.origin, found.args, found.state) == ("rich.console.Console", (7,), {"a": 1})
 

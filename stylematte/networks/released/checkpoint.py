@@ -5,7 +5,6 @@ A checkpoint is data from a stranger: nothing in it is run.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,9 @@ from stylematte.config import ReleasedConfig
 from stylematte.errors import WeightsError
 from stylematte.networks.released.keys import IGNORED, TWINS, Target, released_keys, renamed, to_ours
 from stylematte.networks.released.network import ReleasedStyleMatte
+from stylematte.untrusted.files import read_checkpoint, read_safetensors
+from stylematte.untrusted.filling import demand_numbers
+from stylematte.untrusted.names import shown
 
 EXPECTED = "expected the authors' stylematte_pure.pth or stylematte_synth.pth"
 WRAPPERS = ("state_dict", "model")
@@ -41,35 +43,14 @@ def read_released(path: str | Path) -> ReleasedStyleMatte:
 
 
 def read_tensors(path: Path) -> dict[str, Any]:
-    """The dict in `path`, out of the wrappers that trainers put around it."""
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such file; {EXPECTED}")
+    """The dict in `path`, out of the wrappers that trainers put around it: tensors, and the kind of what is none."""
     try:
         if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # every way in which a file can be broken
-        raise WeightsError(f"{path}: {_reason(error)}; {EXPECTED}") from error
-    for key in WRAPPERS:
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-    if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
-        raise WeightsError(f"{path}: holds a {type(state).__name__}, not named tensors; {EXPECTED}")
-    return state
-
-
-def _reason(error: Exception) -> str:
-    """What is wrong with a file, in a line."""
-    text = str(error)
-    code = re.search(r"(?:GLOBAL|class|function) ([\w.]+)", text) if "weights_only" in text.lower() else None
-    if code:
-        return f"holds code ({code.group(1)}), not only tensors; none of it was run"
-    if "weights_only" in text.lower():
-        return "cannot be read as tensors: an old pickle (maybe with code in it) or no checkpoint; none of it was run"
-    line = text.splitlines()[0] if text else type(error).__name__
-    return f"cannot be read as tensors, perhaps truncated ({line[:120]})"
+            return dict(read_safetensors(path))
+        tensors, others = read_checkpoint(path, WRAPPERS)
+    except WeightsError as error:
+        raise WeightsError(f"{error}; {EXPECTED}") from None
+    return {**tensors, **others}
 
 
 def _with_old_names(state: dict[str, Any], table: dict[str, Target]) -> dict[str, Any]:
@@ -91,7 +72,7 @@ def _check_names(path: str | Path, state: dict[str, Any], table: dict[str, Targe
         raise WeightsError(f"{path}: not StyleMatte's weights: {wrong}; {EXPECTED}")
     odd = [key for key in [*table, *(twins & state.keys())] if not isinstance(state[key], Tensor)]
     if odd:
-        raise WeightsError(f"{path}: {odd[0]} is a {type(state[odd[0]]).__name__}, not a tensor; {EXPECTED}")
+        raise WeightsError(f"{path}: {odd[0]} is {state[odd[0]]}, not a tensor; {EXPECTED}")
     for twin in sorted(twins & state.keys()):
         first = state[f"fpn.smooth_conv.0.{twin.rsplit('.', 1)[1]}"]
         if first.shape != state[twin].shape or not torch.equal(first, state[twin]):
@@ -113,10 +94,12 @@ def _check_values(
         if value.shape != wanted[name].shape:
             shapes = f"{tuple(value.shape)}, expected {tuple(wanted[name].shape)}"
             raise WeightsError(f"{path}: {theirs[name]} has shape {shapes}; {EXPECTED}")
-        if not torch.isfinite(value).all():
-            raise WeightsError(f"{path}: {theirs[name]} holds values that are no numbers; download the file again")
+        try:
+            demand_numbers({theirs[name]: wanted[name]}, {theirs[name]: value})
+        except WeightsError as error:
+            raise WeightsError(f"{path}: {error}; download the file again") from None
 
 
 def _first(names: Iterable[str], count: int = 3) -> str:
     names = list(names)
-    return ", ".join(names[:count]) + (", ..." if len(names) > count else "")
+    return ", ".join(shown(name) for name in names[:count]) + (", ..." if len(names) > count else "")

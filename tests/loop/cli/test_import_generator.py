@@ -69,10 +69,10 @@ def test_json_says_what_was_written(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 BAD = {
-    "code": ("names posix.system, which no snapshot of networks needs; nothing of it was run", 3),
+    "code": ("names posix.system, which weights do not need; nothing of it was run", 3),
     "truncated": ("cannot be read as a pickle, perhaps truncated", 3),
     "text": ("not a pickle of protocol 2 or later", 3),
-    "folder": ("a folder; expected a file such as network-snapshot.pkl", 3),
+    "folder": ("a folder; expected a file", 3),
     "grey": ("makes pictures of 1 channels; expected 3 (RGB) or 4 (RGBA)", 3),
     "none": ("no such file", 3),
     "alpha": ("has an alpha already; leave out --rgba", 2),

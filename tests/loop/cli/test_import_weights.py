@@ -52,10 +52,10 @@ BAD = [
     ("shapes", "has shape (1,), expected (96, 3, 4, 4)"),
     ("object", "conv.bias is a int, not a tensor"),
     ("list", "holds a list, not named tensors"),
-    ("code", "holds code (posix.system), not only tensors; none of it was run"),
-    ("truncated", "cannot be read as tensors, perhaps truncated"),
-    ("text", "cannot be read as tensors: an old pickle (maybe with code in it) or no checkpoint"),
-    ("pickle", "cannot be read as tensors: an old pickle (maybe with code in it) or no checkpoint; none of it was run"),
+    ("code", "names posix.system, which weights do not need; nothing of it was run"),
+    ("truncated", "cannot be read as a zip archive, perhaps truncated"),
+    ("text", "not a file of torch.save: neither a zip archive nor a pickle"),
+    ("pickle", "names posix.system, which weights do not need; nothing of it was run"),
 ]
 
 
