@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -119,8 +120,8 @@ def gpu_check(say: Callable[[str], None]) -> bool:
     """
     import torch
 
+    from stylemattegan.gpu_check import check_clipped, check_networks, check_ops
     from stylemattegan.ops import cuda
-    from stylemattegan.ops.gpu_check import check_clipped, check_networks, check_ops
 
     if not torch.cuda.is_available():
         raise UserError("no CUDA GPU is visible to torch: there is nothing to check")
@@ -128,11 +129,8 @@ def gpu_check(say: Callable[[str], None]) -> bool:
     if isinstance(found, str):
         raise UserError(f"no kernels for this GPU: {found}")
     say(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {found.file}")
-    total, failed = 0, []
-    for verdict in (v for part in (check_ops, check_clipped) for v in part("cuda", "cuda")):
-        total, failed = total + 1, failed + [verdict.name] * (not verdict.passed)
-        say(verdict.line())
-    for verdict in check_networks("cuda"):
+    total, failed = 0, list[str]()
+    for verdict in chain(check_ops("cuda", "cuda"), check_clipped("cuda", "cuda"), check_networks("cuda")):
         total, failed = total + 1, failed + [verdict.name] * (not verdict.passed)
         say(verdict.line())
     for check in _speeds("cuda"):

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from loop.cli.main import main
-from stylemattegan.ops import cuda, gpu_check
+from stylemattegan import gpu_check
+from stylemattegan.ops import cuda
 from tests.stylemattegan.implementations import need
 
 

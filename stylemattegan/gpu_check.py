@@ -12,6 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from stylemattegan.networks.discriminator import Discriminator
+from stylemattegan.networks.generator import Generator
+from stylemattegan.networks.precision import set_half
 from stylemattegan.ops.bias_act import bias_act
 from stylemattegan.ops.filtered_lrelu import filtered_lrelu
 from stylemattegan.ops.filters import lowpass_filter, setup_filter
@@ -112,10 +115,6 @@ def check_clipped(impl: str, device: str) -> Iterator[Verdict]:
 
 def check_networks(device: str, halves: tuple[torch.dtype, ...] = (torch.float16, torch.bfloat16)) -> Iterator[Verdict]:
     """Pictures and scores of small networks with 16-bit layers: root mean square of the difference, in their spread."""
-    from stylemattegan.networks.discriminator import Discriminator
-    from stylemattegan.networks.generator import Generator
-    from stylemattegan.networks.precision import set_half
-
     with torch.random.fork_rng(devices=[]), torch.no_grad(), in_full_float32(device):
         torch.manual_seed(0)
         G = Generator(32, 32, 64, channel_base=1024, channel_max=64, num_layers=8, margin_size=4).to(device)
