@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import loop
+from loop.cli.main import main
 from loop.engine.execute import Event
 from loop.engine.signals import Stopped
 from loop.fitting.checkpoints import DIGESTS, LAST, PARTIAL, PREVIOUS, Start, damaged, forget, keep, start
@@ -192,4 +193,32 @@ def test_it_ends_with_the_weights_of_the_unbroken_run(
     loop.train_matter(TINY, f"run.dir={run}", *WORDS, on_event=hear)
     (line,) = lines
     assert line.endswith("the fit begins anew" if both else "the fit goes on from the checkpoint before it")
+    assert (run / "rounds/00/fit_matter/matter.safetensors").read_bytes() == unbroken
+
+
+def test_verify_names_a_damaged_checkpoint(half: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = Path(shutil.copytree(half, tmp_path / "run"))
+    assert main(["verify", str(run)]) == 0
+    assert "1 results, 0 earlier ones and 2 checkpoints read: nothing is damaged" in capsys.readouterr().out
+    (scratch,) = run.glob("rounds/00/.fit_matter.*")
+    flip(scratch / PREVIOUS)
+    assert main(["verify", str(run)]) == 3
+    line = capsys.readouterr().out.splitlines()[0]
+    assert line == f"{(scratch / PREVIOUS).relative_to(run)}: damaged: not what was written; the fit will not use it"
+
+
+@pytest.mark.timeout(600)
+def test_a_fit_in_a_process_of_its_own_warns_as_well(half: Path, unbroken: bytes, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(half, tmp_path / "run"))
+    (scratch,) = run.glob("rounds/00/.fit_matter.*")
+    flip(scratch / LAST)
+    lines: list[str] = []
+
+    def hear(event: Event) -> None:
+        if event.kind == "warning":
+            lines.append(event.text)
+
+    loop.train_matter(TINY, f"run.dir={run}", *WORDS, "launch.kind=torchrun", on_event=hear)
+    (line,) = lines
+    assert line.endswith("last.ckpt is damaged: the fit goes on from the checkpoint before it")
     assert (run / "rounds/00/fit_matter/matter.safetensors").read_bytes() == unbroken
