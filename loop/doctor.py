@@ -7,11 +7,14 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from loop.config.schema import Config
 from stylematte.config import BackboneConfig
+from stylematte.errors import UserError
 
 State = Literal["ok", "note", "problem"]
 
@@ -108,6 +111,33 @@ def _cuda_ops() -> list[Check]:
     if isinstance(found, str):
         return [Check("ops on the GPU", "note", f"plain torch: {found}")]
     return [Check("ops on the GPU", "ok", f"CUDA: {found.file}"), *_speeds("cuda")]
+
+
+def gpu_check(say: Callable[[str], None]) -> bool:
+    """Whether the generator's CUDA operations are right on this GPU; a line for each check goes to `say` as it ends.
+
+    Raises UserError where there is no GPU, or no kernels for it.
+    """
+    import torch
+
+    from stylemattegan.gpu_check import check_clipped, check_networks, check_ops
+    from stylemattegan.ops import cuda
+
+    if not torch.cuda.is_available():
+        raise UserError("no CUDA GPU is visible to torch: there is nothing to check")
+    found = cuda.engine()
+    if isinstance(found, str):
+        raise UserError(f"no kernels for this GPU: {found}")
+    say(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {found.file}")
+    total, failed = 0, list[str]()
+    for verdict in chain(check_ops("cuda", "cuda"), check_clipped("cuda", "cuda"), check_networks("cuda")):
+        total, failed = total + 1, failed + [verdict.name] * (not verdict.passed)
+        say(verdict.line())
+    for check in _speeds("cuda"):
+        total, failed = total + 1, failed + [check.name] * (check.state == "problem")
+        say(f"{check.name}: {check.text}")
+    say(f"failed: {len(failed)} of {total} checks: {'; '.join(failed)}" if failed else f"pass: {total} checks")
+    return not failed
 
 
 def _speeds(impl: str) -> list[Check]:

@@ -38,16 +38,15 @@ from stylematte.fields import to_plain
 from stylemattegan.config import CompositeDiscriminatorConfig, CompositeDiscriminatorKind
 
 PREPARE = "00/prepare"
-GENERATOR_PRECISION = "32-true"  # R1's second derivative, the filters and the running means want float32
 
 # Raise a stage's number when its output changes for equal inputs: every run then makes it (and what follows) again.
 VERSIONS = {
     "prepare": 3,
     "label": 3,
     "gather_cutouts": 1,
-    "fit_generator": 4,
-    "select_generator": 4,
-    "synthesize": 2,
+    "fit_generator": 5,
+    "select_generator": 5,
+    "synthesize": 3,
     "select": 1,
     "fit_matter": 4,
     "evaluate": 2,
@@ -81,7 +80,6 @@ def plan_generator_alone(config: Config, name: str, cutouts: str, fingerprint: s
         size=config.data.size,
         network=config.generator.network,
         fit=config.generator.fit,
-        precision=GENERATOR_PRECISION,
         alpha_regularizer=config.generator.alpha_regularizer if config.generator.alpha_regularizer.is_on else None,
     )
     return [
@@ -143,7 +141,6 @@ def _fit_generator(config: Config, files: Fingerprints, round_: int, domain: str
         size=config.data.size,
         network=generator.network,
         fit=generator.fit,
-        precision=GENERATOR_PRECISION,
         init_from=generator.init_from.get(domain),
         init_digests=files.initial.get(domain, {}),
         composite_discriminator=_as_read(generator.composite_discriminator),

@@ -15,6 +15,18 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from stylematte.fields import from_plain, impossible, ranged
 
+RESERVED = frozenset(
+    {
+        *("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "pretrained_strict", "pretrained_filter_fn"),
+        *("checkpoint_path", "cache_dir", "features_only", "out_indices", "feature_cfg"),
+        *("scriptable", "exportable", "no_jit"),
+    }
+)
+"""What timm.create_model takes and never hands to the model: not for a backbone's kwargs."""
+FRACTIONS = ("rate", "ratio", "eps", "init", "scale", "drop", "momentum", "temperature")
+"""Parts of the names of kwargs that need not be whole."""
+WIDEST = 65536
+
 
 @dataclass
 class BackboneConfig:
@@ -24,6 +36,27 @@ class BackboneConfig:
     """A local .safetensors or .pth file; null = random. Nothing is ever downloaded."""
     kwargs: dict[str, Any] = field(default_factory=dict)
     """Passed to timm.create_model (embed_dim, depths, ...)."""
+
+    def problems(self) -> Iterator[str]:
+        """What is impossible beyond the fields' ranges: "key=value: expected ..." lines."""
+        for key in sorted(RESERVED & self.kwargs.keys()):
+            yield f"kwargs.{key}: may not be given; use backbone.weights for a local file, nothing is ever downloaded"
+        for key, value in self.kwargs.items():
+            whole = not any(part in key for part in FRACTIONS)
+            for number in _numbers(value):
+                if not 0 <= number <= WIDEST or (whole and number != int(number)):
+                    kind = "a whole number" if whole else "a number"
+                    yield f"kwargs.{key}={value}: expected {kind} from 0 to {WIDEST}"
+                    break
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """Those in a value of nested lists."""
+    if isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _numbers(inner)
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield value
 
 
 @dataclass
@@ -187,7 +220,7 @@ class DdcConfig:
     """scaled multiplies the alpha difference by the local contrast. With it the true alpha scores better than its
     hard-edged self on 5 of 5 real portraits (ddc: 1 of 5), and a small network got .107 and .097 with it at about the
     same weight (ddc: .124 and .105; unknown-region SAD, two seeds). hinge came as close (.107, one seed)."""
-    window: int = ranged(11, 3)
+    window: int = ranged(11, 3, 101)
     """Side of the square, in pixels, in which similar colours are looked for; odd."""
     neighbours: int = ranged(11, 1)
     """How many of the nearest colours a pixel's alpha is compared with."""

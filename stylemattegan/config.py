@@ -52,6 +52,14 @@ class GeneratorLoss(str, Enum):
     relativistic = "relativistic"
 
 
+class Precision(str, Enum):
+    """What the layers of a generator's fit compute in."""
+
+    fp32 = "fp32"
+    fp16 = "fp16"
+    bf16 = "bf16"
+
+
 class AugmentSet(str, Enum):
     """Published names of sets of augmentations."""
 
@@ -73,6 +81,10 @@ class GeneratorFitConfig(FitConfig):
     loss: GeneratorLoss = GeneratorLoss.logistic
     """logistic: non-saturating, with R1. relativistic: every generated picture against a real one, with R1 and R2
     (R3GAN); it wants an r1_gamma of its own, and r1_every=1 as published."""
+    precision: Precision = Precision.fp32
+    """fp16, bf16: the layers of the four finest octaves of G and D compute in 16 bits, as in StyleGAN3; all else stays
+    float32: mapping, Fourier features, demodulation, running means, penalties, weights, averages, and what is sampled
+    later. fp16 needs a GPU. On a CPU bf16 pays for wide networks (docs/generator-training.md)."""
     glr: float = ranged(2.5e-3, 1e-9, 1)
     """Learning rate of G."""
     dlr: float = ranged(2e-3, 1e-9, 1)

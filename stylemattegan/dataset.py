@@ -21,8 +21,10 @@ from stylematte.imagefile import from_bytes
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 LABELS = "dataset.json"
-MOST_BYTES = 2**30
-"""Of one member: a ZIP can promise less than it unpacks to."""
+MOST_BYTES = 2**28
+"""Of one file: a ZIP can promise less than it unpacks to."""
+MOST_RATIO, SMALL = 100, 2**24
+"""A member above SMALL bytes that a ZIP made smaller by more than this is no picture: pictures are compressed."""
 BEGINNING = 4096
 
 
@@ -59,8 +61,16 @@ class Files:
             if self.archive is None:
                 with (self.source / name).open("rb") as file:
                     return file.read(most)
+            entry = self.archive.getinfo(name)
+            bomb = entry.file_size > SMALL and entry.file_size > MOST_RATIO * entry.compress_size
+            if bomb or entry.file_size > MOST_BYTES:
+                raise BadPicture(
+                    where, f"unpacks from {entry.compress_size} to {entry.file_size} bytes: no picture does"
+                )
             with self.archive.open(name) as member:
                 return member.read(most)
+        except BadPicture:
+            raise
         except Exception as error:  # zipfile raises BadZipFile, EOFError, zlib.error, NotImplementedError …
             reason = f"cannot be read, the data set is damaged ({error or type(error).__name__})"
             raise BadPicture(where, reason) from None

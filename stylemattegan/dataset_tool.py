@@ -17,7 +17,7 @@ from torch import Tensor
 from stylematte.errors import BadPicture, DataError
 from stylematte.imagefile import from_bytes, resize_lanczos, to_png
 from stylemattegan.dataset import LABELS, Files, read_labels
-from stylemattegan.training.cutouts import frame_cutout
+from stylemattegan.framing import frame_cutout
 
 Crop = Literal["center", "wide", "none", "subject"]
 Channels = Literal["as-is", "rgb", "rgba"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from stylemattegan.sample import psi_for_seed, sample, transform_matrix, transfo
 from stylemattegan.sample_walk import walk
 
 BATCH, FPS = 16, 30
+MOST_FRAMES, MOST_BYTES = 10_000, 8 * 2**30
+"""Of a walk; all its frames are held in memory."""
 TEXT = "stylematte"
 """Under this name every PNG has, as JSON, what made it."""
 
@@ -37,7 +40,7 @@ class Look:
     seeds_of: str | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.psi[0] <= self.psi[1]:
+        if not 0 < self.psi[0] <= self.psi[1] < math.inf:
             raise ConfigError(f"--psi {self.psi}: expected one number or 'low high', above 0 (psi 0 gives one picture)")
 
 
@@ -94,6 +97,11 @@ def write_walk(
     columns, rows = grid
     options = generator.options(look.label, look.cutoff, look.seeds_of)
     check_walk(file, seeds, frames, grid)
+    size = walk_frames(seeds, frames, grid) * columns * rows * generator.network.img_resolution**2 * 4
+    if size > MOST_BYTES:
+        raise ConfigError(
+            f"--walk: its frames are {size / 2**30:.0f} GiB, at most {MOST_BYTES / 2**30:.0f}: give fewer"
+        )
     with transformed(generator.network, transform_matrix(look.translate, look.rotate)):
         path = walk(generator.network, seeds, look.psi[1], frames, columns=columns, rows=rows, **options)
         write_animation(file, track(path), FPS)
@@ -113,6 +121,9 @@ def check_walk(file: Path, seeds: Sequence[int], frames: int, grid: tuple[int, i
         raise ConfigError(f"--walk through {len(seeds)} seeds: give 2 or more for each of {cells} cells")
     if frames < 1:
         raise ConfigError(f"--frames {frames}: give at least 1")
+    if walk_frames(seeds, frames, grid) > MOST_FRAMES:
+        asked = walk_frames(seeds, frames, grid)
+        raise ConfigError(f"--walk of {asked} frames: at most {MOST_FRAMES}; give fewer seeds or --frames")
 
 
 def _common(generator: LoadedGenerator, look: Look) -> Recipe:

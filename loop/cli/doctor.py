@@ -15,12 +15,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ops", action="store_true", help="build the generator's C++ and CUDA operations and measure them"
     )
+    parser.add_argument(
+        "--gpu-check",
+        action="store_true",
+        help="compare the generator's CUDA operations with the reference: pass or failed",
+    )
     parser.add_argument("--json", action="store_true", help="machine-readable output")
 
 
 def main(args: argparse.Namespace) -> int:
-    from loop.doctor import diagnose
+    from loop.doctor import diagnose, gpu_check
 
+    if args.gpu_check:
+        return 0 if gpu_check(print) else 1
     checks = diagnose(None if args.config is None else load_config(args.config, args.overrides), args.ops)
     broken = any(check.state == "problem" for check in checks)
     if args.json:

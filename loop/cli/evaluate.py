@@ -8,6 +8,7 @@ from pathlib import Path
 
 from loop.cli.bars import bar
 from loop.cli.inference_options import add_inference_options
+from loop.runs.verify import sound
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,9 +36,11 @@ def main(args: argparse.Namespace) -> int:
     from loop.cli.score_table import print_table
     from stylematte.evaluate.dataset import SHEET, SUMMARY, TABLE, evaluate
     from stylematte.evaluate.table import WORST
+    from stylematte.inference.matter import matter_folder
     from stylematte.inference.options import AskedOptions
 
     out = args.out or Path("evaluations") / args.data.resolve().name
+    sound(matter_folder(args.matter))
     result = evaluate(
         args.matter,
         args.data,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from loop.engine.outcome import kinds
 from loop.engine.signals import EX_TEMPFAIL, Stopped
-from loop.engine.stage import StageFailed
+from loop.engine.stage import Damaged, StageFailed
 from loop.runs.gate import GateStop
 from stylematte.errors import ConfigError, DataError, WeightsError
 
@@ -15,6 +15,7 @@ CODES: dict[type[BaseException], int] = {
     ConfigError: 2,
     DataError: 3,
     WeightsError: 3,
+    Damaged: 3,
     GateStop: 4,
     Stopped: EX_TEMPFAIL,
     KeyboardInterrupt: EX_TEMPFAIL,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loop.runs.folder import is_run
+from loop.runs.verify import sound
 from stylematte.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def features_for(asked: str | None, network: str | None, generator: Path, device
         from stylematte.inference.matter import matter_folder
         from stylematte.networks.weights import load_matter
 
-        folder = matter_folder(path)
+        folder = sound(matter_folder(path))
         return pooled(f"matter {folder}", load_matter(folder).to(device).encode, device)
     if not path.is_file():
         raise DataError(f"--features {asked}: no such file or folder; give {PIXELS}, a run, a matter or weights")

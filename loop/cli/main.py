@@ -14,12 +14,14 @@ from collections.abc import Sequence
 
 from loop.cli.console import warnings_as_lines
 from loop.cli.exit_codes import EXIT_CODES, exit_code
+from loop.engine.launchers.environment import waiting
 
 VERBS = {
     "run": "co-train a matter and its generators; the same command resumes",
     "plan": "the steps of a configuration or a run: fresh, stale or missing, and the disk they need",
     "status": "which steps of a run are done, what they took, their metrics",
     "experiment": "a question asked of the loop: arms x seeds of runs, one table; the same command resumes",
+    "verify": "read all of a run's results and checkpoints: what is damaged",
     "gc": "what a run keeps beside its results: list and remove earlier results and unfinished fits",
     "report": "one self-contained HTML page about a run",
     "matte": "photos -> alpha and cut-out PNG",
@@ -68,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; the exit code. `sys.exit(main())` is the console script."""
     args = parse(argv)
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network for its version at import
+    os.environ.update(waiting())  # before torch is imported: stages in this process run beside fits in others
     try:
         with warnings_as_lines():
             return int(args.main(args))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from loop.cli.bars import shown
 from loop.cli.features import features_for
+from loop.runs.verify import sound
 from stylematte.errors import ConfigError, DataError
 from stylemattegan.config import AGAINST_REAL, ALONE, Metric
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 LEAST = 4
 """Pictures: precision and recall look at three neighbours of each."""
 NAMES = ",".join(metric.value for metric in Metric)
+MOST = 1_000_000
 ROWS = {
     "fid": ("FID", "Frechet distance of the features; falls with --count, compare at one count only"),
     "kid": ("KID", "kernel distance, unbiased: 0 on average for equal sets"),
@@ -118,11 +120,11 @@ def _folder(source: Path, domain: str | None) -> Path:
     if len(found) != 1:
         has = f"generators for {', '.join(found)}: name one with --domain" if found else "no generator there"
         raise DataError(f"{source}: {has}; expected a generator folder, or a run or an export and its domain")
-    return next(iter(found.values()))
+    return sound(next(iter(found.values())))
 
 
 def _wanted(asked: str | None, against: bool, halves: int, count: int) -> list[Metric]:
-    names = asked.split(",") if asked else [m.value for m in (Metric if against else ALONE)]
+    names = asked.split(",") if asked is not None else [m.value for m in (Metric if against else ALONE)]
     for name in names:
         if name not in Metric.__members__:
             raise ConfigError(f"--metrics {asked}: no metric {name!r}; there are {NAMES.replace(',', ', ')}")
@@ -130,8 +132,8 @@ def _wanted(asked: str | None, against: bool, halves: int, count: int) -> list[M
             raise ConfigError(f"--metrics {name}: is measured against real pictures, give --against DATASET")
     if halves not in (0, *range(2, 10_000)):
         raise ConfigError(f"--halves {halves}: expected 2 to 9999, or 0 for none")
-    if count < LEAST:
-        raise ConfigError(f"--count {count}: must be at least {LEAST}")
+    if not LEAST <= count <= MOST:
+        raise ConfigError(f"--count {count}: expected {LEAST} to {MOST}")
     return [Metric(name) for name in names]
 
 

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
+from loop.cli.round_table import print_round_table
 from loop.report.build import build_report
 from loop.report.strip import build_strip
-from loop.report.table import print_round_table, round_table
+from loop.report.table import round_table
 from loop.runs.folder import check_run
+from loop.runs.verify import damaged_results
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="a run folder")
+    parser.add_argument("-o", "--out", type=Path, metavar="FILE.html", help="(default: report.html in the run)")
     parser.add_argument("--strip", type=Path, metavar="FILE.png", help="also write one picture of the whole run")
     parser.add_argument("--json", action="store_true", help="the table of rounds, machine-readable")
 
 
 def main(args: argparse.Namespace) -> int:
     check_run(args.run)
-    page = build_report(args.run)
+    for line in damaged_results(args.run):
+        print(f"stylematte: {line}", file=sys.stderr)
+    page = build_report(args.run, args.out)
     if args.strip:
         build_strip(args.run, args.strip)
     if args.json:

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from loop.cli.announce import Announcer
-from loop.report.table import print_round_table
+from loop.cli.round_table import print_round_table
 from loop.runs.redo import duration
 from loop.runs.run import bring_up_to_date, configured
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from pathlib import Path
 
 from loop.cli.bars import bar
 from loop.runs.folder import newest_run
+from loop.runs.verify import sound
 from stylematte.errors import ConfigError, DataError
+
+MOST = 100_000
+"""Seeds at a time."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +45,8 @@ def main(args: argparse.Namespace) -> int:
     from stylemattegan.generator_folder import generator_folders, load_folder
     from stylemattegan.sample_files import Look, check_walk, walk_frames, write_samples, write_walk
 
+    if not math.isfinite(args.rotate):
+        raise ConfigError(f"--rotate {args.rotate}: expected degrees, for example 30")
     seeds, grid = _seeds(args.seeds), _grid(args.grid or ("1x1" if args.walk else "8x8"))
     look = Look(_interval(args.psi), args.cutoff, args.label, _translation(args.translate), args.rotate, args.latents)
     if args.walk:
@@ -50,7 +57,7 @@ def main(args: argparse.Namespace) -> int:
         wanted = f"generator for '{args.domain}'" if args.domain else "generator"
         raise DataError(f"{source}: no {wanted}; expected a run after round 1, an export, or a generator folder")
     for domain, folder in found.items():
-        generator, out = load_folder(folder), args.out / domain
+        generator, out = load_folder(sound(folder)), args.out / domain
         if args.walk:
             track = bar("walking", walk_frames(seeds, args.frames, grid))
             frames = write_walk(generator, seeds, out / args.walk, look, args.frames, grid, track)
@@ -78,6 +85,8 @@ def _translation(text: str) -> tuple[float, float]:
     except ValueError:
         expected = "expected x,y in picture widths, for example 0.1,-0.2"
         raise ConfigError(f"--translate {text}: {expected}") from None
+    if not (math.isfinite(x) and math.isfinite(y)):
+        raise ConfigError(f"--translate {text}: expected finite numbers, for example 0.1,-0.2")
     return x, y
 
 
@@ -86,7 +95,12 @@ def _seeds(text: str) -> list[int]:
     try:
         for part in text.split(","):
             first, dash, last = part.partition("-")
-            seeds += range(int(first), int(last) + 1) if dash else [int(first)]
+            named = range(int(first), int(last) + 1) if dash else range(int(first), int(first) + 1)
+            if max(named.stop - named.start, 0) + len(seeds) > MOST:
+                raise ConfigError(f"--seeds {text}: at most {MOST} at a time")
+            seeds += named
+    except ConfigError:
+        raise
     except ValueError:
         raise ConfigError(f"--seeds {text}: expected for example 1-16 or 3,5,8") from None
     if not seeds:
@@ -97,6 +111,6 @@ def _seeds(text: str) -> list[int]:
 
 
 def _interval(values: list[float]) -> tuple[float, float]:
-    if len(values) > 2 or not 0 < values[0] <= values[-1]:
+    if len(values) > 2 or not 0 < values[0] <= values[-1] < math.inf:
         raise ConfigError(f"--psi {values}: expected one number or 'low high', above 0 (psi 0 gives one picture)")
     return values[0], values[-1]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 from loop.cli.console import wide_console
 from loop.runs.status import status
+from loop.runs.verify import damaged_results
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,11 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     found = status(args.run)
+    damaged = damaged_results(args.run)
     if args.json:
         steps = [
             {"step": s.step, "state": s.state, "seconds": s.seconds, "metrics": _line(s.metrics)} for s in found.steps
         ]
-        print(json.dumps({"run": str(args.run), "writer": found.writer, "steps": steps}, indent=2))
+        print(json.dumps({"run": str(args.run), "writer": found.writer, "steps": steps, "damaged": damaged}, indent=2))
         return 0
     from rich.table import Table
 
@@ -35,6 +38,8 @@ def main(args: argparse.Namespace) -> int:
     writer = found.writer
     running = f"running as process {writer['pid']} on {writer['host']}" if writer else "not running"
     console.print(f"{fresh} of {len(found.steps)} steps done; {running}")
+    for line in damaged:
+        print(f"stylematte: {line}", file=sys.stderr)
     return 0
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from loop.cli.bars import bar
 from loop.cli.console import left_out_line
 from loop.runs.folder import newest_run
+from loop.runs.verify import sound
 from stylematte.errors import ConfigError
 
 
@@ -31,13 +32,13 @@ def main(args: argparse.Namespace) -> int:
     if args.matter and args.source != "matter":
         raise ConfigError(f"--matter goes with --from matter, not with --from {args.source}")
     from stylematte.data.trimap_files import SHEET, write_trimaps
-    from stylematte.inference.matter import load
+    from stylematte.inference.matter import load, matter_folder
 
     done = write_trimaps(
         args.pictures,
         args.source,
         args.out,
-        load_matter=lambda: load(args.matter or newest_run()),
+        load_matter=lambda: load(sound(matter_folder(args.matter or newest_run()))),
         radius=args.radius,
         track=bar("making trimaps"),
     )

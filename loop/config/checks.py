@@ -19,6 +19,7 @@ from loop.config.schema import Config
 from loop.engine.config import Launch
 from stylematte.config import FitConfig, MatterFitConfig
 from stylematte.fields import impossible
+from stylemattegan.config import Precision
 
 TRAINING_KINDS = ("alpha", "pseudo-alpha", "mask", "trimap", "none")
 DRAWN_SUBJECTS = ("portrait", "animal")
@@ -139,6 +140,8 @@ def _generator(config: Config) -> Iterator[str]:
                 f"generator.network.{key}={getattr(network, key)}: expected data.size={config.data.size} or more, "
                 "else the finest layers have no channels"
             )
+    if fit.precision is Precision.fp16 and config.launch.accelerator == "cpu":
+        yield "generator.fit.precision=fp16: launch.accelerator=cpu has no float16 worth having; use bf16 or fp32"
     if fit.path_weight > 0 and fit.path_shrink > 0 and fit.batch % (fit.path_shrink * devices):
         yield (
             f"generator.fit.path_shrink={fit.path_shrink}: expected a whole number that divides "

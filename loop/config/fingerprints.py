@@ -18,6 +18,7 @@ from pathlib import Path
 
 from loop.config.checks_init import INIT_FILES
 from loop.config.schema import Config
+from loop.engine.files import write_json
 from stylemattegan.config import CompositeDiscriminatorKind
 
 GONE = "gone"
@@ -103,9 +104,7 @@ class FileDigests:
 
     def save(self) -> None:
         if self.changed and self.path is not None and self.path.parent.is_dir():
-            partial = self.path.with_name(f"{self.path.name}.partial")
-            partial.write_text(json.dumps(self.known, indent=1, sort_keys=True), encoding="utf-8")
-            os.replace(partial, self.path)
+            write_json(self.path, self.known)
 
 
 def kinds_in(root: str | None) -> set[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import io
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -87,6 +88,7 @@ def _absolute(config: Config) -> Config:
         value = getattr(section, key)
         if value is not None:
             setattr(section, key, str(Path(value).expanduser().resolve()))
+    config.run.dir = os.path.expanduser(config.run.dir)
     given = config.generator.init_from
     config.generator.init_from = {domain: str(Path(path).expanduser().resolve()) for domain, path in given.items()}
     return config

@@ -70,7 +70,6 @@ class FitGeneratorStep:
     size: int
     network: GeneratorNetworkConfig
     fit: GeneratorFitConfig
-    precision: str
     init_from: str | None = None
     """Folder of a generator that the domain's first fit goes on from. Later fits need it too: it says how the networks
     are built, and is gone back to if the first fit failed."""

@@ -5,6 +5,7 @@
     rounds/01/.label.9f3c21ab.out      a result being written
     rounds/01/.label.discarded         being removed
     kept/01/label/77d0e5b2             a finished result with another key, kept until `stylematte gc`
+    kept/01/label/damaged-1            what could not be used and was moved out of the way
 
 A result is complete when it has its stage.json, which is written last. Every change is one rename of a complete
 folder, so a crash at any point leaves each finished result whole in one of three places: the result's own, the kept
@@ -16,12 +17,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+from loop.engine.damage import problem
 from loop.engine.digest import RECORD
 from loop.engine.files import fsync, fsync_tree, write_json
 from loop.engine.record import StageError, StageRecord
@@ -65,6 +68,29 @@ class StepFolders:
             if _is_complete(path):
                 self._keep(path)
 
+    def mend(self, tell: Callable[[str], None]) -> None:
+        """Move away files where folders belong. tell: gets a line for each. Raises StageError for a parent folder."""
+        for folder in (self.final.parent, kept_folder(self.run_dir, self.step_id)):
+            for parent in (folder, *folder.parents):
+                if parent.is_relative_to(self.run_dir) and parent.exists() and not parent.is_dir():
+                    raise StageError(f"{parent}: a file where the run has a folder; move it away, then run again")
+        for path in (self.final, self.scratch, launch_folder(self.scratch), self.out, self.discarded, self.kept):
+            if os.path.lexists(path) and not path.is_dir():
+                tell(f"{path} was a file where a folder belongs: moved to {self.set_aside(path)}")
+
+    def set_aside(self, path: Path) -> Path:
+        """Move what cannot be used out of the way, to where `stylematte gc` lists it: where it is now."""
+        folder = kept_folder(self.run_dir, self.step_id)
+        target = next(free for n in count(1) if not os.path.lexists(free := folder / f"damaged-{n}"))
+        if path.is_dir() and not path.is_symlink():
+            folder.mkdir(parents=True, exist_ok=True)
+            os.rename(path, target)
+        else:
+            target.mkdir(parents=True)
+            os.rename(path, target / path.name)
+        fsync(path.parent)
+        return target
+
     def open(self) -> None:
         """An empty `out`; `scratch` as the last attempt left it."""
         self.scratch.mkdir(parents=True, exist_ok=True)
@@ -77,11 +103,6 @@ class StepFolders:
         write_json(self.out / RECORD, record)
         fsync(self.out)
         self._put_in_place(self.out)
-
-    def kept_record(self) -> StageRecord | None:
-        """The record of the kept result with this key; None when there is none."""
-        record = StageRecord.load(self.kept)
-        return record if record is not None and record.key == self.key else None
 
     def restore(self) -> None:
         """The kept result with this key becomes the result; the one it replaces is kept in its turn."""
@@ -105,7 +126,8 @@ class StepFolders:
     def leftovers(self) -> list[Path]:
         """What `tidy` removes. Scratch of another key in which its stage saved something is not among it."""
         others = [path for path in self.scratches() if path != self.scratch]
-        useless = [path for path in others if not any(inner != launch_folder(path) for inner in path.iterdir())]
+        folders = [path for path in others if path.is_dir()]
+        useless = [path for path in folders if not any(inner != launch_folder(path) for inner in path.iterdir())]
         own = [path for path in (self.scratch, self.kept) if self.key and path.exists()]
         return [*own, *useless, *self._matching(r"[0-9a-f]{8}\.out|discarded")]
 
@@ -141,15 +163,25 @@ class StepFolders:
                     os.replace(link, twin)
 
     def _keep(self, result: Path) -> Path | None:
-        """Move a finished result to the kept ones: where it is now. None, and it goes, if its key is there already."""
-        folder, record = kept_folder(self.run_dir, self.step_id), StageRecord.load(result)
+        """Move a finished result to the kept ones: where it is now. None, and it goes, if its key is there already.
+
+        None, too, if its record is damaged: it is set aside.
+        """
+        folder = kept_folder(self.run_dir, self.step_id)
+        try:
+            record = StageRecord.load(result)
+        except StageError:
+            self.set_aside(result)
+            return None
         if record is None:  # put there by hand, so of unknown worth
             target = next(path for n in count(1) if not (path := folder / f"unrecorded-{n}").exists())
         else:
             target = folder / record.key[:8]
         if target.exists():
-            self.discard(result)
-            return None
+            if not problem(self.run_dir, target, full=True):
+                self.discard(result)
+                return None
+            self.set_aside(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         os.rename(result, target)
         fsync(result.parent)

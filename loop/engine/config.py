@@ -31,7 +31,7 @@ class LaunchConfig:
     accelerator: str = "auto"
     """auto, cpu or gpu."""
     precision: str = "32-true"
-    """Of the matter's fits: 32-true or bf16-mixed. Generators are always fitted in 32-true."""
+    """Of the matter's fits: 32-true or bf16-mixed. Of the generators': generator.fit.precision."""
     heartbeat_timeout: float = _at_least(900.0, 1)
     """Seconds without a heartbeat after which a fit is stopped and tried again."""
     stop_grace: float = _at_least(120.0, 0)

@@ -45,7 +45,8 @@ def at_stake(run_dir: Path, steps: Sequence[Step]) -> list[AtStake]:
             reason = own_change(step, record) if record is not None else ""
             if not reason:
                 continue  # what it follows was never made, or was taken away: it will be what it was
-        again.add(step.id)
+        if state != "damaged":  # made again, it has the same bytes
+            again.add(step.id)
         if record is not None:
             found.append(AtStake(step, record.seconds, reason))
     return found

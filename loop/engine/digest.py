@@ -23,7 +23,7 @@ def digest_folder(path: Path) -> str:
     Times, modes and empty folders do not count. Raises UnusableFolder for links and other things that are no files.
     """
     total = hashlib.sha256()
-    for name in sorted(_files(path, "")):
+    for name in sorted(files_below(path)):
         with open(path / name, "rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
         # A name cannot contain NUL, so no two different folders give the same text.
@@ -31,13 +31,14 @@ def digest_folder(path: Path) -> str:
     return total.hexdigest()
 
 
-def _files(root: Path, inside: str) -> list[str]:
+def files_below(root: Path, inside: str = "") -> list[str]:
+    """Relative names of the files of a result, in no order, without stage.json. Raises UnusableFolder."""
     found: list[str] = []
     with os.scandir(root / inside) as entries:
         for entry in entries:
             name = f"{inside}/{entry.name}" if inside else entry.name
             if entry.is_dir(follow_symlinks=False):
-                found += _files(root, name)
+                found += files_below(root, name)
             elif not entry.is_file(follow_symlinks=False):
                 raise UnusableFolder(f"{root / name}: a result holds plain files only; copy or hard-link it instead")
             elif name != RECORD:

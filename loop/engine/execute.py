@@ -26,7 +26,7 @@ from loop.engine.step import Step, log_file, step_folder
 
 __all__ = ["Event", "Freshness", "execute", "freshness"]
 
-Kind = Literal["fresh", "restored", "start", "progress", "done", "retry", "stopping", "stopped", "failed"]
+Kind = Literal["fresh", "restored", "start", "progress", "done", "retry", "stopping", "stopped", "failed", "warning"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Event:
     """From 1, of `total`."""
     total: int
     text: str = ""
-    """retry, stopping, stopped: one line; failed: the end of the log, unless one line says it all."""
+    """retry, stopping, stopped, warning: one line; failed: the end of the log, unless one line says it all."""
     record: StageRecord | None = None
     """With fresh, restored and done."""
     progress: Progress | None = None
@@ -117,7 +117,7 @@ def _one(
     inputs = {name: step_folder(run_dir, producer) for name, producer in step.inputs.items()}
     try:
         signals.stop_point(f"stopped before {step.id}")
-        return run_stage(step, inputs, run_dir, run, settings)
+        return run_stage(step, inputs, run_dir, run, settings, partial(report, "warning"))
     except Stopped as stop:
         report("stopped", str(stop))
         raise Stopped(f"{stop}; to go on: {this_command()}") from stop

@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from loop.engine.commit import StepFolders
+from loop.engine.damage import damage
 from loop.engine.digest import stage_key
 from loop.engine.record import StageError, StageRecord
 from loop.engine.step import Step
 
-State = Literal["fresh", "kept", "stale", "missing", "waits"]
+State = Literal["fresh", "kept", "stale", "missing", "damaged", "waits"]
 
 
 class Freshness(NamedTuple):
     step: Step
     state: State
     """fresh: nothing to do; kept: an earlier result comes back without work; stale: made from something else;
-    missing: not made yet; waits: follows one of the last two."""
+    missing: not made yet; damaged: there, but not what was made; waits: follows one of the last three."""
     reason: str
 
 
@@ -43,20 +44,28 @@ def _state(run_dir: Path, step: Step, outputs: dict[str, str]) -> Freshness:
         return Freshness(step, "waits", f"after {waits[0]}")
     inputs = _inputs(step, outputs)
     key = stage_key(step.stage, step.version, step.config, inputs, step.seed)
-    try:
-        record = StageRecord.load(step.folder(run_dir))
-        kept = StepFolders(run_dir, step.id, key).kept_record()
-    except StageError as error:
-        return Freshness(step, "stale", str(error))
-    if record is not None and record.key == key:
+    record, wrong = _record(run_dir, step.folder(run_dir), key)
+    if record is not None and record.key == key and not wrong:
         outputs[step.id] = record.outputs
         return Freshness(step, "fresh", "")
-    if kept is not None:
+    kept, kept_wrong = _record(run_dir, StepFolders(run_dir, step.id, key).kept, key)
+    if kept is not None and kept.key == key and not kept_wrong:
         outputs[step.id] = kept.outputs
         return Freshness(step, "kept", f"made before, {kept.finished}")
+    if wrong:
+        return Freshness(step, "damaged", wrong)
     if record is None:
         return Freshness(step, "missing", "not made yet")
     return Freshness(step, "stale", why_stale(step, record, inputs))
+
+
+def _record(run_dir: Path, folder: Path, key: str) -> tuple[StageRecord | None, str]:
+    """The record of a result, if it can be read; and what is wrong with the result if it has this key."""
+    try:
+        record = StageRecord.load(folder)
+    except StageError as error:
+        return None, str(error)
+    return record, damage(run_dir, folder, record) if record is not None and record.key == key else ""
 
 
 def _inputs(step: Step, outputs: Mapping[str, str]) -> dict[str, str]:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from loop.engine.signals import stop_point
 from loop.engine.stage import Context
@@ -27,6 +27,12 @@ class Progress(NamedTuple):
     total: int
 
 
+class Listener(Protocol):
+    """Hears a stage that works in this very process."""
+
+    def __call__(self, progress: Progress | None = None, warning: str = "") -> None: ...
+
+
 class Beat(NamedTuple):
     at: int
     """The file's time in nanoseconds. Only that it changes counts: clocks of two machines differ."""
@@ -34,7 +40,7 @@ class Beat(NamedTuple):
 
 
 _last: dict[Path, float] = {}
-_listeners: dict[Path, Callable[[Progress], None]] = {}
+_listeners: dict[Path, Listener] = {}
 
 
 def beat(scratch: Path, progress: Progress | None = None) -> None:
@@ -50,12 +56,34 @@ def beat(scratch: Path, progress: Progress | None = None) -> None:
         _listeners[scratch](progress)
 
 
+def warn(scratch: Path, line: str) -> None:
+    """Tell the user something that does not end the stage."""
+    if scratch in _listeners:
+        _listeners[scratch](warning=line)
+        return
+    file = warning_file(scratch)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a", encoding="utf-8") as opened:
+        opened.write(line + "\n")
+
+
+def read_warnings(scratch: Path) -> list[str]:
+    """The lines of `warn` by a stage in another process since the last look."""
+    file = warning_file(scratch)
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+        file.unlink()
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return lines
+
+
 def read_beat(scratch: Path) -> Beat | None:
     """The last beat; None before the first. One that is being written has no progress."""
     file = heartbeat_file(scratch)
     try:
         at, text = file.stat().st_mtime_ns, file.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     try:
         return Beat(at, Progress(**json.loads(text)))
@@ -64,8 +92,8 @@ def read_beat(scratch: Path) -> Beat | None:
 
 
 @contextmanager
-def listening(scratch: Path, listener: Callable[[Progress], None]) -> Iterator[None]:
-    """Inside, `listener` hears the progress of a stage that works in this very process."""
+def listening(scratch: Path, listener: Listener) -> Iterator[None]:
+    """Inside, `listener` hears the progress and the warnings of a stage that works in this very process."""
     _listeners[scratch] = listener
     try:
         yield
@@ -88,3 +116,7 @@ def tracked(ctx: Context, items: Sequence[T]) -> Iterator[T]:
 
 def heartbeat_file(scratch: Path) -> Path:
     return launch_folder(scratch) / "heartbeat"
+
+
+def warning_file(scratch: Path) -> Path:
+    return launch_folder(scratch) / "warnings"

@@ -71,10 +71,10 @@ def _results(run_dir: Path) -> Iterator[Kept]:
 
 
 def _folders_with_record(root: Path) -> Iterator[Path]:
-    """Also those put there by hand, without a record: folders named as `StepFolders` names kept ones."""
+    """Also those without a record, put there by hand or moved aside: folders named as `StepFolders` names them."""
     for parent, folders, files in os.walk(root):
         folders[:] = [name for name in folders if name != DISCARDED]
-        if RECORD in files or Path(parent).name.startswith("unrecorded-"):
+        if RECORD in files or Path(parent).name.startswith(("unrecorded-", "damaged-")):
             folders.clear()
             yield Path(parent)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -37,17 +38,36 @@ class StageRecord:
     """UTC, ISO 8601."""
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """Its fields, and a digest of them."""
+        return {**asdict(self), "digest": _digest(asdict(self))}
 
     @classmethod
     def load(cls, folder: Path) -> StageRecord | None:
-        """The record in `folder`; None when there is none. Raises StageError when it cannot be read."""
+        """The record in `folder`; None when there is none. Raises StageError when it cannot be read or was changed."""
         try:
             read = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-            return cls(**{item.name: read[item.name] for item in fields(cls)})
+            record = cls(**{item.name: read[item.name] for item in fields(cls)})
+            _check(record, read.get("digest"))
+            return record
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (ValueError, KeyError, TypeError) as error:
             raise StageError(
-                f"{folder / RECORD} cannot be read ({error}): remove the folder {folder} to have it made again"
+                f"{folder / RECORD} is damaged ({error}): `stylematte run` moves {folder} aside and makes it again"
             ) from error
+
+
+def _digest(record: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
+def _check(record: StageRecord, digest: str | None) -> None:
+    """Raises ValueError. digest: None of a record that was written before records had one."""
+    for item in fields(record):
+        kind, value = str(item.type).partition("[")[0], getattr(record, item.name)
+        kinds: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float)}
+        wanted = kinds.get(kind, (dict,))
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            raise ValueError(f"{item.name} is {value!r:.40}")
+    if digest is not None and digest != _digest(asdict(record)):
+        raise ValueError("its text is not what was written")

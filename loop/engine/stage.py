@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from loop.engine.commit import StepFolders
+from loop.engine.damage import Damaged, check_input, damage, remember
 from loop.engine.digest import RECORD, digest_folder, plain, stage_key
 from loop.engine.lock import wait_until_free
 from loop.engine.record import Metrics, StageError, StageRecord
@@ -26,6 +27,7 @@ from loop.engine.step import Step, launch_folder
 
 __all__ = [
     "Context",
+    "Damaged",
     "Metrics",
     "StageError",
     "StageFailed",
@@ -86,23 +88,32 @@ def run_stage(
     run_dir: Path,
     fn: Callable[[Context], Metrics],
     runtime: Mapping[str, Any] | None = None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> StageResult:
     """The result of `step`: the one on disk or a kept one if its key is the same, else that of a new call of `fn`.
 
-    `inputs` are finished folders. What `fn` raises passes through; scratch stays, so the same call resumes.
+    `inputs` are finished folders; before `fn` is called every byte of them is verified. A damaged result of the step
+    itself is moved to the kept ones, and `tell` gets a line on it. What `fn` raises passes through; scratch stays, so
+    the same call resumes. Raises Damaged for an input.
     """
     digests = {name: _input_digest(name, path) for name, path in inputs.items()}
     key = stage_key(step.stage, step.version, step.config, digests, step.seed)
     folders = StepFolders(run_dir, step.id, key)
+    folders.mend(tell)
     folders.recover()
-    previous = StageRecord.load(folders.final)
+    previous = _sound(folders, folders.final, tell)
     if previous is not None and previous.key == key:
         folders.tidy()
         return StageResult(previous, "fresh")
-    kept = folders.kept_record()
-    if kept is not None:
+    kept = _sound(folders, folders.kept, tell, full=True)
+    if kept is not None and kept.key == key:
         folders.restore()
+        remember(run_dir, folders.final, kept.outputs)
         return StageResult(kept, "restored")
+    for name, path in inputs.items():
+        record = StageRecord.load(path)
+        if record is not None:
+            check_input(run_dir, name, path, record)
     wait_until_free(launch_folder(folders.scratch) / "lock", 30.0)  # a killed loop's fit may take a moment to die
     folders.open()
     config = json.loads(json.dumps(step.config))
@@ -112,12 +123,28 @@ def run_stage(
         metrics = plain(fn(context) or {})
         record = _record(step, key, config, digests, context, metrics, time.monotonic() - start)
         folders.commit(record.to_json())
+        remember(run_dir, folders.final, record.outputs)
     except BaseException:
         with suppress(OSError):
             folders.recover()  # if the commit was cut in two: what is complete is worth keeping
         shutil.rmtree(folders.out, ignore_errors=True)
         raise
     return StageResult(record, "done")
+
+
+def _sound(folders: StepFolders, path: Path, tell: Callable[[str], None], full: bool = False) -> StageRecord | None:
+    """The record of the result in `path`; None where there is none with this key that can be used, after saying so."""
+    try:
+        record = StageRecord.load(path)
+        if record is None or record.key != folders.key:
+            return record
+        wrong = damage(folders.run_dir, path, record, full)
+    except StageError as error:
+        record, wrong = None, str(error)
+    if not wrong:
+        return record
+    tell(f"{path} is {wrong.removeprefix(f'{path / RECORD} is ')}; moved to {folders.set_aside(path)}")
+    return None
 
 
 def _record(

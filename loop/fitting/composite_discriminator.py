@@ -10,7 +10,6 @@ from loop.config.steps import FitGeneratorStep
 from loop.engine.stage import Context
 from loop.pools import background_files
 from stylematte.config import BackboneConfig
-from stylematte.networks.intermediate import build_encoder
 from stylemattegan.config import CompositeDiscriminatorKind
 from stylemattegan.training.composite_discriminator import CompositeDiscriminator, build_network
 from stylemattegan.training.composites import Backgrounds
@@ -38,6 +37,8 @@ def composite_discriminator(
 
 def frozen_backbone(config: BackboneConfig) -> torch.nn.Module:
     """What is random in it is the same in every round and domain: the heads of later rounds go on with its features."""
+    from stylematte.networks.intermediate import build_encoder  # timm: half a second that other fits do without
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return build_encoder(config)

@@ -7,7 +7,6 @@ group and wraps nothing: plain DDP dies at the second backward of two networks i
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import warnings
 from collections.abc import Sequence
@@ -20,8 +19,9 @@ from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.strategies import DDPStrategy
 
 from loop.engine import signals
-from loop.engine.heartbeat import Progress, beat
+from loop.engine.heartbeat import Progress, beat, warn
 from loop.engine.stage import Context, Stopped
+from loop.fitting import checkpoints
 from loop.tracking.curves import METRICS
 from loop.tracking.fit_loggers import stage_logger
 from stylematte.config import FitConfig
@@ -49,39 +49,49 @@ class Ticks(Checkpoint):
     A Checkpoint, because Lightning calls those after the module's own hook: it refuses broken weights first.
     """
 
-    def __init__(self, scratch: Path, tick: int) -> None:
-        self.scratch, self.tick = scratch, tick
+    def __init__(self, scratch: Path, tick: int, begin: checkpoints.Start, snapshots: str | None) -> None:
+        self.scratch, self.tick, self.snapshots = scratch, tick, snapshots
+        self.before, self.anew = begin.checkpoint, begin.checkpoint is None
         self.stopped = False
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         signals.install()  # Lightning put its own handler in at fit start; it broadcasts, and hangs if one rank is hit
+        if self.anew and trainer.is_global_zero:  # by now every rank has looked for a checkpoint
+            checkpoints.forget(self.scratch, self.snapshots)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         done = trainer.current_epoch * self.tick + batch_idx + 1
         beat(self.scratch, Progress(done, trainer.max_epochs * self.tick))
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        partial = self.scratch / "last.ckpt.partial"
-        trainer.save_checkpoint(partial)
+        trainer.save_checkpoint(self.scratch / checkpoints.PARTIAL)
         if trainer.is_global_zero:
-            with open(partial, "rb") as file:
-                os.fsync(file.fileno())  # a checkpoint that a power cut leaves empty would stop every resume
-            os.replace(partial, self.scratch / "last.ckpt")
+            checkpoints.keep(self.scratch, self.before, self.snapshots)
+        self.before = self.scratch / checkpoints.LAST
         if any_over_ranks(signals.stop_requested()):
             self.stopped = trainer.current_epoch + 1 < trainer.max_epochs
             trainer.should_stop = True
 
 
 def fit(
-    module: Any, data: Any, ctx: Context, config: FitConfig, precision: str, callbacks: Sequence[Callback] = ()
+    module: Any,
+    data: Any,
+    ctx: Context,
+    config: FitConfig,
+    precision: str,
+    callbacks: Sequence[Callback] = (),
+    snapshots: str | None = None,
 ) -> None:
     """Fit `module` on `data`, resuming from scratch's checkpoint. Raises Stopped when a signal cut it short.
 
     precision: as Lightning names it. callbacks: more of them; what they do at the end of a tick comes before its
-    checkpoint.
+    checkpoint. snapshots: the folder in scratch that they write networks to. A damaged checkpoint is passed over, with
+    one warning.
     """
-    ticks = Ticks(ctx.scratch, config.tick)
-    checkpoint = ctx.scratch / "last.ckpt"
+    begin = checkpoints.start(ctx.scratch, snapshots)
+    if begin.warning and ctx.is_first_rank:
+        warn(ctx.scratch, f"{ctx.step_id}: {begin.warning}")
+    ticks = Ticks(ctx.scratch, config.tick, begin, snapshots)
     _quiet()
     trainer = lightning.Trainer(
         max_epochs=config.steps // config.tick,
@@ -104,7 +114,7 @@ def fit(
         with warnings.catch_warnings():
             for message in EXPECTED_WARNINGS:
                 warnings.filterwarnings("ignore", message)
-            trainer.fit(module, datamodule=data, ckpt_path=str(checkpoint) if checkpoint.is_file() else None)
+            trainer.fit(module, datamodule=data, ckpt_path=begin.checkpoint and str(begin.checkpoint))
     finally:  # also of a fit that diverged: its curve is what one wants to see
         if ctx.is_first_rank and (ctx.scratch / METRICS).is_file():
             shutil.copyfile(ctx.scratch / METRICS, ctx.out / METRICS)

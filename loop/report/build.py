@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from string import Template
 
-from loop.engine.files import write_atomically
 from loop.report import fits, gallery, headline, inputs, rounds
 from loop.report.data import Run
 from loop.report.read import read_run
+from stylematte.atomic import replace_file
+from stylematte.errors import DataError
 
 SECTIONS: dict[str, tuple[str, Callable[[Run], str]]] = {
     "rounds": ("Rounds", rounds.rounds_section),
@@ -27,13 +29,21 @@ SECTIONS: dict[str, tuple[str, Callable[[Run], str]]] = {
 """Anchor -> (title in the menu, what makes its HTML, "" when there is nothing to show)."""
 
 
-def build_report(run_dir: Path) -> Path:
-    """Write run_dir/report.html and return its path.
+def build_report(run_dir: Path, out: Path | None = None) -> Path:
+    """Write `out`, or else run_dir/report.html, and return its path.
 
-    Rounds that are missing or under way are left out. Raises ValueError when `run_dir` holds no run.
+    Rounds that are missing or under way are left out. Raises DataError when `run_dir` holds no run, or when the page
+    cannot be written there.
     """
-    target = Path(run_dir) / "report.html"
-    write_atomically(target, page(read_run(Path(run_dir))))  # whoever has the page open never sees half of it
+    target = Path(run_dir) / "report.html" if out is None else Path(out)
+    text = page(read_run(Path(run_dir)))
+    try:
+        replace_file(target, text)  # `report` may write beside a `run`
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        cure = "name another file with -o" if out is not None else "the run cannot be written; give -o FILE.html"
+        raise DataError(f"{target}: cannot be written ({error.strerror}): {cure}") from error
     return target
 
 

@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from loop.engine.files import write_atomically
+from stylematte.atomic import replace_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -37,7 +37,7 @@ def build_strip(run_dir: Path, target: Path) -> Path:
     _paste(strip, rows)
     png = io.BytesIO()
     strip.quantize(256, dither=Image.Dither.NONE).save(png, "PNG", optimize=True)
-    write_atomically(target, png.getvalue())
+    replace_file(target, png.getvalue())
     return target
 
 

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 
 from loop.runs.folder import accepted_round, check_run, is_run
 from loop.runs.model_card import card
+from loop.runs.verify import damaged_results, sound
 from stylematte.atomic import check_new, new_folder
+from stylematte.errors import DataError
 
 
 class Exported(NamedTuple):
@@ -34,7 +36,11 @@ def export(source: Path, out: Path, hub: bool = False) -> Exported:
     if not hub:
         check_run(source)
     run = source if is_run(source) else None
-    matter, found = matter_folder(source), generator_folders(run) if run else {}
+    matter, found = sound(matter_folder(source)), generator_folders(run) if run else {}
+    for generator in found.values():
+        sound(generator)
+    for line in damaged_results(run) if run else []:  # the card has numbers of all of them
+        raise DataError(f"{run}/{line}; `stylematte run {run}` moves it aside and makes it again")
     with new_folder(out) as folder:
         description = export_hub(matter, folder) if hub else _own_matter(matter, folder / "matter")
         for domain, generator in found.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -65,5 +64,5 @@ class RoundWatch:
 
 
 def _metrics(folder: Path) -> dict[str, Any]:
-    metrics: dict[str, Any] = json.loads((folder / "stage.json").read_text())["metrics"]
-    return metrics
+    record = StageRecord.load(folder)
+    return {} if record is None else record.metrics

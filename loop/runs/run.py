@@ -10,7 +10,9 @@ Configurations are YAML files, run folders to go on with, or `Config` objects; t
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +32,7 @@ from loop.report.table import round_table
 from loop.runs.folder import is_run
 from loop.runs.gate import RoundWatch
 from loop.runs.redo import Agree, obtain_consent
+from loop.runs.verify import sound
 from stylematte.errors import ConfigError, UserError
 from stylemattegan.config import CompositeDiscriminatorKind
 
@@ -58,9 +61,9 @@ class Run:
 
     def matter(self) -> Matter:
         """The accepted one."""
-        from stylematte.inference.matter import load
+        from stylematte.inference.matter import load, matter_folder
 
-        return load(self.folder)
+        return load(sound(matter_folder(self.folder)))
 
     def generator(self, domain: str | None = None) -> LoadedGenerator:
         """The selected one of a domain."""
@@ -131,7 +134,7 @@ def configured(source: Source, overrides: Sequence[str] = ()) -> tuple[Config, P
     if isinstance(source, Config):
         if overrides:
             raise ConfigError("key=value words go with a YAML file or a run folder; change the Config itself")
-        return source, Path(source.run.dir)
+        return source, Path(os.path.expanduser(source.run.dir))
     path = Path(source)
     if not is_run(path):
         config = load_config(path, overrides)
@@ -189,16 +192,26 @@ def make(
 
 
 def _check_backbone(config: Config, folder: Path) -> None:
-    """A name that timm does not know is refused before pictures are prepared; asked only while that matters."""
+    """What timm does not know or cannot build is refused before pictures are prepared; only while that matters."""
     if (step_folder(folder, "00/fit_matter") / "stage.json").is_file():
         return
-    from stylematte.networks.backbone import check_name
+    import torch
 
-    name = config.matter.network.backbone.name
+    from stylematte.networks.backbone import check_name
+    from stylematte.networks.variants import build_matter
+
+    name, network = config.matter.network.backbone.name, copy.deepcopy(config.matter.network)
     try:
         check_name(name)
     except ConfigError as error:
         raise ConfigError(f"matter.network.backbone.name={name}: {error}") from None
+    network.backbone.weights = None
+    with torch.random.fork_rng(devices=[]):
+        try:
+            build_matter(network)
+        except (ValueError, RuntimeError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
+            said = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ConfigError(f"matter.network: cannot be built: {said}") from None
 
 
 def _domain(config: Config, domain: str | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from loop.config.load import load_config
 from loop.config.schema import Config
 from loop.engine.execute import freshness
 from loop.engine.lock import holder
+from loop.engine.record import StageError, StageRecord
 from loop.engine.step import Step, step_folder
 from loop.plan import plan
 from loop.runs.folder import check_run, is_run
@@ -21,8 +21,8 @@ from loop.runs.folder import check_run, is_run
 
 @dataclass(frozen=True)
 class StepState:
-    """state: fresh, stale, missing or waits, and why. work: how much it has to do, in its own unit. seconds and
-    metrics: of the result that is there."""
+    """state: fresh, stale, missing, damaged or waits, and why. work: how much it has to do, in its own unit. seconds
+    and metrics: of the result that is there."""
 
     step: str
     state: str
@@ -73,12 +73,14 @@ def work(config: Config, step: Step) -> str:
 
 
 def _state(config: Config, run: Path, step: Step, state: str, why: str) -> StepState:
-    record = step_folder(run, step.id) / "stage.json"
-    made = json.loads(record.read_text()) if record.is_file() else None
-    if made is None and state == "waits":  # a step that waits for another and was never made is missing
-        state = "missing"
-    made = made or {}
-    return StepState(step.id, state, why, work(config, step), made.get("seconds"), made.get("metrics", {}))
+    try:
+        made = StageRecord.load(step_folder(run, step.id))
+    except StageError as error:
+        return StepState(step.id, "damaged", str(error), work(config, step), None, {})
+    if made is None:
+        # a step that waits for another and was never made is missing
+        return StepState(step.id, "missing" if state == "waits" else state, why, work(config, step), None, {})
+    return StepState(step.id, state, why, work(config, step), made.seconds, made.metrics)
 
 
 def _size(folder: Path) -> int:

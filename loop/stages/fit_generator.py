@@ -76,7 +76,8 @@ def run(ctx: Context) -> Metrics:
     meta = {"round": step.round, **(licence_note(Path(step.init_from)) if step.init_from else {})}
     try:
         data = _data(step, real, pseudo, ctx.seed)
-        fit(module, data, ctx, step.fit, step.precision, [Snapshots(snapshots, step.fit, meta)])
+        # Lightning's own precision is none of it: layers of 16 bits cast for themselves (generator.fit.precision).
+        fit(module, data, ctx, step.fit, "32-true", [Snapshots(snapshots, step.fit, meta)], SNAPSHOTS)
     except Diverged as error:
         return _fall_back(ctx, previous, str(error))
     if ctx.is_first_rank:

@@ -15,7 +15,7 @@ from loop.pools import Row, write_index
 from stylematte.errors import BadPicture, DataError
 from stylematte.imagefile import read_rgba, write_rgba
 from stylematte.inference.photos import pictures_in
-from stylemattegan.training.cutouts import frame_cutout
+from stylemattegan.framing import frame_cutout
 
 log = logging.getLogger("stylematte")
 

@@ -26,7 +26,7 @@ from stylematte.networks.weights import load_matter
 from stylematte.ops.foreground import estimate_foreground
 from stylematte.sheets import write_cutout_sheet
 from stylematte.trimap import from_matter
-from stylemattegan.training.cutouts import frame_cutout
+from stylemattegan.framing import frame_cutout
 
 BATCH = 16
 SURE = 0.5

@@ -12,7 +12,7 @@ from torch import Tensor
 from stylematte.config import DdcConfig, DdcRegion
 from stylematte.errors import ConfigError, DataError
 from stylematte.evaluate.loss_picture import draw
-from stylematte.fields import to_plain
+from stylematte.fields import impossible, to_plain
 from stylematte.imagefile import read_alpha, read_rgb, read_trimap, write_rgb
 from stylematte.losses.ddc import PAPER, Sweep, ddc_maps, known_region
 from stylematte.trimap import problem
@@ -51,6 +51,8 @@ def ddc_of_picture(
 
     trimap: black, mid-grey and white; needed for region "unknown". stable_ties: the same neighbours on every machine.
     """
+    if wrong := list(impossible(config)):
+        raise ConfigError("; ".join(f"--{line}" for line in wrong))
     _check_out(out, (image, alpha, trimap))
     photo, matte = read_rgb(image)[None], read_alpha(alpha)[None]
     _same_size(alpha, matte, image, photo)

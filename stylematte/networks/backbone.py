@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stylematte.config import BackboneConfig
+from stylematte.config import RESERVED, BackboneConfig
 from stylematte.errors import ConfigError, WeightsError
 from stylematte.untrusted.files import read_checkpoint, read_safetensors
 from stylematte.untrusted.filling import demand_numbers
@@ -23,7 +23,6 @@ from stylematte.untrusted.filling import demand_numbers
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 PROBE = (64, 96)  # not square, so that a wrong layout cannot pass for a right one
-RESERVED = {"pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "features_only", "out_indices"}
 # What different families call "take pictures of any size"; a family that knows neither takes any size anyway, or none.
 ANY_SIZE: tuple[dict[str, Any], ...] = ({"strict_img_size": False}, {"dynamic_img_size": True}, {})
 
@@ -50,7 +49,7 @@ def _create(name: str, kwargs: dict[str, Any]) -> nn.Module:
         except TypeError as error:
             if not any(key in str(error) for key in any_size if key not in kwargs):
                 raise ConfigError(f"backbone {name!r}: kwargs {kwargs} were refused: {error}") from error
-        except (RuntimeError, ValueError, AssertionError, AttributeError, IndexError) as error:
+        except (RuntimeError, ValueError, AssertionError, AttributeError, ArithmeticError, LookupError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ConfigError(f"backbone {name!r}: cannot give four feature maps with {kwargs}: {reason}") from error
     raise ConfigError(f"backbone {name!r}: kwargs {kwargs} were refused")

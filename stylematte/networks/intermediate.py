@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from stylematte.config import BackboneConfig
+from stylematte.config import RESERVED, BackboneConfig
 from stylematte.errors import ConfigError
-from stylematte.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, RESERVED, Backbone, check_name, load_weights
+from stylematte.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, check_name, load_weights
 from stylematte.networks.fpn import group_count
 
 STRIDES = [4, 8, 16, 32]

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from stylemattegan.ops import upfirdn2d
+from stylemattegan.ops.convolution import conv2d
 from stylemattegan.ops.geometry import parse_padding
 
 
@@ -36,13 +37,13 @@ def conv2d_resample(
         raise ValueError(f"up={up} and down={down} need a filter")
     pads = _with_margins(parse_padding(padding), (f.shape[-1], f.shape[0]), up, down)
     if up == 1 and w.shape[-1] == w.shape[-2] == 1:  # the filter before the 1x1 convolution: fewer pixels
-        return F.conv2d(upfirdn2d(x, f, down=down, padding=pads), w, bias, groups=groups)
+        return _conv2d(upfirdn2d(x, f, down=down, padding=pads), w, bias, groups=groups)
     x = upfirdn2d(x, f, up=up, padding=pads, gain=up**2)
     if up == 1:  # filter and convolution commute
-        return F.conv2d(x, w, bias, stride=down, groups=groups)
+        return _conv2d(x, w, bias, stride=down, groups=groups)
     if down == 1:
-        return F.conv2d(x, w, bias, groups=groups)
-    y = upfirdn2d(F.conv2d(x, w, groups=groups), f, down=down)
+        return _conv2d(x, w, bias, groups=groups)
+    y = upfirdn2d(_conv2d(x, w, groups=groups), f, down=down)
     return y if bias is None else y + bias[:, None, None]
 
 
@@ -61,5 +62,18 @@ def _with_margins(pads: Sequence[int], taps: tuple[int, int], up: int, down: int
 def _padded(x: Tensor, w: Tensor, bias: Tensor | None, pads: tuple[int, int, int, int], groups: int) -> Tensor:
     x0, x1, y0, y1 = pads
     if x0 == x1 >= 0 and y0 == y1 >= 0:
-        return F.conv2d(x, w, bias, padding=(y0, x0), groups=groups)
-    return F.conv2d(F.pad(x, pads), w, bias, groups=groups)
+        return _conv2d(x, w, bias, padding=(y0, x0), groups=groups)
+    return _conv2d(F.pad(x, pads), w, bias, groups=groups)
+
+
+def _conv2d(
+    x: Tensor,
+    w: Tensor,
+    bias: Tensor | None = None,
+    stride: int = 1,
+    padding: tuple[int, int] = (0, 0),
+    groups: int = 1,
+) -> Tensor:
+    if groups == 1:
+        return conv2d(x, w, bias, stride, padding)
+    return F.conv2d(x, w, bias, stride, padding, groups=groups)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from stylemattegan.networks.conv2d_resample import conv2d_resample
 from stylemattegan.networks.mapping import FullyConnected, MappingNetwork
-from stylemattegan.networks.precision import working_dtype
+from stylemattegan.networks.precision import HalfLayer, working_dtype
 from stylemattegan.ops import bias_act, downsample2d, setup_filter
 
 RESIDUAL_GAIN = math.sqrt(0.5)
@@ -68,7 +68,7 @@ class ConvLayer(nn.Module):
         return bias_act(y, act=self.activation, gain=1.0, clamp=clamp)
 
 
-class Block(nn.Module):
+class Block(HalfLayer):
     """(N, C, r, r) -> (N, C', r/2, r/2); the first block starts from the picture, and in `skip` every block adds it.
 
     frozen: how many of its convolutions, in the order below, are not trained.
@@ -88,7 +88,7 @@ class Block(nn.Module):
         frozen: int = 0,
     ) -> None:
         super().__init__()
-        self.architecture, self.use_fp16 = architecture, use_fp16
+        self.architecture, self.half = architecture, torch.float16 if use_fp16 else None
         self.register_buffer("resample_filter", setup_filter(FIR))
         resnet, reads = architecture == "resnet", not in_channels or architecture == "skip"
         first = int(reads)
@@ -109,11 +109,11 @@ class Block(nn.Module):
         """(features, picture) -> the same at half the size; the picture is None once nobody reads it any more."""
         if self.fromrgb is not None:
             assert image is not None
-            read = self.fromrgb(image.to(working_dtype(self.use_fp16, image)))
+            read = self.fromrgb(image.to(working_dtype(self.half, image)))
             x = read if x is None else x.to(read.dtype) + read
             image = downsample2d(image, self.resample_filter) if self.architecture == "skip" else None
         assert x is not None
-        x = x.to(working_dtype(self.use_fp16, x))
+        x = x.to(working_dtype(self.half, x))
         y = self.conv1(self.conv0(x))
         return (y if self.skip is None else self.skip(x) + y), image
 
@@ -202,6 +202,7 @@ class Discriminator(nn.Module):
             use_fp16 = r * 2**num_fp16_res > img_resolution
             sizes = (before, channels[r], channels[r // 2], img_channels)
             block = Block(*sizes, conv_clamp, architecture, use_fp16, freeze_layers)
+            block.octave = self.resolutions.index(r)
             freeze_layers = max(0, freeze_layers - block.num_layers)
             setattr(self, f"b{r}", block)
         if freeze_layers:

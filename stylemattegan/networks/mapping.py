@@ -103,7 +103,8 @@ class MappingNetwork(nn.Module):
         for i in range(self.num_layers):
             w = getattr(self, f"fc{i}")(w)
         if update_emas and self.w_avg_beta is not None:
-            self.w_avg.copy_(mean_over_ranks(w.detach().mean(0)).lerp(self.w_avg, self.w_avg_beta))
+            mean = mean_over_ranks(w.detach().to(self.w_avg.dtype).mean(0))  # under autocast w is of 16 bits
+            self.w_avg.copy_(mean.lerp(self.w_avg, self.w_avg_beta))
         if self.num_ws is None:
             return w
         ws = w[:, None].expand(-1, self.num_ws, -1)

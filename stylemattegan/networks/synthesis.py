@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from stylematte.distributed import mean_over_ranks
 from stylemattegan.networks.mapping import FullyConnected
-from stylemattegan.networks.precision import working_dtype
+from stylemattegan.networks.precision import HalfLayer, working_dtype
 from stylemattegan.networks.schedule import Band, LayerOptions, LayerPlan, bands, layers
 from stylemattegan.ops import bias_act, filtered_lrelu, lowpass_filter, modulated_conv2d
 from stylemattegan.ops.modulated_conv import demodulation, styled_conv2d, unit_style, unit_weight
@@ -74,7 +74,7 @@ class SynthesisInput(nn.Module):
         return torch.bmm(mix, wave.flatten(2)).view(-1, self.channels, height, width)
 
 
-class SynthesisLayer(nn.Module):
+class SynthesisLayer(HalfLayer):
     """Modulated convolution and alias-free non-linearity: (N, C, size, size), (N, w_dim) -> (N, C', size', size').
 
     `magnitude_ema` is the running mean square of the input; dividing by its root keeps activations at unit scale.
@@ -108,7 +108,7 @@ class SynthesisLayer(nn.Module):
             power = mean_over_ranks(x.detach().float().square().mean())
             self.magnitude_ema.copy_(power.lerp(self.magnitude_ema, self.magnitude_ema_beta))
         style = self.affine(w)
-        x = x.to(working_dtype(self.plan.use_fp16, x))
+        x = x.to(working_dtype(self.half, x))
         if self.plan.is_torgb:
             return self._to_rgb(x, style)
         plan, gain = self.plan, self.magnitude_ema.rsqrt()
@@ -180,7 +180,10 @@ class SynthesisNetwork(nn.Module):
             num_critical, conv_kernel, use_radial_filters, filter_size, lrelu_upsampling, num_fp16_res
         )
         for plan in layers(signal, options):
-            setattr(self, plan.name, SynthesisLayer(plan, w_dim, magnitude_ema_beta, conv_clamp))
+            layer = SynthesisLayer(plan, w_dim, magnitude_ema_beta, conv_clamp)
+            layer.octave = round(math.log2(img_resolution / plan.target.rate))
+            layer.half = torch.float16 if plan.use_fp16 else None
+            setattr(self, plan.name, layer)
             self.layer_names.append(plan.name)
 
     def forward(

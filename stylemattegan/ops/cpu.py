@@ -31,6 +31,8 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "act_masked": (_I, [_P, _P, _P, _L, _D, _D, _D, _P, _I]),
     "scale_planes": (_I, [_P, _P, _P, _L, _L, _I, _P, _I]),
     "scale_planes_backward": (_I, [_P, _P, _P, _P, _P, _L, _L, _I, _P, _I]),
+    "winograd": (_I, [*[_P] * 4, _L, *[_I] * 6, _P, _I]),
+    "winograd_weight": (_I, [*[_P] * 3, _L, *[_I] * 5, _P, _I]),
 }
 
 

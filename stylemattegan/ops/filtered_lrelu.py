@@ -18,7 +18,7 @@ from stylemattegan.ops import filtered_lrelu_torch as plain
 from stylemattegan.ops.cpu import channels_last
 from stylemattegan.ops.filtered_lrelu_torch import chain_of, composed
 from stylemattegan.ops.geometry import Settings, parse_padding
-from stylemattegan.ops.implementation import ENGINES, chosen, running
+from stylemattegan.ops.implementation import ENGINES, chosen, running, widened
 
 
 def filtered_lrelu(
@@ -51,6 +51,9 @@ def filtered_lrelu(
         raise ValueError(f"gain={gain}: expected a positive number")
     settings = Settings(fu, fd, up, down, parse_padding(padding), gain, slope, clamp, flip_filter)
     how = chosen(impl, x)
+    if widened(how, x):
+        y = filtered_lrelu(x.float(), fu, fd, b, up, down, padding, gain, slope, clamp, flip_filter, scale, impl)
+        return y.to(x.dtype)
     if how in ENGINES:
         return compiled.filtered_lrelu(x, scale, b, settings, running(how))
     if how == "torch" and x.device.type == "cpu":

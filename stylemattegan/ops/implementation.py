@@ -57,6 +57,11 @@ def chosen(impl: str | None, x: Tensor) -> str:
     return impl if found is not None and found.serves(x) else "torch"
 
 
+def widened(how: str, x: Tensor) -> bool:
+    """Whether an op computes in float32 and rounds at its end: 16 bits on the CPU, where no kernel takes them."""
+    return how == "torch" and x.device.type == "cpu" and x.dtype in (torch.float16, torch.bfloat16)
+
+
 ENGINES = {"cpu": "cpu", "cuda": "cuda", "emulated": "cpu"}
 """Compiled implementations and the devices they serve."""
 

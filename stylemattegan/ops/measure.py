@@ -13,7 +13,7 @@ from torch import Tensor
 from stylemattegan.ops.bias_act import bias_act
 from stylemattegan.ops.filtered_lrelu import filtered_lrelu
 from stylemattegan.ops.filters import lowpass_filter, setup_filter
-from stylemattegan.ops.selftest import TOLERANCE
+from stylemattegan.ops.selftest import TOLERANCE, in_full_float32
 from stylemattegan.ops.upfirdn2d import upfirdn2d
 
 
@@ -82,7 +82,7 @@ def compare(
     found = []
     for name, op in cases(device).items():
         difference = 0.0
-        with torch.backends.cudnn.flags(allow_tf32=False):
+        with in_full_float32(device):
             for impl in impls[1:]:
                 for expected, actual in zip(both(op, impls[0]), both(op, impl), strict=True):
                     difference = max(difference, float((actual - expected).abs().max() / expected.abs().max()))

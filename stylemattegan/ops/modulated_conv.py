@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from stylemattegan.ops.convolution import conv2d
 from stylemattegan.ops.functions import ScalePlanes
 from stylemattegan.ops.implementation import chosen
 
@@ -82,11 +83,7 @@ def styled_conv2d(
 ) -> Float[Tensor, "n o _ _"]:
     """The shared-weight form without its output scale (`demodulation`), which a following op may take over."""
     x = scale_planes(x, s if input_gain is None else s * input_gain, impl)
-    if isinstance(padding, int) and 2 * padding >= w.shape[-1] and chosen(impl, x) == "cpu":
-        # with channels last, oneDNN takes seven times as long for the weight's gradient if the padding is its own
-        # (128 x 128 channels, 148 samples, padding 2: 374 ms, zeros from here 50 ms)
-        x, padding = F.pad(x, [padding] * 4), 0
-    return F.conv2d(x, w.to(x.dtype), padding=padding)
+    return conv2d(x, w.to(x.dtype), padding=padding, impl=impl)
 
 
 def scale_planes(

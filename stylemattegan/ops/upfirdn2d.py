@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stylemattegan.ops import compiled
 from stylemattegan.ops.geometry import axes, pair, parse_padding
-from stylemattegan.ops.implementation import ENGINES, chosen, running
+from stylemattegan.ops.implementation import ENGINES, chosen, running, widened
 from stylemattegan.ops.upfirdn2d_torch import LARGEST, apply_matrices, by_convolution, by_definition, matrices
 
 
@@ -41,6 +41,8 @@ def upfirdn2d(
     if height < 1 or width < 1:
         raise ValueError(f"nothing is left of {tuple(x.shape[2:])} with padding {padding} and {taps_y}x{taps_x} taps")
     how = chosen(impl, x)
+    if widened(how, x):
+        return upfirdn2d(x.float(), f, up, down, padding, flip_filter, gain, impl).to(x.dtype)
     if how == "reference":
         return by_definition(x, f, axis_x, axis_y, flip_filter, gain)
     if how in ENGINES:

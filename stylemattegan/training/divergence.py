@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from stylematte import distributed
+
+LARGEST_GRADIENT = 1e5
 
 
 class Diverged(RuntimeError):
@@ -39,6 +41,27 @@ class LossTerms:
             newest[name] = value
         self._unchecked.clear()
         return newest
+
+
+class Gradients:
+    """Makes finite numbers of gradients that 16-bit layers could not hold: such a step is lost, and the fit goes on."""
+
+    def __init__(self) -> None:
+        self._sound: list[Tensor] = []
+
+    def clean(self, parameters: Iterable[nn.Parameter]) -> None:
+        """In place, as the official code does: not a number becomes 0, infinity 1e5."""
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        self._sound.append(torch.stack(torch._foreach_norm(gradients)).sum().isfinite())
+        for gradient in gradients:
+            torch.nan_to_num_(gradient, 0.0, LARGEST_GRADIENT, -LARGEST_GRADIENT)
+
+    def check(self, step: int) -> None:
+        """Raises Diverged if there was something to mend in every update since the last look. step: the one about to
+        be made."""
+        if self._sound and not torch.stack(self._sound).any():
+            raise Diverged(f"no finite gradient in the last {len(self._sound)} updates before step {step}")
+        self._sound.clear()
 
 
 def demand_finite_weights(name: str, network: nn.Module, step: int) -> None:

@@ -7,6 +7,7 @@ processes equal one. The names of phases ("G", "D", "real", "r1", ...) are part 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from torch import Tensor, nn
 from stylematte import distributed
 from stylematte.averaging import update_ema
 from stylemattegan.augment import pipe as augment
-from stylemattegan.config import AlphaRegularizerConfig, GeneratorFitConfig, GeneratorNetworkConfig
+from stylemattegan.config import AlphaRegularizerConfig, GeneratorFitConfig, GeneratorNetworkConfig, Precision
+from stylemattegan.networks.precision import all_in_float32, set_half
 from stylemattegan.networks.weights import save_generator
 from stylemattegan.ops.allocator import keep_big_blocks
 from stylemattegan.training import draws
@@ -25,7 +27,7 @@ from stylemattegan.training.ada import AdaController
 from stylemattegan.training.alpha_regularizer import AlphaRegularizer
 from stylemattegan.training.blur import blur_encoded, blur_sigma
 from stylemattegan.training.composite_discriminator import CompositeDiscriminator
-from stylemattegan.training.divergence import LossTerms, demand_finite_weights
+from stylemattegan.training.divergence import Gradients, LossTerms, demand_finite_weights
 from stylemattegan.training.ema import ema_beta
 from stylemattegan.training.lr_schedule import learning_rate_factor, set_learning_rates
 from stylemattegan.training.objectives import objectives
@@ -33,6 +35,7 @@ from stylemattegan.training.regularizers import lazy_adam
 from stylemattegan.training.start import Networks, build, first_convolutions, first_start, later_start
 from stylemattegan.training.terms import Auxiliary, Position, Term, logged, weighted_sum
 
+HALF = {Precision.fp32: None, Precision.fp16: torch.float16, Precision.bf16: torch.bfloat16}
 CHECK_EVERY = 4
 """Steps between looks at the loss terms on a GPU, where each look waits for the device."""
 
@@ -64,6 +67,9 @@ class GeneratorModule(pl.LightningModule):
         networks = network if isinstance(network, Networks) else build(network, resolution, self.batch, seed)
         start = first_start(networks) if init_from is None else later_start(Path(init_from), networks)
         self.G, self.D, self.G_ema = start.G, start.D, start.G_ema
+        self.half = HALF[fit.precision]
+        for player in (self.G, self.D):
+            set_half(player, self.half)
         self.frozen = first_convolutions(self.D, fit.freeze_d if self.continued else 0)
         self.rampup = None if self.continued else fit.ema_rampup
         self.rate = fit.later_lr if self.continued else 1.0
@@ -74,7 +80,7 @@ class GeneratorModule(pl.LightningModule):
         self.auxiliaries = nn.ModuleDict({name: one for name, one in members.items() if one is not None})
         self.step, self.shown = 0, 0
         """Steps made, and real pictures shown (over all ranks). Lightning's global_step counts both optimizers."""
-        self.losses = LossTerms()
+        self.losses, self.gradients = LossTerms(), Gradients()
 
     def training_step(self, real: Tensor, batch_idx: int) -> None:
         self._demand_global_batch(real)
@@ -108,8 +114,9 @@ class GeneratorModule(pl.LightningModule):
         self._learns(self.D)
         with torch.no_grad():
             fake = self.generate("D", update_emas=True)
-        terms, steering = self.objectives.d(self.score, real, fake)
-        self._update(optimizer, self.D.parameters(), weighted_sum(terms))
+        with all_in_float32(self.D) if self.objectives.d.penalty else nullcontext():
+            terms, steering = self.objectives.d(self.score, real, fake)
+            self._update(optimizer, self.D.parameters(), weighted_sum(terms))
         self.ada.observe(steering)
         found = logged(terms)
         for auxiliary, own in zip(self._learners(), others, strict=True):
@@ -123,8 +130,9 @@ class GeneratorModule(pl.LightningModule):
             if regularizer.network == network and regularizer.due(self.step):
                 trained = getattr(self, network)
                 self._learns(trained)
-                terms = regularizer.terms(self, real)
-                self._update(optimizer, trained.parameters(), weighted_sum(terms))
+                with all_in_float32(self.G, self.D):
+                    terms = regularizer.terms(self, real)
+                    self._update(optimizer, trained.parameters(), weighted_sum(terms))
                 found |= logged(terms)
         return found
 
@@ -174,9 +182,12 @@ class GeneratorModule(pl.LightningModule):
             parameter.requires_grad_(False)
 
     def _update(self, optimizer: Any, parameters: Iterable[nn.Parameter], loss: Tensor) -> None:
+        parameters = list(parameters)
         optimizer.zero_grad(set_to_none=True)
         self.manual_backward(loss)
         distributed.reduce_gradients(parameters)
+        if self.half is not None:
+            self.gradients.clean(parameters)
         optimizer.step()
 
     def _demand_global_batch(self, real: Tensor) -> None:
@@ -202,11 +213,16 @@ class GeneratorModule(pl.LightningModule):
             auxiliary.save(folder)
 
     def on_fit_start(self) -> None:
+        """Raises ValueError for float16 without a GPU."""
+        if self.half is torch.float16 and self.device.type != "cuda":
+            raise ValueError("generator.fit.precision=fp16 needs a GPU, and this fit has none: use bf16 or fp32")
+        torch.backends.cudnn.allow_tf32 = False  # as in the official code: float32 is float32
         distributed.broadcast_module(self)
 
     def on_train_epoch_end(self) -> None:
         """Before the checkpoint: nothing broken and nothing of one rank alone goes into it."""
         self.losses.check()
+        self.gradients.check(self.step)
         for name, network in {"G": self.G, "D": self.D, **dict(self.auxiliaries.items())}.items():
             demand_finite_weights(name, network, self.step)
         self.ada.share()

@@ -7,8 +7,8 @@ from stylematte.imagefile import write_rgb
 from stylematte.ops.foreground import estimate_foreground
 from stylematte.rgba import composite, premultiply_about_grey, unpremultiply_about_grey
 from stylematte.sampling import generator_at
+from stylemattegan.framing import frame_cutout
 from stylemattegan.training.composites import Backgrounds, bounded_alpha, composite_encoded, mean_colour
-from stylemattegan.training.cutouts import frame_cutout
 
 SIZE = 32
 

@@ -5,7 +5,8 @@ import torch
 
 from stylematte.imagefile import write_rgba
 from stylematte.rgba import premultiply_about_grey
-from stylemattegan.training.cutouts import CutoutData, frame_cutout, subject_window
+from stylemattegan.framing import frame_cutout, subject_window
+from stylemattegan.training.cutouts import CutoutData
 
 
 def cutout(height, width, top, bottom, left, right, colour=(0.2, 0.4, 0.8)):

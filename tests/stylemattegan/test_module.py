@@ -25,6 +25,7 @@ NETWORK = dict(z_dim=8, w_dim=8, channel_base=64, channel_max=6, d_channel_base=
 NETWORK |= dict(num_layers=4, margin_size=4)
 FIT = dict(batch=BATCH, r1_every=3, augment_p=0.4, ada_kimg=0.5, ema_kimg=0.05)
 ALL = dict(loss="relativistic", path_weight=2.0, path_every=2, style_mixing=0.5, augment_set="bgcfnc")
+BF16 = dict(precision="bf16")
 ALL |= dict(blur_sigma=2.0, blur_kimg=0.06)
 
 
@@ -94,7 +95,9 @@ def cutouts(folder, count):
     return paths
 
 
-@pytest.mark.parametrize(("workers", "changes"), [(0, {}), (1, {}), (0, ALL)], ids=["here", "worker", "all terms"])
+@pytest.mark.parametrize(
+    ("workers", "changes"), [(0, {}), (1, {}), (0, ALL), (0, BF16)], ids=["here", "worker", "all terms", "bf16"]
+)
 def test_resume_equals_the_unbroken_fit_bit_for_bit(tmp_path, workers, changes):
     """5 steps a tick: the break lies within an ADA interval, between two R1 steps and within the blur. Pictures come
     from files."""

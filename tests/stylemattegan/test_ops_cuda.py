@@ -150,6 +150,22 @@ def test_kernels_that_are_wrong_on_this_gpu_are_not_used():
     assert "differs from the reference by 1e-03" in cuda._disagreement(Wrong(engine.file), "cpu")
 
 
+def test_the_look_at_the_kernels_is_in_float32_under_autocast():
+    """In bfloat16 the reference itself would be off by .02 and right kernels refused."""
+    need("emulated")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert cuda._disagreement(cuda.engine(emulated=True), "cpu") is None
+
+
+@pytest.mark.parametrize(("dtype", "clamp"), [(torch.float16, 0.7), (torch.bfloat16, 0.7), (torch.bfloat16, 100.3)])
+def test_what_was_clipped_passes_no_gradient_in_half_precision(impl, dtype, clamp):
+    """0.7 is 0.69971 in float16 and 0.69922 in bfloat16, below the clamp: the rounded output looks unclipped."""
+    x = (torch.tensor([[-3.0, -1.0, -0.1, 0.1, 1.0, 3.0]]) * clamp).to(dtype).requires_grad_()
+    y = run(ops.bias_act, impl, x, act="lrelu", alpha=0.5, gain=1.0, clamp=clamp)
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    assert gradient.tolist() == [[0.0, 0.5, 0.5, 1.0, 0.0, 0.0]]
+
+
 def test_no_nvcc_is_one_line(monkeypatch, tmp_path):
     monkeypatch.setenv("CUDA_HOME", str(tmp_path))
     with pytest.raises(build.CannotBuild, match=r"no nvcc .*: install the CUDA toolkit or set CUDA_HOME"):

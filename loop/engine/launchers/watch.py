@@ -6,13 +6,12 @@ It knows no kind of launcher.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal, Protocol
 
 from loop.engine import signals
 from loop.engine.config import LaunchConfig
-from loop.engine.heartbeat import Progress, listening
+from loop.engine.heartbeat import Listener, Progress, listening, read_warnings
 from loop.engine.launchers.launcher import Job, Launcher
 from loop.engine.lock import this_command
 from loop.engine.outcome import Outcome, Problem
@@ -28,7 +27,11 @@ class Report(Protocol):
     """Called with what happens while a stage is under way."""
 
     def __call__(
-        self, kind: Literal["stopping", "retry", "progress"], text: str = "", *, progress: Progress | None = None
+        self,
+        kind: Literal["stopping", "retry", "warning", "progress"],
+        text: str = "",
+        *,
+        progress: Progress | None = None,
     ) -> None: ...
 
 
@@ -48,21 +51,22 @@ def run_watched(launcher: Launcher, job: Job, settings: LaunchConfig, report: Re
 
 
 def _attempt(launcher: Launcher, job: Job, attempt: int, settings: LaunchConfig, report: Report) -> Outcome:
-    def progress(progress: Progress) -> None:
-        report("progress", progress=progress)
+    def hear(progress: Progress | None = None, warning: str = "") -> None:
+        if warning:
+            report("warning", warning)
+        if progress is not None:
+            report("progress", progress=progress)
 
     try:
-        with listening(job.ctx.scratch, progress):
+        with listening(job.ctx.scratch, hear):
             launcher.start(job, attempt)
-        return _until_over(launcher, job, settings, report, progress)
+        return _until_over(launcher, job, settings, report, hear)
     except BaseException:
         launcher.kill()
         raise
 
 
-def _until_over(
-    launcher: Launcher, job: Job, settings: LaunchConfig, report: Report, progress: Callable[[Progress], None]
-) -> Outcome:
+def _until_over(launcher: Launcher, job: Job, settings: LaunchConfig, report: Report, hear: Listener) -> Outcome:
     last, moved = None, time.monotonic()
     kill_at: float | None = None
     hung = False
@@ -75,8 +79,8 @@ def _until_over(
         beat = launcher.heartbeat()
         if beat is not None and beat.at != last:
             last, moved = beat.at, now
-            if beat.progress is not None:
-                progress(beat.progress)
+            hear(beat.progress)
+            _warnings(job, hear)
         watched = job.step.fit or last is not None
         if kill_at is not None and now >= kill_at:
             launcher.kill()
@@ -84,10 +88,16 @@ def _until_over(
             hung = True
             launcher.kill(grace=min(HANG_GRACE, settings.stop_grace))
         time.sleep(POLL)
+    _warnings(job, hear)
     if hung and outcome.problem is not None and not outcome.problem.type:
         silent = replace(outcome.problem, message=f"no heartbeat for {settings.heartbeat_timeout:g} s")
         return replace(outcome, problem=silent)
     return outcome
+
+
+def _warnings(job: Job, hear: Listener) -> None:
+    for line in read_warnings(job.ctx.scratch):
+        hear(warning=line)
 
 
 def _pause(job: Job, attempt: int, retries: int, problem: Problem, report: Report) -> None:

@@ -33,7 +33,7 @@ def selected(run_dir: Path) -> Measured:
 
 
 def _width(generator: Path) -> float:
-    from loop.experiments.alpha_statistics import alpha_statistics
+    from stylemattegan.metrics.alpha_statistics import alpha_statistics
     from stylemattegan.networks.weights import load_generator
     from stylemattegan.sample import sample
 
@@ -44,9 +44,9 @@ def _width(generator: Path) -> float:
 def _real_width(label: Path) -> float:
     import torch
 
-    from loop.experiments.alpha_statistics import alpha_statistics
     from loop.pools import kept_files
     from stylematte.imagefile import read_rgba
+    from stylemattegan.metrics.alpha_statistics import alpha_statistics
 
     return alpha_statistics(torch.stack([read_rgba(file) for file in kept_files(label)]))["width"]
 

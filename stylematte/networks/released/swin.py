@@ -16,9 +16,9 @@ from jaxtyping import Float, Shaped
 from timm.models.swin_transformer import SwinTransformer, SwinTransformerBlock
 from torch import Tensor, nn
 
-from stylematte.config import BackboneConfig
+from stylematte.config import RESERVED, BackboneConfig
 from stylematte.errors import ConfigError
-from stylematte.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, RESERVED, check_name, load_weights
+from stylematte.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, check_name, load_weights
 from stylematte.ops.pointwise import feedforward, project
 from stylematte.ops.pointwise import linear as product
 

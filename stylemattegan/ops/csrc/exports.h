@@ -4,6 +4,7 @@
 
 #include "chain.h"
 #include "pointwise.h"
+#include "winograd.h"
 
 #define SM_EXPORT extern "C" __attribute__((visibility("default")))
 #define SM_NAME_(name, type) sm_##name##_##type
@@ -72,4 +73,19 @@ SM_EXPORT int SM(scale_planes)(const Real* x, const Real* s, Real* y, int64_t n,
 SM_EXPORT int SM(scale_planes_backward)(const Real* g, const Real* x, const Real* s, Real* z, Real* total, int64_t n,
                                         int64_t area, int32_t c, sm::ParallelFor pool, int32_t threads) {
   return guarded([&] { sm::scale_planes_backward<Real>(g, x, s, z, total, n, area, c, {pool, threads}); });
+}
+
+SM_EXPORT int SM(winograd)(const Real* x, const Real* w, const Real* bias, Real* y, int64_t n, int32_t height,
+                           int32_t width, int32_t padding, int32_t in, int32_t out, int32_t flip, sm::ParallelFor pool,
+                           int32_t threads) {
+  return guarded([&] {
+    sm::Winograd<Real>(n, height, width, padding, in, out).forward(x, w, bias, flip != 0, y, {pool, threads});
+  });
+}
+
+SM_EXPORT int SM(winograd_weight)(const Real* x, const Real* g, Real* gw, int64_t n, int32_t height, int32_t width,
+                                  int32_t padding, int32_t in, int32_t out, sm::ParallelFor pool, int32_t threads) {
+  return guarded([&] {
+    sm::Winograd<Real>(n, height, width, padding, in, out).weight_gradient(x, g, gw, {pool, threads});
+  });
 }

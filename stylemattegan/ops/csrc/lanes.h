@@ -43,23 +43,46 @@ inline Vec<T> splat(T value) {
   return Vec<T>{} + value;
 }
 
+#if SM_BYTES == 64
+inline __m512 load_some(const float* from, int count) {
+  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), from);
+}
+inline __m512d load_some(const double* from, int count) {
+  return _mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << count) - 1), from);
+}
+inline void store_some(float* to, Vec<float> v, int count) {
+  _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << count) - 1), (__m512)v);
+}
+inline void store_some(double* to, Vec<double> v, int count) {
+  _mm512_mask_storeu_pd(to, static_cast<__mmask8>((1u << count) - 1), (__m512d)v);
+}
+#endif
+
 // The first `count` lanes from memory, zeros after them.
 template <class T>
 inline Vec<T> load(const T* from, int count) {
+#if SM_BYTES == 64
+  return (Vec<T>)load_some(from, count);
+#else
   Vec<T> v{};
   if (count == LANES<T>)
     std::memcpy(&v, from, sizeof(v));
   else
     for (int i = 0; i < count; ++i) v[i] = from[i];
   return v;
+#endif
 }
 
 template <class T>
 inline void store(T* to, Vec<T> v, int count) {
+#if SM_BYTES == 64
+  store_some(to, v, count);
+#else
   if (count == LANES<T>)
     std::memcpy(to, &v, sizeof(v));
   else
     for (int i = 0; i < count; ++i) to[i] = v[i];
+#endif
 }
 
 // Which lanes of a comparison (0 or -1 each) hold.

@@ -90,6 +90,13 @@ def test_each_bad_override_is_one_line(override: str, line: str) -> None:
     assert str(caught.value) == line
 
 
+def test_float16_is_for_gpus() -> None:
+    words = ["launch.accelerator=cpu", "generator.fit.precision=fp16"]
+    with pytest.raises(ConfigError, match=r"^generator.fit.precision=fp16: .*cpu has no float16 .*; use bf16 or fp32$"):
+        load_config(QUICKSTART, words)
+    load_config(QUICKSTART, [words[0], "generator.fit.precision=bf16"])
+
+
 def test_what_a_file_leaves_to_the_user_is_asked_for() -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(QUICKSTART.with_name("real-small.yaml"))

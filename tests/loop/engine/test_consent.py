@@ -11,6 +11,7 @@ import pytest
 
 from loop.engine import consent
 from loop.engine.execute import execute
+from loop.engine.record import StageRecord
 from loop.engine.step import Step
 from tests.loop.toy_run import INLINE, toy
 
@@ -34,7 +35,7 @@ def run(tmp_path: Path, steps: list[Step]) -> Path:
     execute(tmp_path / "run", steps, INLINE)
     for id_, seconds in SECONDS.items():
         file = tmp_path / "run/rounds" / id_ / "stage.json"
-        file.write_text(json.dumps({**json.loads(file.read_text()), "seconds": seconds}))
+        file.write_text(json.dumps(replace(StageRecord.load(file.parent), seconds=seconds).to_json()))
     return tmp_path / "run"
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from loop.engine.config import LaunchConfig
+from loop.engine.damage import CACHE
 from loop.engine.execute import execute, freshness
 from loop.engine.lock import one_writer
 from loop.engine.manifest import write_manifest
@@ -37,7 +38,7 @@ def digests(run: Path) -> dict[str, str]:
 
 
 def leftovers(run: Path) -> list[Path]:
-    return [path for path in run.rglob(".*") if path != run / ".lock"]
+    return [path for path in run.rglob(".*") if path.name not in {".lock", CACHE, f"{CACHE}.partial"}]
 
 
 def finished(run: Path) -> dict[Path, bytes]:

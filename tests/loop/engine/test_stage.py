@@ -166,11 +166,16 @@ def test_a_stage_must_not_write_stage_json(tmp_path):
         run_stage(STEP, {}, tmp_path, fn)
 
 
-def test_a_broken_record_says_what_to_do(tmp_path):
+def test_a_broken_record_is_said_and_made_again(tmp_path):
     run_stage(STEP, {}, tmp_path, writes("x"))
     (tmp_path / "rounds/01/d/label/stage.json").write_text("{")
-    with pytest.raises(StageError, match="remove the folder"):
-        run_stage(STEP, {}, tmp_path, writes("x"))
+    with pytest.raises(StageError, match=r"damaged .*moves .*label aside and makes it again"):
+        StageRecord.load(tmp_path / "rounds/01/d/label")
+    lines: list[str] = []
+    assert run_stage(STEP, {}, tmp_path, writes("x"), tell=lines.append).how == "done"
+    (line,) = lines
+    assert line.endswith(f"moved to {tmp_path / 'kept/01/d/label/damaged-1'}")
+    assert (tmp_path / "kept/01/d/label/damaged-1/stage.json").read_text() == "{"
 
 
 def test_metrics_become_plain():

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from loop.cli.round_table import print_round_table
 from loop.report.build import SECTIONS, build_report
-from loop.report.table import print_round_table
 
 
 class Balance(HTMLParser):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from loop.report.table import HEADERS, print_round_table, round_table
+from loop.cli.round_table import print_round_table
+from loop.report.table import HEADERS, round_table
 
 
 def test_round_table_is_plain_data(whole: Path) -> None:

@@ -29,7 +29,7 @@ struct Act {
   }
 };
 
-// z = g dy/dx, from the output y: its sign is that of x.
+// z = g dy/dx, from the output y: its sign is that of x. What was clipped has the value of the clamp as T holds it.
 template <class T>
 struct ActMasked {
   typedef SumOf<T> A;
@@ -40,11 +40,12 @@ struct ActMasked {
 
   SM_DEVICE void operator()(int64_t block, void*) const {
     const ActMasked self = *this;
+    const A edge = number(stored<T>(self.clamp));
     phase(PIECE, [=](int i) {
       const int64_t at = block * PIECE + i;
       if (at >= self.count) return;
       const A y = number(self.y[at]), v = number(self.g[at]) * (y > A(0) ? self.gain : self.slope * self.gain);
-      self.z[at] = stored<T>(y < self.clamp && y > -self.clamp ? v : A(0));
+      self.z[at] = stored<T>(y < edge && y > -edge ? v : A(0));
     });
   }
 };

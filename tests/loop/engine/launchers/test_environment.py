@@ -53,6 +53,17 @@ def test_libgomp_reads_the_policy() -> None:
     assert "OMP_WAIT_POLICY = 'PASSIVE'" in done.stderr
 
 
+def test_the_command_line_sets_the_policy_for_its_own_process() -> None:
+    """Before torch is there: stages that run inline would spin on cores that the fits beside them need."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("OMP_WAIT_POLICY", "KMP_BLOCKTIME")}
+    code = "import loop.cli.main as m; m.main(['plan', 'configs/tiny.yaml']); import torch; torch.ones(1 << 16).sum()"
+    for policy, says in (({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")):
+        environment |= {"OMP_DISPLAY_ENV": "TRUE", "PYTHONPATH": str(ROOT), **policy}
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
+        assert f"OMP_WAIT_POLICY = '{says}'" in done.stderr
+
+
 def test_ranks_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(12)))

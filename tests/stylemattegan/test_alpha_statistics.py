@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from loop.experiments.alpha_statistics import alpha_statistics
+from stylemattegan.metrics.alpha_statistics import alpha_statistics
 
 
 @pytest.mark.parametrize("width", [2.0, 6.0])
