@@ -91,7 +91,9 @@ def input_gradient(g: Tensor, w: Tensor, form: Form) -> Tensor:
     if by_winograd(len(g), inputs, len(w), form):  # the weight turned by half a turn, over g
         return _winograd_products(g, w, None, inputs, 2 - form.padding, True)
     size = (len(g), inputs, form.height, form.width)  # its shape and order alone are looked at
-    x = torch.empty(size, dtype=g.dtype, memory_format=torch.channels_last)
+    x = g.new_empty(1).expand(size)
+    if min(inputs, len(w)) >= 8:
+        x = torch.empty(size, dtype=g.dtype, memory_format=torch.channels_last)
     return torch.ops.aten.convolution_backward(channels_last(g), x, w, *form.arguments(True))[0]
 
 
