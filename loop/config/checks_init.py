@@ -11,6 +11,8 @@ from loop.config.schema import Config
 
 DESCRIPTION = "generator.json"
 INIT_FILES = (DESCRIPTION, "G.safetensors", "D.safetensors", "G_ema.safetensors")
+LARGEST = 2**24
+"""Bytes of a description."""
 CURE = "make one with stylematte import-generator FILE.pkl -o DIR --rgba"
 
 
@@ -31,6 +33,8 @@ def _problem(folder: Path, config: Config) -> str | None:
     if missing:
         return f"holds no {missing[0]}; {CURE}"
     try:
+        if (folder / DESCRIPTION).stat().st_size > LARGEST:
+            raise ValueError("larger than a description")
         about: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text())
         networks = [about["generator"], about["discriminator"]]
         for network in networks:
@@ -38,7 +42,9 @@ def _problem(folder: Path, config: Config) -> str | None:
             if wrong:
                 return wrong
         group = networks[1].get("mbstd_group_size", 4)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        if group is not None and not isinstance(group, int):
+            raise TypeError(type(group).__name__)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return f"its {DESCRIPTION} does not describe a generator; {CURE}"
     if group and config.generator.fit.batch % group:
         return f"its discriminator compares groups of {group}; generator.fit.batch must be a multiple of it"

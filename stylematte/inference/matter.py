@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from stylematte.errors import ConfigError, DataError, WeightsError
 from stylematte.imagefile import from_uint8, read_rgb, to_uint8
@@ -89,7 +89,6 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Ma
     folder = matter_folder(Path(path).expanduser())
     side = trained_at(folder)
     network = load_matter(folder, str(device))
-    _check_finite(folder, network)
     return Matter(network, options_for(network.config, side), folder, side)
 
 
@@ -124,9 +123,3 @@ def _picture(picture: Tensor) -> Any:
 
     pixels = to_uint8(picture)
     return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-
-
-def _check_finite(folder: Path, network: nn.Module) -> None:
-    for name, tensor in network.state_dict().items():
-        if not tensor.isfinite().all():
-            raise WeightsError(f"{folder}: {name} holds NaN or infinity; take the weights of another round or step")

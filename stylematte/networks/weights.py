@@ -105,7 +105,7 @@ def load_matter(folder: str | Path, device: str = "cpu") -> Any:
     try:
         demand_numbers(wanted, tensors)
     except WeightsError as error:
-        raise WeightsError(f"{path}: {error}") from None
+        raise WeightsError(f"{path}: {error}; take the weights of another round or step") from None
     network = build_matter(config)
     network.load_state_dict(tensors)
     return network.to(device).eval()

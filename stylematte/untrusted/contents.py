@@ -114,6 +114,8 @@ def _check_layout(stored: Storage, offset: Any, size: Any, stride: Any) -> int:
     if not plain or any(type(n) is not int or n < 0 for n in (offset, *size, *stride)):
         raise WeightsError(DAMAGED)
     count, held = math.prod(size), len(stored.raw) // stored.width
+    if math.prod(n for n in size if n) >= 2**48:  # which numpy minds, even where there are no numbers
+        raise WeightsError(DAMAGED)
     reach = 0
     for step, length in sorted((step, length) for step, length in zip(stride, size, strict=True) if length > 1):
         if count and step <= reach:
@@ -127,7 +129,7 @@ def _check_layout(stored: Storage, offset: Any, size: Any, stride: Any) -> int:
 def _array(stored: Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...]) -> np.ndarray:
     kind = "<u2" if stored.kind == BFLOAT16 else "<u1" if stored.kind == "?" else stored.kind
     if not math.prod(size):
-        return np.zeros([min(n, 1) for n in size], kind)  # numpy minds the product of the other axes
+        return np.zeros(size, "<f4" if stored.kind == BFLOAT16 else stored.kind)
     strides = [step * stored.width if length > 1 else 0 for step, length in zip(stride, size, strict=True)]
     flat = np.frombuffer(stored.raw, kind, len(stored.raw) // stored.width)
     found = np.lib.stride_tricks.as_strided(flat[offset:], size, strides)

@@ -15,6 +15,10 @@ SPARE = 100
 """Parameters that a network may register beyond twice the file's tensors: some replace parts while being built."""
 
 
+class _Many(Exception):
+    """No ValueError: a network that is being built may have its own use for those."""
+
+
 def skeleton(build: Callable[[], nn.Module], tensors: int) -> dict[str, Tensor]:
     """The state dict of what `build` makes, on `meta`: names, shapes and types without memory.
 
@@ -26,12 +30,15 @@ def skeleton(build: Callable[[], nn.Module], tensors: int) -> dict[str, Tensor]:
         nonlocal left
         left -= 1
         if left < 0:
-            raise WeightsError(f"describes a network of many more than the {tensors:,} tensors that its file holds")
+            raise _Many
 
     handle = register_module_parameter_registration_hook(count)
     try:
         with torch.device("meta"):
             return dict(build().state_dict())
+    except _Many:
+        many = f"describes a network of many more than the {tensors:,} tensors that its file holds"
+        raise WeightsError(many) from None
     finally:
         handle.remove()
 

@@ -69,13 +69,18 @@ def build(kind: type[Network], arguments: Mapping[str, Any]) -> Network:
         raise ValueError(shown(" ".join(str(error).split()), 200)) from None
 
 
-def build_filled(kind: type[Network], arguments: Mapping[str, Any], state: Mapping[str, Tensor]) -> Network:
-    """The network with the tensors of `state`. Raises ValueError as `build`, WeightsError where they do not fit."""
+def demand_fit(kind: type[nn.Module], arguments: Mapping[str, Any], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state dict of such a network on `meta`. Raises WeightsError unless `state` has the same names and shapes."""
     wanted = skeleton(lambda: build(kind, arguments), len(state))
     wrong = differing(wanted, state)
     if wrong is not None:
         raise WeightsError(wrong)
-    demand_numbers(wanted, state)
+    return wanted
+
+
+def build_filled(kind: type[Network], arguments: Mapping[str, Any], state: Mapping[str, Tensor]) -> Network:
+    """The network with the tensors of `state`. Raises ValueError as `build`, WeightsError where they do not fit."""
+    demand_numbers(demand_fit(kind, arguments, state), state)
     network = build(kind, arguments)
     network.load_state_dict(state)
     return network

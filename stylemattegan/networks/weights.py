@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from stylematte.errors import WeightsError
 from stylematte.untrusted import files
 from stylematte.untrusted.names import shown
-from stylemattegan.networks.checked import build, build_filled
+from stylemattegan.networks.checked import build, build_filled, demand_fit
 from stylemattegan.networks.discriminator import Discriminator
 from stylemattegan.networks.generator import Generator
 
@@ -68,9 +70,19 @@ def read_description(folder: Path) -> Description:
     return Description(about["generator"], about["discriminator"], about.get("meta", {}))
 
 
-def build_networks(generator: dict[str, Any], discriminator: dict[str, Any]) -> tuple[Generator, Discriminator]:
-    """G and D of these arguments, with weights of torch's present seed. Raises WeightsError if they cannot be."""
-    return _built(Generator, generator), _built(Discriminator, discriminator)
+def build_networks(
+    folder: Path, generator: dict[str, Any], discriminator: dict[str, Any]
+) -> tuple[Generator, Discriminator]:
+    """G and D of these arguments, with weights of torch's present seed.
+
+    Raises WeightsError if they cannot be, or, before they take memory, if `folder` holds tensors of other shapes.
+    """
+    networks = (("G", Generator, generator), ("D", Discriminator, discriminator))
+    for name, kind, arguments in networks:
+        tensors = _tensors(folder, name)
+        with _refusals(folder, name, kind):
+            demand_fit(kind, arguments, tensors)
+    return build(Generator, generator), build(Discriminator, discriminator)
 
 
 def load_generator(folder: Path) -> Generator:
@@ -93,21 +105,29 @@ def licence_note(folder: Path) -> dict[str, str]:
     return {"licence": licence} if licence else {}
 
 
-def _built(kind: type[Network], arguments: dict[str, Any]) -> Network:
-    try:
-        return build(kind, arguments)
-    except ValueError as error:
-        raise WeightsError(f"cannot build {kind.__name__}: {error}") from None
+def _tensors(folder: Path, name: str) -> dict[str, Tensor]:
+    path = _file(folder, name)
+    if not path.exists():
+        raise WeightsError(f"{path} is missing")
+    return files.read_safetensors(path)
 
 
 def _load(folder: Path, name: str, kind: type[Network], config: dict[str, Any]) -> Network:
-    path = Path(folder) / f"{name}.safetensors"
-    if not path.exists():
-        raise WeightsError(f"{path} is missing")
-    tensors = files.read_safetensors(path)
-    try:
+    tensors = _tensors(folder, name)
+    with _refusals(folder, name, kind):
         return build_filled(kind, config, tensors)
+
+
+def _file(folder: Path, name: str) -> Path:
+    return Path(folder) / f"{name}.safetensors"
+
+
+@contextmanager
+def _refusals(folder: Path, name: str, kind: type[Network]) -> Iterator[None]:
+    """Errors of a network that cannot be built or does not fit, with the file in question."""
+    try:
+        yield
     except WeightsError as error:
-        raise WeightsError(f"{path} does not fit {DESCRIPTION}: {error}") from None
+        raise WeightsError(f"{_file(folder, name)} does not fit {DESCRIPTION}: {error}") from None
     except ValueError as error:
         raise WeightsError(f"{folder}/{DESCRIPTION}: cannot build {kind.__name__}: {error}") from None

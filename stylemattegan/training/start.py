@@ -75,7 +75,7 @@ def build_like(folder: Path, network: GeneratorNetworkConfig, resolution: int, b
     size = {"img_resolution": resolution, "img_channels": CHANNELS}
     decays = {"magnitude_ema_beta": _decay(network, batch), "w_avg_beta": network.w_avg_beta}
     with _seeded(seed):
-        return Networks(*build_networks(about.generator | size | decays, about.discriminator | size))
+        return Networks(*build_networks(folder, about.generator | size | decays, about.discriminator | size))
 
 
 @contextmanager

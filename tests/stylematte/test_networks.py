@@ -6,6 +6,7 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from stylematte.config import BackboneConfig, FpnConfig
 from stylematte.errors import ConfigError, WeightsError
@@ -13,6 +14,7 @@ from stylematte.networks.backbone import Backbone
 from stylematte.networks.fpn import FPN, group_count
 from stylematte.networks.stylematte import StyleMatte, pad_to_multiple
 from stylematte.networks.weights import load_matter, save_matter
+from stylematte.untrusted.files import read_checkpoint
 
 SWIN = "swin_tiny_patch4_window7_224"
 SMALL_SWIN = {"embed_dim": 24, "depths": [1, 1, 2, 1], "num_heads": [1, 2, 4, 8], "window_size": 4}
@@ -129,6 +131,43 @@ def test_weights_that_do_not_fit(tmp_path):
     (tmp_path / "text.pth").write_text("not a checkpoint")
     with pytest.raises(ConfigError, match="neither a zip archive nor a pickle"):
         Backbone(BackboneConfig(CONV, str(tmp_path / "text.pth")))
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+@pytest.mark.parametrize(("value", "says"), [(float("nan"), "no numbers"), (torch.int64, "numbers of type int64")])
+def test_weights_that_are_no_numbers(tmp_path, suffix, value, says):
+    state = timm.create_model(CONV, pretrained=False).state_dict()
+    key = next(key for key, tensor in state.items() if tensor.ndim == 4)
+    state[key] = torch.full_like(state[key], value) if isinstance(value, float) else state[key].to(value)
+    path = tmp_path / f"weights{suffix}"
+    save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
+    with pytest.raises(ConfigError, match=says):
+        Backbone(BackboneConfig(CONV, str(path)))
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_checkpoints_of_either_format_come_back(tmp_path, zipped):
+    """Also within a trainer's wrapper, with types and layouts that weights have, and shared bytes."""
+    row = torch.arange(12.0)
+    state = {
+        "half": torch.randn(3, 2).half(),
+        "bfloat16": torch.randn(5).bfloat16(),
+        "transposed": torch.randn(3, 4).t(),
+        "channels_last": torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last),
+        "parameter": nn.Parameter(torch.randn(2)),
+        "counter": torch.tensor(7),
+        "mask": torch.tensor([True, False]),
+        "first": row[:4],
+        "rest": row[4:].view(2, 4),
+        "none": torch.zeros(0, 3),
+    }
+    file = tmp_path / "a.pth"
+    torch.save({"epoch": 3, "model": {**state, "lr": 0.1}}, file, _use_new_zipfile_serialization=zipped)
+    found, others = read_checkpoint(file, ("state_dict", "model"))
+    assert others == {"lr": "a float"}
+    assert found.keys() == state.keys()
+    for key, value in state.items():
+        assert torch.equal(found[key], value.float() if key == "bfloat16" else value)
 
 
 def test_saved_and_loaded_is_the_same_network(tmp_path, swin):

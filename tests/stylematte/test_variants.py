@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from stylematte import config
@@ -192,9 +193,29 @@ def test_what_is_written_is_the_options_without_the_path_of_the_weights_they_beg
         ({"format": 2, "network": {**to_plain(FpnConfig()), "depth": 3}}, "does not describe a StyleMatte.*depth"),
         ({"format": 2, "network": {**to_plain(FpnConfig()), "channels": "8"}}, "channels"),
         ({"format": 2}, "has no 'network'"),
+        ({"format": ["\n"], "network": {}}, "format a list, this version reads 1 and 2"),
+        (
+            {"format": 2, "network": to_plain(FpnConfig(channels=10**9))},
+            "the number 1000000000; expected",
+        ),
     ],
 )
 def test_other_descriptions_are_refused(description: dict, says: str, tmp_path: Path) -> None:
     (tmp_path / "matter.json").write_text(json.dumps(description))
     with pytest.raises(WeightsError, match=says):
         load_matter(tmp_path)
+
+
+def test_a_description_of_more_than_its_file_holds_takes_no_memory(tmp_path: Path) -> None:
+    """60,000 channels in each convolution of the decoder would be 130 GB; a thousand blocks are given up early."""
+    save_file({f"a{i}": torch.zeros(1) for i in range(300)}, tmp_path / "matter.safetensors")
+    backbone = BackboneConfig("convnext_atto", kwargs={"depths": [1000] * 4, "dims": [8] * 4})
+    for options, says in (
+        (FpnConfig(channels=60_000), "300 unknown .a0, a1, a10, ..."),
+        (FpnConfig(backbone=backbone), "many more than the 300 tensors that its file holds"),
+    ):
+        description = {"format": 2, "network": to_plain(options), "meta": {}}
+        (tmp_path / "matter.json").write_text(json.dumps(description))
+        with pytest.raises(WeightsError, match=says) as caught:
+            load_matter(tmp_path)
+        assert "\n" not in str(caught.value)

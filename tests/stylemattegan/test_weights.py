@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import struct
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from stylematte.errors import WeightsError
 from stylemattegan.networks import Discriminator, Generator
-from stylemattegan.networks.weights import load_all, load_generator, save_generator
+from stylemattegan.networks.weights import (
+    build_networks,
+    load_all,
+    load_generator,
+    read_description,
+    save_generator,
+)
 
 
 @pytest.fixture
@@ -49,6 +57,28 @@ def misname(path):
     (path / "generator.json").write_text(json.dumps(about))
 
 
+def rewritten(**changes):
+    def change(path):
+        about = json.loads((path / "generator.json").read_text())
+        about["generator"].update(changes)
+        (path / "generator.json").write_text(json.dumps(about))
+
+    return change
+
+
+def valued(key, value):
+    def change(path):
+        state = load_file(path / "G_ema.safetensors")
+        state[key] = torch.full_like(state[key], value) if isinstance(value, float) else state[key].to(value)
+        save_file(state, path / "G_ema.safetensors")
+
+    return change
+
+
+def headed(header):
+    return lambda path: (path / "G_ema.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -59,6 +89,21 @@ def misname(path):
         (truncate, "truncated"),
         (shrink, "does not fit"),
         (misname, "cannot build Generator"),
+        (rewritten(num_layers=10**9), "num_layers=1000000000: expected 1 to 256"),
+        (rewritten(num_layers=200), "many more than the .* tensors that its file holds"),
+        (rewritten(channel_base=2**24, channel_max=2**16), "has an unknown synthesis.L0_24_4"),
+        (rewritten(filter_size=10**9), "filter_size=1000000000: expected 1 to 64"),
+        (rewritten(filter_size=64, lrelu_upsampling=16), "filters of .* taps"),
+        (rewritten(img_resolution="32"), "img_resolution='32': expected a number"),
+        (rewritten(z_dim=["\n"]), "z_dim=a list: expected a number"),
+        (lambda p: (p / "generator.json").write_text("[" * 100_000), "cannot be read as JSON"),
+        (lambda p: (p / "generator.json").write_text("9" * 10_000), "cannot be read as JSON: a number of 10000 digits"),
+        (valued("mapping.w_avg", float("nan")), "mapping.w_avg holds values that are no numbers"),
+        (valued("mapping.fc0.weight", torch.complex64), "numbers of type complex64, expected float32"),
+        (valued("mapping.fc0.weight", torch.int32), "numbers of type int32, expected float32"),
+        (valued("synthesis.L0_24_4.magnitude_ema", 0.0), "magnitude_ema, a mean of squares, is not above 0"),
+        (headed(b" " * 2**22), "a header of 4,194,304 bytes"),
+        (headed(b"{" * 1000), "not a safetensors file or truncated"),
     ],
 )
 def test_damage_is_one_clear_line(folder, damage, message):
@@ -67,3 +112,9 @@ def test_damage_is_one_clear_line(folder, damage, message):
     with pytest.raises(WeightsError, match=message) as caught:
         load_generator(path)
     assert "\n" not in str(caught.value)
+
+
+def test_networks_of_another_size_than_the_files_are_not_built(folder):
+    about = read_description(folder[0])
+    with pytest.raises(WeightsError, match=r"G.safetensors does not fit generator.json: .*, expected \(60000,\)"):
+        build_networks(folder[0], about.generator | {"w_dim": 60_000, "z_dim": 60_000}, about.discriminator)
