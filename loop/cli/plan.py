@@ -24,9 +24,9 @@ def main(args: argparse.Namespace) -> int:
         disk = {"run_bytes": found.run_bytes, "free_bytes": found.free_bytes}
         print(json.dumps({"run": str(found.run), "steps": steps, "disk": disk}, indent=2))
         return 0
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("step", "state", "work", "why", title=str(found.run))
+    table = Table("step", "state", "work", Column("why", overflow="fold"), title=str(found.run))
     colours = {"fresh": "green", "stale": "yellow", "missing": "cyan"}
     for step in found.steps:
         table.add_row(step.step, f"[{colours.get(step.state, 'dim')}]{step.state}[/]", step.work, step.why)

@@ -27,9 +27,9 @@ def main(args: argparse.Namespace) -> int:
         ]
         print(json.dumps({"run": str(args.run), "writer": found.writer, "steps": steps, "damaged": damaged}, indent=2))
         return 0
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("step", "state", "seconds", "metrics", title=str(args.run))
+    table = Table("step", "state", "seconds", Column("metrics", overflow="fold"), title=str(args.run))
     for step in found.steps:
         table.add_row(step.step, step.state, f"{step.seconds:.1f}" if step.seconds else "", _line(step.metrics))
     console = wide_console()

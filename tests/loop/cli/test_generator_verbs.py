@@ -128,7 +128,7 @@ def test_a_generator_against_its_own_pictures_is_near(folders, tmp_path, capsys)
         ("measure own --metrics fid", 2, "is measured against real pictures, give --against"),
         ("measure own --metrics fit", 2, "no metric 'fit'; there are fid, kid, pr, ppl, eq"),
         ("measure own --halves 1", 2, "--halves 1: expected 2 to 9999, or 0 for none"),
-        ("measure own --count 2", 2, "--count 2: must be at least 4"),
+        ("measure own --count 2", 2, "--count 2: expected 4 to 1000000"),
         ("measure pool", 3, "no generator there"),
         ("measure classes", 3, "a conditional generator (3 classes), which is not measured yet"),
         ("measure own --against large", 3, "pictures of 64 x 64, expected 32 x 32"),

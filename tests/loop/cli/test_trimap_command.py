@@ -95,7 +95,11 @@ def test_a_matter_says_what_it_is_sure_of(
     write_rgb(folder / "photos/one.png", read_alpha(folder / "alphas/one.png").expand(3, -1, -1))
     matter = Matter(Brightness(), InferenceOptions(), folder, trained_at=24)
     monkeypatch.setattr("stylematte.inference.matter.load", lambda path: matter)
-    words = ["trimap", str(folder / "photos"), "--from", "matter", "--matter", "x", "-o", str(folder / "out"), "--json"]
+    there = folder / "matter"
+    there.mkdir()
+    (there / "matter.json").write_text("{}")
+    words = ["trimap", str(folder / "photos"), "--from", "matter", "--matter", str(there)]
+    words += ["-o", str(folder / "out"), "--json"]
     assert main(words) == 0
     captured = capsys.readouterr()
     printed = json.loads(captured.out)

@@ -134,8 +134,8 @@ def test_a_damaged_record_is_named(run: Path, capsys: pytest.CaptureFixture[str]
     for step in ("00/prepare", "01/evaluate", "01/portraits/select_generator"):
         (run / "rounds" / step / "stage.json").write_text(text)
     assert main([verb, str(run)]) == (3 if verb == "verify" else 0)
-    out, err = capsys.readouterr()
-    assert "stage.json" in out + err
+    # In a narrow table a long path goes over several lines of its column.
+    assert "stage.json" in re.sub(r"[│\s]", "", "".join(capsys.readouterr()))
 
 
 @pytest.fixture
