@@ -91,11 +91,12 @@ def test_the_greediest_are_refused_in_a_child(corpus):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(7200)
+@pytest.mark.timeout(1200)
 def test_each_is_refused_by_a_command_of_its_own(corpus):
+    """Every fourteenth file, 2.5 s each; `python -m tests.stylemattegan.hostile.sweep` takes all through the verbs."""
     files, empty, names = corpus
     lines = []
-    for name in names:
+    for name in sorted(names)[::14]:
         command = [sys.executable, "-m", "loop.cli.main", verb(name), os.path.relpath(files / name, empty), "-o", "out"]
         child = subprocess.Popen(command, cwd=empty, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
         says = child.stderr.read()
