@@ -90,22 +90,39 @@ def test_the_greediest_are_refused_in_a_child(corpus):
     assert all_wrong(step("read", str(files), str(empty), names=APART)) == []
 
 
+# Runs commands from a process that is small itself: exec hands on how much memory the one that forked has used.
+RUNNER = """
+import json, os, subprocess, sys
+for command in json.load(sys.stdin):
+    child = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    says = child.stderr.read()
+    _, status, used = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    seconds = used.ru_utime + used.ru_stime  # with its reader's; not the wait for a busy machine
+    print(json.dumps([child.returncode, says, os.listdir(), seconds, used.ru_maxrss * 1024]), flush=True)
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_each_is_refused_by_a_command_of_its_own(corpus):
     """Every fourteenth file, 2.5 s each; `python -m tests.stylemattegan.hostile.sweep` takes all through the verbs."""
     files, empty, names = corpus
-    lines = []
-    for name in sorted(names)[::14]:
-        command = [sys.executable, "-m", "loop.cli.main", verb(name), os.path.relpath(files / name, empty), "-o", "out"]
-        child = subprocess.Popen(command, cwd=empty, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-        says = child.stderr.read()
-        _, status, used = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        seconds = used.ru_utime + used.ru_stime  # with its reader's; not the wait for a busy machine
-        memory = used.ru_maxrss * 1024  # of the larger of both
-        lines += wrong(name, child.returncode, says, os.listdir(empty), seconds, memory)
-        child.stderr.close()
+    some = sorted(names)[::14]
+    commands = [
+        [sys.executable, "-m", "loop.cli.main", verb(name), os.path.relpath(files / name, empty), "-o", "out"]
+        for name in some
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", RUNNER],
+        cwd=empty,
+        input=json.dumps(commands),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    lines = [line for name, found in zip(some, results, strict=True) for line in wrong(name, *found)]
     assert not lines, "\n".join(lines)
 
 
