@@ -70,7 +70,7 @@ def _pools(config: Config, round_: int) -> dict[str, str]:
     """What the matter of that round learns from beside real pictures: input name -> step."""
     later, domains = config.matter.later, list(config.data.domains)
     first = round_ if later.pools is Pools.latest else 1
-    pools = {}
+    pools: dict[str, str] = {}
     if later.roads.pairs > 0:
         for earlier in range(first, round_ + 1):
             pools |= {f"pairs/{earlier:02d}/{domain}": f"{earlier:02d}/{domain}/select" for domain in domains}
