@@ -342,6 +342,7 @@ class RoadsConfig:
 class Placement(str, Enum):
     free = "free"
     labelled = "labelled"
+    everywhere = "everywhere"
 
 
 class Start(str, Enum):
@@ -364,7 +365,8 @@ class LaterMatterFitConfig(MatterFitConfig):
     roads: RoadsConfig = field(default_factory=RoadsConfig)
     placement: Placement = Placement.free
     """Where cut-outs and pairs stand on their new backgrounds. free: their own place, size and place changed at random.
-    labelled: position and size of a labelled subject of the domain, drawn anew each time, with jitter."""
+    labelled: position and size of a labelled subject of the domain, drawn anew each time, with jitter. everywhere: the
+    foregrounds of labelled pictures on new backgrounds, too (without any road, -7 and -12 % SAD: docs/roads.md)."""
     student_photometry: float = ranged(2.0, 0.1, 4)
     """On road `photos`, how many times as strong as elsewhere colour changes, blur, noise and JPEG are. The accepted
     matter saw the photo as it is; its student has to say the same of a worse one (noisy student, 1911.04252)."""

@@ -79,6 +79,15 @@ def test_every_road_has_its_sources(run: Path) -> None:
     assert sum(s.share for name, s in found.items() if name.endswith("/labelled")) >= 0.5 - 1e-9
 
 
+def test_labelled_pictures_may_be_placed_as_each_other(run: Path) -> None:
+    found = sources_of(run, "matter.later.placement=everywhere", "matter.later.real_weight=1")
+    for domain in DOMAINS:
+        assert found[f"{domain}/labelled"].placed_as == found[f"{domain}/labelled"].rows
+    placed = sources_of(run, "matter.later.placement=labelled")
+    assert not any(source.placed_as for name, source in placed.items() if name.endswith("/labelled"))
+    assert all(source.placed_as for name, source in placed.items() if name.endswith("/generated"))
+
+
 def test_at_real_weight_1_no_road_is_open(run: Path) -> None:
     assert set(sources_of(run, *OPEN, "matter.later.real_weight=1")) == {f"{domain}/labelled" for domain in DOMAINS}
 
