@@ -190,8 +190,8 @@ class WatchConfig:
     """Mean foreground that the matter sees over that of labelled pictures; healthy: 0.97 to 1.01."""
     min_matter_background: float | None = ranged(0.25, 0)
     """Mean background that the matter sees over that of labelled pictures; healthy: 0.99 to 1.03."""
-    min_matter_confidence: float | None = ranged(0.5, 0, 1)
-    """Mean confidence of all labels, kept or not; healthy: 0.91 to 0.94."""
+    min_matter_confidence: float | None = ranged(0.3, 0, 1)
+    """Mean confidence of the labels of photos of kind `none`, kept or not; healthy: 0.91 to 0.94."""
 
 
 @dataclass

@@ -126,7 +126,7 @@ def test_every_threshold_can_be_crossed_and_taken_away() -> None:
             assert line.startswith(each.step)
             setattr(thresholds, key, None)
             assert "\n" not in line
-        thresholds = WatchConfig(**{**vars(thresholds), "min_matter_foreground": 0.25, "min_matter_confidence": 0.5})
+        thresholds = WatchConfig(**{**vars(thresholds), "min_matter_foreground": 0.25, "min_matter_confidence": 0.3})
     assert found == set(keys)
     assert collapse(WatchConfig(), record("select", {"spread": 0.0})) is None
 
