@@ -135,13 +135,15 @@ def _rows(data: Path, domain: str, kinds: Sequence[str]) -> list[Row]:
 def _labels(ctx: Context, domain: str, road: str) -> list[Row]:
     """Unlabelled photos with what `label` wrote of them this round for a road."""
     data, labels = ctx.inputs["data"], ctx.inputs[f"labels/{domain}"]
-    wanted = {"photos": ("alpha", "foreground", "agreement"), "cutouts": ("alpha", "foreground")}.get(road, ("trimap",))
-    written = {row["id"]: row for row in read_index(labels) if row.get(wanted[0])}
+    images = {"alpha": "alpha", "foreground": "colour"}  # key here: key in the index of `label`
+    wanted = {"photos": {**images, "agreement": "agreement"}, "cutouts": images}.get(road, {"trimap": "trimap"})
+    first = next(iter(wanted.values()))
+    written = {row["id"]: row for row in read_index(labels) if row.get(first)}
     rows = []
     for photo in _rows(data, domain, ("none",)):
         if photo["id"] in written:
             label = written[photo["id"]]
-            rows.append({**photo, **{kind: str(labels / label[kind]) for kind in wanted}})
+            rows.append({**photo, **{key: str(labels / label[name]) for key, name in wanted.items()}})
             if road == "photos":
                 rows[-1]["confidence"] = label["confidence"]
     return rows

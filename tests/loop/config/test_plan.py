@@ -22,7 +22,7 @@ def test_every_input_stands_before_its_reader() -> None:
 
 
 def test_two_rounds_of_two_domains() -> None:
-    assert len(steps("run.rounds=2")) == 1 + 3 + 2 * (2 * 5 + 3)
+    assert len(steps("run.rounds=2")) == 1 + 3 + 2 * (2 * 6 + 3)
 
 
 def test_pools_accumulate() -> None:
@@ -40,10 +40,12 @@ def test_of_the_latest_pools_none_is_older_than_the_round() -> None:
 def test_a_road_that_is_closed_feeds_nothing() -> None:
     labels = {"labels/portraits": "02/portraits/label", "labels/animals": "02/animals/label"}
     words = "run.rounds=2", "matter.later.roads.pairs=0"
-    assert set(steps(*words)["02/fit_matter"].inputs) == {"data", "matter"}
+    watched = {f"watch/{domain}": f"02/{domain}/watch" for domain in ("portraits", "animals")}
+    always = {"data": "00/prepare", "matter": "01/accept", **watched}
+    assert steps(*words)["02/fit_matter"].inputs == always
     for road in ("photos", "cutouts", "trimaps"):
         fit = steps(*words, f"matter.later.roads.{road}=1")["02/fit_matter"]
-        assert fit.inputs == {"data": "00/prepare", "matter": "01/accept", **labels}
+        assert fit.inputs == always | labels
 
 
 def test_label_writes_what_the_open_roads_read() -> None:
@@ -61,6 +63,18 @@ def test_a_fresh_start_reads_no_matter_but_the_backbones_weights() -> None:
     config = load_config(QUICKSTART, ["matter.later.start=fresh"])
     digests = {step.id: step.config.get("backbone_digest") for step in plan(config, Fingerprints(backbone="weights"))}
     assert digests["00/fit_matter"] == digests["01/fit_matter"] == "weights"
+
+
+def test_the_matter_is_fitted_after_the_watch_of_its_round() -> None:
+    fit = steps("run.rounds=2")["02/fit_matter"]
+    watched = {name: id_ for name, id_ in fit.inputs.items() if name.startswith("watch/")}
+    assert watched == {f"watch/{d}": f"02/{d}/watch" for d in ("portraits", "animals")}
+
+
+def test_thresholds_of_the_watch_are_in_no_key() -> None:
+    assert steps("watch.min_spread=null", "watch.max_holes=0.1") == steps()
+    changed = {id_ for id_, step in steps("watch.images=10").items() if step != steps()[id_]}
+    assert changed == {f"{r:02d}/{d}/watch" for r in (1, 2) for d in ("portraits", "animals")}
 
 
 def test_a_generator_starts_from_its_last_round_and_the_first_from_nothing() -> None:

@@ -60,7 +60,7 @@ def test_label_writes_alphas_as_the_accepted_matter_sees_them(run: Path) -> None
             agreement = predict_agreement(network, image)[0]
             assert (read_alpha(folder / row["agreement"]) - agreement).abs().max() < 0.003
             assert row["confidence"] == pytest.approx(confidence.item(), abs=1e-4)
-            assert read_rgb(folder / row["foreground"]).shape == image[0].shape
+            assert read_rgb(folder / row["colour"]).shape == image[0].shape
 
 
 def test_every_road_has_its_sources(run: Path) -> None:
