@@ -176,9 +176,17 @@ def needed(steps: Sequence[Step], target: str) -> list[Step]:
 
 
 def make(
-    config: Config, folder: Path, choose: Callable[[list[Step]], list[Step]], agree: Agree, on_event: Listener
+    config: Config,
+    folder: Path,
+    choose: Callable[[list[Step]], list[Step]],
+    agree: Agree,
+    on_event: Listener,
+    shared: Path | None = None,
 ) -> None:
-    """Check, ask, and make the chosen steps of the plan. The caller holds the run's lock."""
+    """Check, ask, and make the chosen steps of the plan. The caller holds the run's lock.
+
+    shared: a folder of results that several runs share (`loop.engine.shared`).
+    """
     steps = choose(plan(config, fingerprints(config, folder)))
     _check_backbone(config, folder)
     obtain_consent(config, folder, steps, agree)
@@ -187,7 +195,7 @@ def make(
     if not path.is_file() or path.read_text() != text:
         write_atomically(path, text)
     tracking = {"wandb": config.tracking.wandb.value, "project": config.tracking.project}
-    execute(folder, steps, config.launch, on_event, {"tracking": tracking})
+    execute(folder, steps, config.launch, on_event, {"tracking": tracking}, shared)
     consent.withdraw(folder)
 
 
