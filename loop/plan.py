@@ -5,8 +5,8 @@
                then once    fit_matter (real pairs + kept pairs of rounds 1..r) -> evaluate -> accept
 
 Real pairs are what `prepare` wrote: photos with an alpha, and photos with a trimap (their own, or made of their mask).
-With matter.later.unlabelled_share, `fit_matter` also reads each domain's `label`: photos that nobody labelled, with
-trimaps of what the accepted matter is sure of.
+Only steps that something reads are there: without a share for generated pairs no generator is fitted, and without any
+for photos nothing is labelled.
 
 Between rounds only weights and pools travel: the accepted matter, the selected generator, the kept pairs.
 """
@@ -19,9 +19,10 @@ from dataclasses import replace
 from typing import Any
 
 from loop.config.fingerprints import Fingerprints
-from loop.config.schema import Config
+from loop.config.schema import Config, PairSource
 from loop.config.steps import (
     AcceptStep,
+    DrawPairsStep,
     EvaluateStep,
     FitGeneratorStep,
     FitMatterStep,
@@ -47,12 +48,15 @@ VERSIONS = {
     "fit_generator": 5,
     "select_generator": 5,
     "synthesize": 3,
+    "draw_pairs": 1,
     "select": 1,
     "fit_matter": 4,
     "evaluate": 2,
     "accept": 2,
 }
 FITS = {"fit_matter", "fit_generator"}
+SEEDLESS = {"prepare"}
+"""Stages without anything random: runs of other seeds share their results."""
 
 
 def plan(config: Config, files: Fingerprints) -> list[Step]:
@@ -67,8 +71,24 @@ def plan(config: Config, files: Fingerprints) -> list[Step]:
             for domain in config.data.domains
         }
         labels = {f"labels/{domain}": f"{round_:02d}/{domain}/label" for domain in config.data.domains}
-        steps += _gated_fit(config, files, round_, pairs | (labels if config.matter.later.unlabelled_share else {}))
+        pools = {**(pairs if reads_pairs(config) else {}), **(labels if reads_labels(config) else {})}
+        steps += _gated_fit(config, files, round_, pools)
     return steps
+
+
+def reads_pairs(config: Config) -> bool:
+    """Whether the matter learns from pairs that a generator (or an oracle in its place) has made."""
+    return config.matter.later.real_weight < 1
+
+
+def reads_labels(config: Config) -> bool:
+    """Whether the matter learns from unlabelled photos."""
+    return config.matter.later.unlabelled_share > 0
+
+
+def fits_generators(config: Config) -> bool:
+    """Whether anything reads what a generator draws."""
+    return reads_pairs(config) and config.synthesize.source is PairSource.generator
 
 
 def plan_generator_alone(config: Config, name: str, cutouts: str, fingerprint: str) -> list[Step]:
@@ -115,8 +135,10 @@ def _domain_steps(config: Config, files: Fingerprints, round_: int, domain: str)
     measure = {"generator": f"{here}/fit_generator", "features": "00/accept", "scale": f"01/{domain}/label"}
     label = LabelStep(domain, config.data.size, config.label, trimaps=config.matter.later.unlabelled_share > 0)
     drawn = config.synthesize
-    steps: list[tuple[str, dict[str, str], Any]] = [
-        ("label", {"data": PREPARE, "matter": matter}, label),
+    steps: list[tuple[str, dict[str, str], Any]] = []
+    if reads_labels(config) or fits_generators(config):
+        steps.append(("label", {"data": PREPARE, "matter": matter}, label))
+    generator: list[tuple[str, dict[str, str], Any]] = [
         ("fit_generator", training | previous, _fit_generator(config, files, round_, domain)),
         ("select_generator", training | measure | previous, SelectGeneratorStep(config.generator.select_images)),
         (
@@ -124,12 +146,12 @@ def _domain_steps(config: Config, files: Fingerprints, round_: int, domain: str)
             {"generator": f"{here}/select_generator"},
             SynthesizeStep(round_, domain, drawn.count, drawn.psi, drawn.batch),
         ),
-        (
-            "select",
-            {"data": PREPARE, "matter": matter, "pool": f"{here}/synthesize"},
-            SelectStep(config.data.size, config.select),
-        ),
     ]
+    oracle = DrawPairsStep(round_, domain, config.data.domains[domain], config.data.size, drawn.count)
+    if reads_pairs(config):
+        steps += generator if fits_generators(config) else [("draw_pairs", {}, oracle)]
+        pool = {"data": PREPARE, "matter": matter, "pool": f"{here}/{steps[-1][0]}"}
+        steps.append(("select", pool, SelectStep(config.data.size, config.select)))
     return [_step(config, stage, round_, domain, inputs, read) for stage, inputs, read in steps]
 
 
@@ -212,7 +234,7 @@ def _step(config: Config, stage: str, round_: int, domain: str | None, inputs: d
         domain=domain,
         inputs=inputs,
         config=to_plain(read),
-        seed=int.from_bytes(digest[:6], "big"),
+        seed=0 if stage in SEEDLESS else int.from_bytes(digest[:6], "big"),
         fit=stage in FITS,
         version=VERSIONS[stage],
     )

@@ -26,7 +26,7 @@ from loop.engine.execute import Event, execute
 from loop.engine.files import write_atomically
 from loop.engine.lock import one_writer
 from loop.engine.step import Step, step_folder
-from loop.plan import plan, plan_generator_alone
+from loop.plan import fits_generators, plan, plan_generator_alone
 from loop.report.build import build_report
 from loop.report.table import round_table
 from loop.runs.folder import is_run
@@ -230,6 +230,11 @@ def _domain(config: Config, domain: str | None) -> str:
     if not config.run.rounds:
         raise ConfigError(
             "run.rounds=0: a generator is fitted in round 1; set run.rounds=1, or give a folder of cutouts"
+        )
+    if not fits_generators(config):
+        raise ConfigError(
+            "no matter learns from a generator's pairs, so the run fits none; set matter.later.real_weight below 1 and "
+            "synthesize.source=generator, or give a folder of cutouts"
         )
     return domain
 
