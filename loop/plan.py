@@ -5,8 +5,11 @@
                then once    fit_matter (real pairs + kept pairs of rounds 1..r) -> evaluate -> accept
 
 Real pairs are what `prepare` wrote: photos with an alpha, and photos with a trimap (their own, or made of their mask).
-Only steps that something reads are there: without a share for generated pairs no generator is fitted, and without any
-for photos nothing is labelled.
+What else `fit_matter` learns from, matter.later.roads says: the kept pairs, of all rounds so far or of its own
+(matter.later.pools), and what each domain's `label` wrote of the photos that nobody labelled. It begins with the
+accepted matter, or with fresh weights (matter.later.start).
+Only steps that something reads are there: where no road reads pairs no generator is fitted, and where nothing reads
+photos nothing is labelled.
 
 Between rounds only weights and pools travel: the accepted matter, the selected generator, the kept pairs.
 """
@@ -34,7 +37,7 @@ from loop.config.steps import (
     SynthesizeStep,
 )
 from loop.engine.step import Step
-from stylematte.config import BackboneConfig
+from stylematte.config import BackboneConfig, Placement, Pools, RoadsConfig, Start
 from stylematte.fields import to_plain
 from stylemattegan.config import CompositeDiscriminatorConfig, CompositeDiscriminatorKind
 
@@ -65,30 +68,36 @@ def plan(config: Config, files: Fingerprints) -> list[Step]:
     for round_ in range(1, config.run.rounds + 1):
         for domain in config.data.domains:
             steps += _domain_steps(config, files, round_, domain)
-        pairs = {
-            f"pairs/{earlier:02d}/{domain}": f"{earlier:02d}/{domain}/select"
-            for earlier in range(1, round_ + 1)
-            for domain in config.data.domains
-        }
-        labels = {f"labels/{domain}": f"{round_:02d}/{domain}/label" for domain in config.data.domains}
-        pools = {**(pairs if reads_pairs(config) else {}), **(labels if reads_labels(config) else {})}
-        steps += _gated_fit(config, files, round_, pools)
+        steps += _gated_fit(config, files, round_, _pools(config, round_))
     return steps
 
 
 def reads_pairs(config: Config) -> bool:
     """Whether the matter learns from pairs that a generator (or an oracle in its place) has made."""
-    return config.matter.later.real_weight < 1
+    return config.matter.later.real_weight < 1 and config.matter.later.roads.pairs > 0
 
 
 def reads_labels(config: Config) -> bool:
-    """Whether the matter learns from unlabelled photos."""
-    return config.matter.later.unlabelled_share > 0
+    """Whether the matter learns from what `label` writes of single photos."""
+    return config.matter.later.real_weight < 1 and config.matter.later.roads.read_labels()
 
 
 def fits_generators(config: Config) -> bool:
     """Whether anything reads what a generator draws."""
     return reads_pairs(config) and config.synthesize.source is PairSource.generator
+
+
+def _pools(config: Config, round_: int) -> dict[str, str]:
+    """What the matter of that round learns from beside real pictures: input name -> step."""
+    domains = list(config.data.domains)
+    first = round_ if config.matter.later.pools is Pools.latest else 1
+    pools: dict[str, str] = {}
+    if reads_pairs(config):
+        for earlier in range(first, round_ + 1):
+            pools |= {f"pairs/{earlier:02d}/{domain}": f"{earlier:02d}/{domain}/select" for domain in domains}
+    if reads_labels(config):
+        pools |= {f"labels/{domain}": f"{round_:02d}/{domain}/label" for domain in domains}
+    return pools
 
 
 def plan_generator_alone(config: Config, name: str, cutouts: str, fingerprint: str) -> list[Step]:
@@ -133,7 +142,15 @@ def _domain_steps(config: Config, files: Fingerprints, round_: int, domain: str)
     training = {"data": PREPARE, "labels": f"{here}/label"}
     # Features are round 0's and their scale round 1's in every round, so that all distances can be compared.
     measure = {"generator": f"{here}/fit_generator", "features": "00/accept", "scale": f"01/{domain}/label"}
-    label = LabelStep(domain, config.data.size, config.label, trimaps=config.matter.later.unlabelled_share > 0)
+    roads = config.matter.later.roads
+    label = LabelStep(
+        domain,
+        config.data.size,
+        config.label,
+        trimaps=roads.trimaps > 0,
+        targets=roads.photos > 0 or roads.cutouts > 0,
+        agreement=roads.photos > 0,
+    )
     drawn = config.synthesize
     steps: list[tuple[str, dict[str, str], Any]] = []
     if reads_labels(config) or fits_generators(config):
@@ -183,24 +200,27 @@ def _as_read(composite: CompositeDiscriminatorConfig) -> CompositeDiscriminatorC
 def _gated_fit(config: Config, files: Fingerprints, round_: int, pools: Mapping[str, str]) -> list[Step]:
     """A matter's fit, its held-out scores, and whether it is accepted. pools: what it learns from beside data."""
     here = f"{round_:02d}"
-    matter = config.matter
+    matter, later = config.matter, config.matter.later
+    fresh = not round_ or later.start is Start.fresh
     fit = FitMatterStep(
         round=round_,
         size=config.data.size,
         domains=list(config.data.domains),
         extra_subjects=config.data.extra_subjects,
         network=matter.network,
-        fit=matter.later.without_the_loop() if round_ else matter.first,
+        fit=later.without_the_loop() if round_ else matter.first,
         compile=matter.compile,
         precision=config.launch.precision,
         mask_as=config.data.mask_as,
-        real_weight=matter.later.real_weight if round_ else 1.0,
-        unlabelled_share=matter.later.unlabelled_share if round_ else 0.0,
-        backbone_digest=None if round_ else files.backbone,
+        real_weight=later.real_weight if round_ else 1.0,
+        roads=later.roads if round_ else RoadsConfig(),
+        placement=later.placement if round_ else Placement.free,
+        student_photometry=later.student_photometry if round_ and later.roads.photos > 0 else 1.0,
+        backbone_digest=files.backbone if fresh else None,
     )
     # How often refusals stop a run is no property of a verdict: it stays out of the key.
     accept = AcceptStep(round_, list(config.data.domains), replace(config.accept, stop_after=0))
-    before = {"matter": f"{round_ - 1:02d}/accept", **pools} if round_ else {}
+    before = {**({} if fresh else {"matter": f"{round_ - 1:02d}/accept"}), **pools}
     gate = {"best": f"{round_ - 1:02d}/accept", "first": "00/accept"} if round_ else {}
     return [
         _step(config, "fit_matter", round_, None, {"data": PREPARE, **before}, fit),

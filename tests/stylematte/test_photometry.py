@@ -40,7 +40,8 @@ def soft_batch(count: int = 4) -> MattingBatch:
     image = back + alpha * (front - back)
     known = one.clone()
     known[-1] = 0
-    return MattingBatch(image, alpha, front, back, trimap, one, known, 0 * one, torch.full_like(trimap, 0.5))
+    nothing, all_of_it = torch.full_like(trimap, 0.5), torch.ones(count, 1, 1, 1)
+    return MattingBatch(image, alpha, front, back, trimap, one, known, 0 * one, nothing, all_of_it)
 
 
 def alike(count: int = 4, **values: float) -> Photometry:

@@ -98,7 +98,8 @@ def hidden_discs(seed: int, count: int = 4) -> MattingBatch:
     shown = trimap.clone()
     shown[::2] = 0.5
     one, none = torch.ones(count), torch.zeros(count)
-    return MattingBatch(composite(front, alpha, back), alpha, front, back, trimap, one, one, none, shown)
+    all_of_it = torch.ones(count, 1, 1, 1)
+    return MattingBatch(composite(front, alpha, back), alpha, front, back, trimap, one, one, none, shown, all_of_it)
 
 
 def test_one_network_mattes_without_a_trimap_and_better_with_one() -> None:
