@@ -54,19 +54,19 @@ def conclude(rows: Sequence[Row]) -> list[str]:
 
 def _answer(rows: Sequence[Row]) -> str:
     """rows: of one pair of arms, a row for each domain."""
-    parts: dict[str, list[str]] = {
-        "lower SAD beyond the interval": [],
-        "higher SAD beyond the interval": [],
-        "no difference shown": [],
-    }
-    better, worse, neither = parts.values()
+    better, worse, neither = list[str](), list[str](), list[str]()
     for row in rows:
         assert row.change is not None
         assert row.low is not None
         assert row.high is not None
         domain = f"{row.group.removesuffix(', accepted')} ({row.change:+.1%})"
         (better if row.high < 0 else worse if row.low > 0 else neither).append(domain)
-    return "; ".join(f"{verdict} in {' and '.join(domains)}" for verdict, domains in parts.items() if domains)
+    verdicts = (
+        ("lower SAD beyond the interval", better),
+        ("higher SAD beyond the interval", worse),
+        ("no difference shown", neither),
+    )
+    return "; ".join(f"{verdict} in {' and '.join(domains)}" for verdict, domains in verdicts if domains)
 
 
 EXPERIMENT = Experiment(
