@@ -233,8 +233,8 @@ def _domain(config: Config, domain: str | None) -> str:
         )
     if not fits_generators(config):
         raise ConfigError(
-            "no matter learns from a generator's pairs, so the run fits none; set matter.later.real_weight below 1 and "
-            "synthesize.source=generator, or give a folder of cutouts"
+            "no matter learns from a generator's pairs, so the run fits none; set matter.later.real_weight below 1, "
+            "matter.later.roads.pairs above 0 and synthesize.source=generator, or give a folder of cutouts"
         )
     return domain
 
