@@ -138,13 +138,11 @@ class MatterDataset(Dataset[MattingBatch]):
         return self.augments[self.sources[draw.source].strength].background(picture, self.size, chance)
 
     def _boxes(self, rows: Sequence[dict[str, Any]], draw: Draw) -> Iterator[Box]:
-        """Boxes of labelled subjects in random order, without end unless none of them can be seen."""
-        order = np.random.default_rng(position_seed(draw.seed, "box"))
-        while True:
-            found = [box for index in order.permutation(len(rows)) if (box := self._box(rows[index])) is not None]
-            if not found:
-                return
-            yield from found
+        """Boxes of labelled subjects in random order; each is measured when it is first asked for."""
+        for index in np.random.default_rng(position_seed(draw.seed, "box")).permutation(len(rows)):
+            box = self._box(rows[index])
+            if box is not None:
+                yield box
 
     def _box(self, row: dict[str, Any]) -> Box | None:
         """Of a labelled photo's content, without padding."""
