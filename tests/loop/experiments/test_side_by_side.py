@@ -13,8 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from loop.config.load import load_config
+from loop.engine import signals
 from loop.engine.stage import StageFailed
-from loop.experiments import run
+from loop.experiments import named, run
+from loop.experiments.execute import Job
+from loop.experiments.side_by_side import side_by_side
 
 ROOT = Path(__file__).parents[3]
 TINY = ROOT / "configs" / "tiny.yaml"
@@ -91,3 +95,43 @@ def test_a_failure_in_one_is_raised_when_the_others_are_done(tmp_path: Path) -> 
     with pytest.raises((StageFailed, ValueError), match="a file where"):
         run("without-alpha", TINY, [*WORDS, "matter.first.steps=2"], seeds=1, arms=ARMS, out=tmp_path, at_once=2)
     assert (tmp_path / "runs" / ARMS[1] / "0" / "measured.json").is_file()
+
+
+def note_environment(experiment, job, listen) -> None:
+    """Stands for the making of a run; two are at work at the same time before either ends."""
+    names = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "OMP_WAIT_POLICY")
+    job.folder.mkdir()
+    (job.folder / "environment").write_text(" ".join(str(os.environ.get(name)) for name in names))
+    until = time.monotonic() + 60
+    while len(list(job.folder.parent.glob("*/environment"))) < 2 and time.monotonic() < until:
+        time.sleep(0.01)
+
+
+def die(experiment, job, listen) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def jobs(folder: Path, number: int) -> list[Job]:
+    config = load_config(TINY)
+    return [Job(f"arm{n}", 0, config, folder / f"arm{n}", folder / "shared") for n in range(number)]
+
+
+def test_each_has_its_part_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
+    done = []
+    side_by_side(note_environment, named("without-alpha"), jobs(tmp_path, 2), 2, print, lambda: done.append(1))
+    found = [(tmp_path / f"arm{n}" / "environment").read_text() for n in range(2)]
+    assert found == ["3 4 PASSIVE", "5 4 PASSIVE"]
+    assert len(done) == 2
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3,5"
+
+
+def test_a_killed_process_is_told_by_name(tmp_path: Path) -> None:
+    with (
+        signals.handled(),
+        pytest.raises(StageFailed, match="arm0, seed 0: its process was ended by SIGKILL; the same command goes on"),
+    ):
+        side_by_side(die, named("without-alpha"), jobs(tmp_path, 1), 2, print, print)
