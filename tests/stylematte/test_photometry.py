@@ -248,7 +248,12 @@ def test_on_the_cpu_batches_pass_as_they_are(sources: list[Source], tmp_path: Pa
         assert all(torch.equal(a, b) for a, b in zip(found, loaded, strict=True))
 
 
-def test_two_processes_see_what_one_sees(sources: list[Source], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("strengths", [(1.0, 1.0), (1.0, 3.0)])
+def test_two_processes_see_what_one_sees(
+    sources: list[Source], strengths: tuple[float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = [source._replace(strength=value) for source, value in zip(sources, strengths, strict=True)]
+
     def seen(rank: int, world: int) -> list[MattingBatch]:
         monkeypatch.setattr("stylematte.distributed.rank", lambda: rank)
         monkeypatch.setattr("stylematte.distributed.world", lambda: world)
