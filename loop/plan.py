@@ -8,8 +8,10 @@ Real pairs are what `prepare` wrote: photos with an alpha, and photos with a tri
 What else `fit_matter` learns from, matter.later.roads says: the kept pairs, of all rounds so far or of its own
 (matter.later.pools), and what each domain's `label` wrote of the photos that nobody labelled. It begins with the
 accepted matter, or with fresh weights (matter.later.start).
+Only steps that something reads are there: where no road reads pairs no generator is fitted, and where nothing reads
+photos nothing is labelled.
 
-`watch` writes nothing; `fit_matter` has it as an input so that a collapsed pool stops the run before it is learnt from.
+`watch` writes nothing; `fit_matter` has it as an input: a collapsed pool stops the run before it is learned from.
 
 Between rounds only weights and pools travel: the accepted matter, the selected generator, the kept pairs.
 """
@@ -22,9 +24,10 @@ from dataclasses import replace
 from typing import Any
 
 from loop.config.fingerprints import Fingerprints
-from loop.config.schema import Config
+from loop.config.schema import Config, PairSource
 from loop.config.steps import (
     AcceptStep,
+    DrawPairsStep,
     EvaluateStep,
     FitGeneratorStep,
     FitMatterStep,
@@ -51,6 +54,7 @@ VERSIONS = {
     "fit_generator": 5,
     "select_generator": 5,
     "synthesize": 3,
+    "draw_pairs": 1,
     "select": 1,
     "watch": 1,
     "fit_matter": 4,
@@ -58,6 +62,8 @@ VERSIONS = {
     "accept": 2,
 }
 FITS = {"fit_matter", "fit_generator"}
+SEEDLESS = {"prepare"}
+"""Stages without anything random: runs of other seeds share their results."""
 
 
 def plan(config: Config, files: Fingerprints) -> list[Step]:
@@ -66,20 +72,36 @@ def plan(config: Config, files: Fingerprints) -> list[Step]:
     for round_ in range(1, config.run.rounds + 1):
         for domain in config.data.domains:
             steps += _domain_steps(config, files, round_, domain)
-        watched = {f"watch/{domain}": f"{round_:02d}/{domain}/watch" for domain in config.data.domains}
-        steps += _gated_fit(config, files, round_, _pools(config, round_) | watched)
+        steps += _gated_fit(config, files, round_, _pools(config, round_))
     return steps
+
+
+def reads_pairs(config: Config) -> bool:
+    """Whether the matter learns from pairs that a generator (or an oracle in its place) has made."""
+    return config.matter.later.real_weight < 1 and config.matter.later.roads.pairs > 0
+
+
+def reads_labels(config: Config) -> bool:
+    """Whether the matter learns from what `label` writes of single photos."""
+    return config.matter.later.real_weight < 1 and config.matter.later.roads.read_labels()
+
+
+def fits_generators(config: Config) -> bool:
+    """Whether anything reads what a generator draws."""
+    return reads_pairs(config) and config.synthesize.source is PairSource.generator
 
 
 def _pools(config: Config, round_: int) -> dict[str, str]:
     """What the matter of that round learns from beside real pictures: input name -> step."""
-    later, domains = config.matter.later, list(config.data.domains)
-    first = round_ if later.pools is Pools.latest else 1
+    domains = list(config.data.domains)
+    first = round_ if config.matter.later.pools is Pools.latest else 1
     pools: dict[str, str] = {}
-    if later.roads.pairs > 0:
+    if reads_pairs(config):
         for earlier in range(first, round_ + 1):
             pools |= {f"pairs/{earlier:02d}/{domain}": f"{earlier:02d}/{domain}/select" for domain in domains}
-    if later.roads.read_labels():
+    if fits_generators(config):
+        pools |= {f"watch/{domain}": f"{round_:02d}/{domain}/watch" for domain in domains}
+    if reads_labels(config):
         pools |= {f"labels/{domain}": f"{round_:02d}/{domain}/label" for domain in domains}
     return pools
 
@@ -143,8 +165,10 @@ def _domain_steps(config: Config, files: Fingerprints, round_: int, domain: str)
         agreement=roads.photos > 0,
     )
     drawn = config.synthesize
-    steps: list[tuple[str, dict[str, str], Any]] = [
-        ("label", {"data": PREPARE, "matter": matter}, label),
+    steps: list[tuple[str, dict[str, str], Any]] = []
+    if reads_labels(config) or fits_generators(config):
+        steps.append(("label", {"data": PREPARE, "matter": matter}, label))
+    generator: list[tuple[str, dict[str, str], Any]] = [
         ("fit_generator", training | previous, _fit_generator(config, files, round_, domain)),
         ("select_generator", training | measure | previous, SelectGeneratorStep(config.generator.select_images)),
         (
@@ -152,13 +176,14 @@ def _domain_steps(config: Config, files: Fingerprints, round_: int, domain: str)
             {"generator": f"{here}/select_generator"},
             SynthesizeStep(round_, domain, drawn.count, drawn.psi, drawn.batch),
         ),
-        (
-            "select",
-            {"data": PREPARE, "matter": matter, "pool": f"{here}/synthesize"},
-            SelectStep(config.data.size, config.select),
-        ),
-        ("watch", watched, WatchStep(config.watch.images)),
     ]
+    oracle = DrawPairsStep(round_, domain, config.data.domains[domain], config.data.size, drawn.count)
+    if reads_pairs(config):
+        steps += generator if fits_generators(config) else [("draw_pairs", {}, oracle)]
+        pool = {"data": PREPARE, "matter": matter, "pool": f"{here}/{steps[-1][0]}"}
+        steps.append(("select", pool, SelectStep(config.data.size, config.select)))
+    if fits_generators(config):
+        steps.append(("watch", watched, WatchStep(config.watch.images)))
     return [_step(config, stage, round_, domain, inputs, read) for stage, inputs, read in steps]
 
 
@@ -244,7 +269,7 @@ def _step(config: Config, stage: str, round_: int, domain: str | None, inputs: d
         domain=domain,
         inputs=inputs,
         config=to_plain(read),
-        seed=int.from_bytes(digest[:6], "big"),
+        seed=0 if stage in SEEDLESS else int.from_bytes(digest[:6], "big"),
         fit=stage in FITS,
         version=VERSIONS[stage],
     )

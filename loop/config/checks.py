@@ -15,7 +15,7 @@ from pathlib import Path
 from loop.config.checks_composite_discriminator import composite_discriminator
 from loop.config.checks_init import initial_generators
 from loop.config.fingerprints import kinds_in
-from loop.config.schema import Config
+from loop.config.schema import Config, PairSource
 from loop.engine.config import Launch
 from stylematte.config import FitConfig, MatterFitConfig
 from stylematte.fields import impossible
@@ -31,6 +31,7 @@ def impossible_values(config: Config) -> list[str]:
         *impossible(config),
         *_run(config),
         *_data(config),
+        *_oracles(config),
         *_learning_kinds(config),
         *_matter(config),
         *_fits(config),
@@ -64,6 +65,17 @@ def _data(config: Config) -> Iterator[str]:
         yield f"data.size={data.size}: the generator needs a power of two, 16 or more (64, 128, 256 ...)"
     if data.root is not None and not Path(data.root).expanduser().is_dir():
         yield f"data.root={data.root}: no such folder; expected one with a manifest.csv (null draws pictures by code)"
+
+
+def _oracles(config: Config) -> Iterator[str]:
+    """What only drawn pictures know."""
+    if config.data.root is None:
+        return
+    cure = f"data.root={config.data.root} has real ones; set data.root=null, or leave it out"
+    if config.data.drawn.oracle:
+        yield f"oracle: data.drawn.oracle=true needs drawn pictures, whose truth is known; {cure}"
+    if config.synthesize.source is PairSource.drawn:
+        yield f"oracle: synthesize.source=drawn needs drawn pictures; {cure}"
 
 
 def _learning_kinds(config: Config) -> Iterator[str]:

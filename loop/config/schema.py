@@ -46,6 +46,8 @@ class DrawnConfig:
     """Background pictures, shared by all domains."""
     seed: int = ranged(1, 0)
     """Other numbers draw other pictures."""
+    oracle: bool = False
+    """Oracle for experiments: the unlabelled photos come with their true alpha, as labelled training pictures."""
 
 
 @dataclass
@@ -115,8 +117,17 @@ class LabelConfig:
             yield f"min_foreground={self.min_foreground}: expected less than max_foreground={self.max_foreground}"
 
 
+class PairSource(str, Enum):
+    """Who makes the cut-outs that become pairs."""
+
+    generator = "generator"
+    drawn = "drawn"
+
+
 @dataclass
 class SynthesizeConfig:
+    source: PairSource = PairSource.generator
+    """drawn: an oracle for experiments on drawn pictures, flawless cut-outs in the generators' place."""
     count: int = ranged(400, 1)
     """Cut-outs of each domain and round."""
     psi: tuple[float, float] = (0.5, 1.0)

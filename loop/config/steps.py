@@ -99,6 +99,15 @@ class SynthesizeStep:
 
 
 @dataclass(frozen=True)
+class DrawPairsStep:
+    round: int
+    domain: str
+    subject: str
+    size: int
+    count: int
+
+
+@dataclass(frozen=True)
 class SelectStep:
     size: int
     rules: SelectConfig

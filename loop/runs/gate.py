@@ -41,7 +41,7 @@ class RoundWatch:
             self._round_over(event, event.record.metrics)
 
     def _round_over(self, event: Event, verdict: dict[str, Any]) -> None:
-        if event.kind == "done":
+        if event.kind in {"done", "shared"}:
             self._mirror(event.step.round, verdict)
         self.finished.clear()
         self.refused = 0 if verdict["accepted"] else self.refused + 1

@@ -1,10 +1,15 @@
 """The plan is data: what feeds what can be read off it."""
 
+from collections import Counter
 from pathlib import Path
 
+import pytest
+
+import loop
 from loop.config.fingerprints import Fingerprints
 from loop.config.load import load_config
 from loop.plan import plan
+from stylematte.errors import ConfigError
 from tests.loop.planned import planned
 
 QUICKSTART = Path(__file__).parents[3] / "configs" / "quickstart.yaml"
@@ -98,3 +103,37 @@ def test_seeds_differ_between_steps_and_follow_the_run_seed() -> None:
     found = steps()
     assert len({step.seed for step in found.values()}) == len(found)
     assert steps("run.seed=1")["01/animals/label"].seed != found["01/animals/label"].seed
+
+
+def stages(*overrides: str) -> dict[str, int]:
+    return dict(Counter(step.stage for step in steps("run.rounds=1", *overrides).values()))
+
+
+ROUNDS = {"prepare": 1, "fit_matter": 2, "evaluate": 2, "accept": 2}
+GENERATOR = {"label": 2, "fit_generator": 2, "select_generator": 2, "synthesize": 2, "select": 2}
+PHOTOS_ALONE = ("matter.later.roads.pairs=0", "matter.later.roads.photos=1")
+
+
+@pytest.mark.parametrize(
+    ("words", "more"),
+    [
+        ((), GENERATOR),
+        (("matter.later.real_weight=1",), {}),
+        (("matter.later.roads.pairs=0",), {}),
+        (PHOTOS_ALONE, {"label": 2}),
+        ((*PHOTOS_ALONE, "matter.later.real_weight=1"), {}),
+        (("synthesize.source=drawn",), {"draw_pairs": 2, "select": 2}),
+        (("synthesize.source=drawn", "matter.later.roads.cutouts=1"), {"label": 2, "draw_pairs": 2, "select": 2}),
+    ],
+)
+def test_only_what_something_reads_is_made(words: tuple[str, ...], more: dict[str, int]) -> None:
+    assert stages(*words) == ROUNDS | more
+
+
+def test_a_generator_that_is_not_fitted_cannot_be_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no matter learns from a generator's pairs.*real_weight below 1"):
+        loop.fit_generator(QUICKSTART, f"run.dir={tmp_path}", "matter.later.real_weight=1", domain="animals")
+
+
+def test_prepared_data_are_the_same_for_every_seed() -> None:
+    assert steps("run.seed=1")["00/prepare"] == steps("run.seed=2")["00/prepare"]
