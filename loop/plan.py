@@ -8,6 +8,9 @@ Real pairs are what `prepare` wrote: photos with an alpha, and photos with a tri
 With matter.later.unlabelled_share, `fit_matter` also reads each domain's `label`: photos that nobody labelled, with
 trimaps of what the accepted matter is sure of.
 
+With run.control each later round ends with what it would have been without the loop, a chain of its own:
+    round r:   control/fit_matter (real pairs alone) -> control/evaluate -> control/compare (its scores and the loop's)
+
 Between rounds only weights and pools travel: the accepted matter, the selected generator, the kept pairs.
 """
 
@@ -22,6 +25,7 @@ from loop.config.fingerprints import Fingerprints
 from loop.config.schema import Config
 from loop.config.steps import (
     AcceptStep,
+    CompareStep,
     EvaluateStep,
     FitGeneratorStep,
     FitMatterStep,
@@ -38,6 +42,8 @@ from stylematte.fields import to_plain
 from stylemattegan.config import CompositeDiscriminatorConfig, CompositeDiscriminatorKind
 
 PREPARE = "00/prepare"
+CONTROL = "control"
+"""The folder of the control's steps, in each round beside those of the domains."""
 
 # Raise a stage's number when its output changes for equal inputs: every run then makes it (and what follows) again.
 VERSIONS = {
@@ -50,7 +56,8 @@ VERSIONS = {
     "select": 1,
     "fit_matter": 4,
     "evaluate": 2,
-    "accept": 2,
+    "accept": 3,
+    "compare": 1,
 }
 FITS = {"fit_matter", "fit_generator"}
 
@@ -68,6 +75,7 @@ def plan(config: Config, files: Fingerprints) -> list[Step]:
         }
         labels = {f"labels/{domain}": f"{round_:02d}/{domain}/label" for domain in config.data.domains}
         steps += _gated_fit(config, files, round_, pairs | (labels if config.matter.later.unlabelled_share else {}))
+        steps += _control(config, files, round_) if config.run.control else []
     return steps
 
 
@@ -161,27 +169,12 @@ def _as_read(composite: CompositeDiscriminatorConfig) -> CompositeDiscriminatorC
 def _gated_fit(config: Config, files: Fingerprints, round_: int, pools: Mapping[str, str]) -> list[Step]:
     """A matter's fit, its held-out scores, and whether it is accepted. pools: what it learns from beside data."""
     here = f"{round_:02d}"
-    matter = config.matter
-    fit = FitMatterStep(
-        round=round_,
-        size=config.data.size,
-        domains=list(config.data.domains),
-        extra_subjects=config.data.extra_subjects,
-        network=matter.network,
-        fit=matter.later.without_the_loop() if round_ else matter.first,
-        compile=matter.compile,
-        precision=config.launch.precision,
-        mask_as=config.data.mask_as,
-        real_weight=matter.later.real_weight if round_ else 1.0,
-        unlabelled_share=matter.later.unlabelled_share if round_ else 0.0,
-        backbone_digest=None if round_ else files.backbone,
-    )
     # How often refusals stop a run is no property of a verdict: it stays out of the key.
     accept = AcceptStep(round_, list(config.data.domains), replace(config.accept, stop_after=0))
     before = {"matter": f"{round_ - 1:02d}/accept", **pools} if round_ else {}
     gate = {"best": f"{round_ - 1:02d}/accept", "first": "00/accept"} if round_ else {}
     return [
-        _step(config, "fit_matter", round_, None, {"data": PREPARE, **before}, fit),
+        _step(config, "fit_matter", round_, None, {"data": PREPARE, **before}, _fit_matter(config, files, round_)),
         _step(
             config,
             "evaluate",
@@ -201,10 +194,57 @@ def _gated_fit(config: Config, files: Fingerprints, round_: int, pools: Mapping[
     ]
 
 
-def _step(config: Config, stage: str, round_: int, domain: str | None, inputs: dict[str, str], read: Any) -> Step:
-    """read: the stage's dataclass of `loop.config.steps`."""
+def _fit_matter(config: Config, files: Fingerprints, round_: int) -> FitMatterStep:
+    matter = config.matter
+    return FitMatterStep(
+        round=round_,
+        size=config.data.size,
+        domains=list(config.data.domains),
+        extra_subjects=config.data.extra_subjects,
+        network=matter.network,
+        fit=matter.later.without_the_loop() if round_ else matter.first,
+        compile=matter.compile,
+        precision=config.launch.precision,
+        mask_as=config.data.mask_as,
+        real_weight=matter.later.real_weight if round_ else 1.0,
+        unlabelled_share=matter.later.unlabelled_share if round_ else 0.0,
+        backbone_digest=None if round_ else files.backbone,
+    )
+
+
+def _control(config: Config, files: Fingerprints, round_: int) -> list[Step]:
+    """The round without the loop: the control's fit, its held-out scores, and how the loop's compare with them.
+
+    The fit has the steps, batch and seed of the loop's in this round, so both see equally many pictures, the real ones
+    cut and placed alike. It goes on from the control's of the last round: there is no gate, `compare` takes the best.
+    """
+    last, here = f"{round_ - 1:02d}/{CONTROL}/fit_matter", f"{round_:02d}/{CONTROL}"
+    start = {"matter": last, "fallback": "00/accept"} if round_ > 1 else {"matter": "00/accept"}
+    fit = replace(_fit_matter(config, files, round_), real_weight=1.0, unlabelled_share=0.0)
+    compare = CompareStep(list(config.data.domains), config.accept.confidence, config.accept.resamples)
+    scores = {f"loop/{earlier:02d}": f"{earlier:02d}/evaluate" for earlier in range(round_ + 1)}
+    scores |= {f"control/{later:02d}": f"{later:02d}/{CONTROL}/evaluate" for later in range(1, round_ + 1)}
+    steps: list[tuple[str, dict[str, str], Any]] = [
+        ("fit_matter", {"data": PREPARE, **start}, fit),
+        ("evaluate", {"data": PREPARE, "matter": f"{here}/fit_matter"}, EvaluateStep(list(config.data.domains))),
+        ("compare", {"verdict": f"{round_:02d}/accept", **scores}, compare),
+    ]
+    seeds = {"fit_matter": f"{round_:02d}/fit_matter"}
+    return [_step(config, stage, round_, CONTROL, inputs, read, seeds.get(stage)) for stage, inputs, read in steps]
+
+
+def _step(
+    config: Config,
+    stage: str,
+    round_: int,
+    domain: str | None,
+    inputs: dict[str, str],
+    read: Any,
+    seed_of: str | None = None,
+) -> Step:
+    """read: the stage's dataclass of `loop.config.steps`. seed_of: the step whose seed it has, if not its own."""
     id_ = "/".join(part for part in (f"{round_:02d}", domain, stage) if part)
-    digest = hashlib.sha256(f"{config.run.seed}\x1f{id_}".encode()).digest()
+    digest = hashlib.sha256(f"{config.run.seed}\x1f{seed_of or id_}".encode()).digest()
     return Step(
         id=id_,
         stage=stage,

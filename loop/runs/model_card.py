@@ -10,7 +10,7 @@ from typing import Any
 
 from loop.config.load import load_config
 from loop.report.table import round_table
-from loop.runs.folder import accepted_round
+from loop.runs.folder import best_round
 
 FRONT_MATTER = """---
 license: other
@@ -81,7 +81,7 @@ def _origin(network: dict[str, Any], meta: dict[str, Any], run: Path | None) -> 
     config = load_config(run / "config.yaml", check=False)
     weights, root = config.matter.network.backbone.weights, config.data.root
     start = f"started from `{weights}`: its licence applies to these weights" if weights else "random start"
-    yield f"Matter of round {accepted_round(run)}: timm `{backbone}` ({start})."
+    yield f"Matter of round {best_round(run)}: timm `{backbone}` ({start})."
     yield "Generators: StyleGAN3-T, latent -> RGBA, colour premultiplied about grey in [-1, 1]."
     yield "Pictures: " + ("drawn by code." if root is None else f"the user's folder `{root}`: its licences apply.")
 

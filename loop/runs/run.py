@@ -60,7 +60,7 @@ class Run:
         return [dict(zip(headers, row, strict=True)) for row in rows]
 
     def matter(self) -> Matter:
-        """The accepted one."""
+        """The best one, never worse on the held-out pictures than round 0's."""
         from stylematte.inference.matter import load, matter_folder
 
         return load(sound(matter_folder(self.folder)))
