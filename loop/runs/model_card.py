@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from loop.config.load import load_config
+from loop.report.gain import gain_sentences
+from loop.report.read import read_run
 from loop.report.table import round_table
 from loop.runs.folder import best_round
 
@@ -98,6 +100,7 @@ def _scores(run: Path) -> Iterator[str]:
         "",
         "SAD in thousands, sums over the whole picture at the training size; Grad and Conn as P3M has them.",
     )
+    yield from ("", *(f"{'- ' if number else ''}{line}" for number, line in enumerate(gain_sentences(read_run(run)))))
     yield from ("", "## Pictures used", "")
     for domain, kinds in prepared["counts"].items():
         for kind, splits in kinds.items():

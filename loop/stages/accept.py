@@ -51,7 +51,7 @@ def run(ctx: Context) -> Metrics:
         verdict = {"accepted": False, "reason": reason, "accepted_round": accepted_round, "intervals": {}}
     else:
         verdict = _compare(ctx, scores, read_jsonl(best / BEST), first, accepted_round)
-    verdict |= _best_round(ctx, scores, first, previous, verdict["accepted"])
+    verdict |= _best_round(ctx, scores, first, previous, bool(verdict["accepted"]))
     source = candidate if verdict["accepted"] else best
     _carry_on(ctx, source, ctx.inputs["scores"] if verdict["accepted"] else best, verdict)
     return {name: verdict[name] for name in ("accepted", "accepted_round", "best_round", "reason")}

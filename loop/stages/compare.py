@@ -20,6 +20,8 @@ from loop.scores import SCORES, best_round, deciding, errors
 from stylematte.evaluate.statistics import paired_bootstrap
 from stylematte.jsonl import read_jsonl
 
+CHANGE = {"against_control": "relative_change", "against_control_low": "low", "against_control_high": "high"}
+"""A domain's metrics -> where they stand in an `Interval`."""
 Compared = dict[str, dict[str, Any]]
 """Domain -> an `Interval` as plain values: mean_new is the loop's SAD, mean_best the control's."""
 
@@ -31,19 +33,17 @@ def run(ctx: Context) -> Metrics:
     control[0] = loop[0]
     now = max(int(name.rpartition("/")[2]) for name in ctx.inputs if name.startswith("loop/"))
     of_loop, of_control = int(verdict["best_round"]), best_round(control, config.domains)
+    gain = _compare(ctx, config, loop[of_loop], control[of_control])
     both_now = now in loop and now in control
     found = {
         "best_round": of_loop,
         "control_round": of_control,
-        "gain": _compare(ctx, config, loop[of_loop], control[of_control]),
+        "gain": gain,
         "same_round": _compare(ctx, config, loop[now], control[now]) if both_now else {},
     }
     (ctx.out / "gain.json").write_text(json.dumps(found, indent=2, sort_keys=True))
-    gains = {
-        domain: {"gain": row["relative_change"], "low": row["low"], "high": row["high"]}
-        for domain, row in found["gain"].items()
-    }
-    return {"best_round": of_loop, "control_round": of_control, **gains}
+    changes = {domain: {name: row[key] for name, key in CHANGE.items()} for domain, row in gain.items()}
+    return {"best_round": of_loop, "control_round": of_control, **changes}
 
 
 def _rounds(ctx: Context, chain: str) -> dict[int, list[Row]]:
