@@ -28,7 +28,7 @@ def gain_sentences(run: Run) -> list[str]:
 
 
 def sentence(domain: str, gain: AgainstControl) -> str:
-    """For example "portraits: SAD 0.387 against 0.420, −7.9 % (interval −12.1 % to −3.0 %, n=24): lower"."""
+    """For example "portraits: SAD 0.387 against 0.420, −7.9 % (interval −12.1 % to −3.0 %, n=24): better"."""
     moved = f"SAD {num(gain.sad)} against {num(gain.control_sad)}, {signed(gain.change.value)}"
     return f"{domain}: {moved} (interval {between(gain.change)}, n={gain.pictures}): {shown(gain.change)}"
 
@@ -39,7 +39,7 @@ def between(change: Change) -> str:
 
 
 def shown(change: Change) -> str:
-    """What the interval says of an error: lower, higher, the same, or no difference shown."""
+    """What the interval says of an error: better, worse, the same, or no difference shown."""
     if change.high < 0 or change.low > 0:
-        return "lower" if change.high < 0 else "higher"
+        return "better" if change.high < 0 else "worse"
     return "the same" if change.low == change.high == 0 else "no difference shown"

@@ -43,15 +43,16 @@ def read_run(folder: Path) -> Run:
     planned, has_control = _part(config, "run").get("rounds"), _part(config, "run").get("control") is True
     rounds = [_round(path) for path in sorted((folder / "rounds").glob("[0-9]*")) if path.is_dir()]
     rounds = [round_ for round_ in rounds if planned is None or round_.number <= planned]
+    domains = _domains(config, rounds)
     for round_ in rounds if has_control else ():
-        round_.control = _control(round_.folder / "control")
+        round_.control = _control(round_.folder / "control", domains)
     prepared = folder / "rounds" / "00" / "prepare"
     left_out = read_jsonl(prepared / "left_out.jsonl", growing=True)
     return Run(
         name=folder.resolve().name,
         config_text=text,
         margin=_number(_part(config, "accept").get("margin")),
-        domains=_domains(config, rounds),
+        domains=domains,
         planned=int(planned or 0),
         has_control=has_control,
         rounds=rounds,
@@ -99,18 +100,20 @@ def _scores(evaluated: Path) -> dict[str, Score]:
     return {domain: _score(record) for domain, record in _metrics(evaluated).items() if isinstance(record, dict)}
 
 
-def _control(folder: Path) -> Control | None:
+def _control(folder: Path, domains: list[str]) -> Control | None:
     """A round's control; None where nothing of it is there yet."""
     scores, record = _scores(folder / "evaluate"), _json(folder / "compare/gain.json")
     if not scores and not record:
         return None
     rounds = [_whole(record.get(name)) for name in ("best_round", "control_round")]
-    return Control(scores, rounds[0], rounds[1], _against(record, "gain"), _against(record, "same_round"))
+    gains, same_round = (_against(_part(record, name), domains) for name in ("gain", "same_round"))
+    return Control(scores, rounds[0], rounds[1], gains, same_round)
 
 
-def _against(record: Record, name: str) -> dict[str, AgainstControl]:
+def _against(record: Record, domains: list[str]) -> dict[str, AgainstControl]:
     found = {}
-    for domain, values in _part(record, name).items():
+    for domain in domains:
+        values = _part(record, domain)
         change = _change(values)
         sads = [_number(values.get(key)) for key in ("mean_new", "mean_best")] if change else [None]
         if change and sads[0] is not None and sads[1] is not None:

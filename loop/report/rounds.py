@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from html import escape
 
 from loop.report.charts import Line, Span, interval_chart, legend, line_chart
-from loop.report.data import FIGURES, Distances, Points, Round, Run, Sieve
+from loop.report.data import FIGURES, Control, Distances, Points, Round, Run, Sieve
 from loop.report.elements import section, tag, why
 from loop.report.formats import num, signed
 from loop.report.gain import NO_CONTROL, between, gain_sentences
 
 NUMERIC = (*FIGURES, "Fréchet", "KID", "Labels kept", "Pairs kept")
-CONTROL = ("Control SAD", "Against control")
+CONTROL = ("Against control", "Control SAD")
 CONTROL_NOTE = (
     " Control: the same matter, fitted on real pairs alone with equal steps and pictures in each round, no gate; each "
     "row compares the loop with it after the same round, on the same pictures. The gain at the top is that of the best "
@@ -32,7 +32,7 @@ VERDICTS_NOTE = (
 def rounds_section(run: Run) -> str:
     """Every figure of every round and domain, what the generator and the selection did, and the verdict."""
     control = CONTROL if run.has_control else ()
-    heads = ("Round", "Domain", *control, *NUMERIC, "Verdict")
+    heads = ("Round", "Domain", NUMERIC[0], *control, *NUMERIC[1:], "Verdict")
     left = ("Round", "Domain", "Verdict")
     head = "".join(f"<th>{name}</th>" if name in left else f'<th class="n">{name}</th>' for name in heads)
     bodies = "".join(_round_body(run, round_) for round_ in run.rounds)
@@ -46,10 +46,15 @@ def _gain(run: Run) -> str:
     control = run.compared.control if run.compared else None
     if control is None:
         return ""
-    gains = control.gains.items()
-    spans = [Span(name, g.change.low, g.change.value, g.change.high, i) for i, (name, g) in enumerate(gains)]
+    changes = [(index, domain, control.gains[domain].change) for index, domain in _known(run, control)]
+    spans = [Span(domain, change.low, change.value, change.high, index) for index, domain, change in changes]
     lines = "".join(f"<p>{escape(line[:1].upper() + line[1:])}</p>" for line in gain_sentences(run))
-    return f"<h3>Gain over the control</h3>{lines}{interval_chart('relative change of mean SAD', spans, None)}"
+    return f"<h3>Gain over the control</h3>{lines}{interval_chart('relative change of mean SAD', spans, None, 480)}"
+
+
+def _known(run: Run, control: Control) -> list[tuple[int, str]]:
+    """The domains that were compared, with their places, which are their colours."""
+    return [(index, domain) for index, domain in enumerate(run.domains) if domain in control.gains]
 
 
 def verdicts_section(run: Run) -> str:
@@ -76,7 +81,8 @@ def _round_body(run: Run, round_: Round) -> str:
     if rows:
         mark = "<small>best</small>" if current else ""
         rows[0].insert(0, f'<td rowspan="{len(rows)}" class="r"><b>{round_.number}</b>{mark}</td>')
-        rows[0].append(f'<td rowspan="{len(rows)}" class="why">{tag(round_.verdict)}<br>{why(round_.verdict)}</td>')
+        reason = "" if run.has_control else f"<br>{why(round_.verdict)}"  # no room: it is in the verdicts' section
+        rows[0].append(f'<td rowspan="{len(rows)}" class="why">{tag(round_.verdict)}{reason}</td>')
     lines = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
     return f'<tbody class="round{" current" if current else ""}">{lines}</tbody>'
 
@@ -84,12 +90,13 @@ def _round_body(run: Run, round_: Round) -> str:
 def _cells(run: Run, round_: Round, domain: str) -> list[str]:
     """A domain's numbers in that round, from its name to the pairs kept."""
     score, distances = round_.scores.get(domain), round_.distances.get(domain, Distances())
-    cells = [f"<td>{escape(domain)}</td>", *(_control_cells(round_, domain) if run.has_control else ())]
+    cells = [f"<td>{escape(domain)}</td>"]
     for name in FIGURES:
         value = score.get(name) if score is not None else None
         text = num(value)
         best = value is not None and value == _best(run, domain, name)
         cells.append(f'<td class="n">{f"<b>{text}</b>" if best else text}</td>')
+    cells[2:2] = _control_cells(round_, domain) if run.has_control else ()
     cells += [f'<td class="n">{num(value)}</td>' for value in (distances.frechet, distances.kid)]
     return cells + [f'<td class="n">{_kept(sieve.get(domain))}</td>' for sieve in (round_.labels, round_.pairs)]
 
@@ -99,7 +106,7 @@ def _control_cells(round_: Round, domain: str) -> list[str]:
     control = round_.control
     score, against = (control.scores.get(domain), control.same_round.get(domain)) if control else (None, None)
     change = "–" if against is None else f"{signed(against.change.value)}<small>{between(against.change)}</small>"
-    return [f'<td class="n">{num(score.get("SAD") if score else None)}</td>', f'<td class="n">{change}</td>']
+    return [f'<td class="n">{change}</td>', f'<td class="n">{num(score.get("SAD") if score else None)}</td>']
 
 
 def _best(run: Run, domain: str, name: str) -> float | None:
@@ -118,10 +125,10 @@ def _floors(run: Run) -> str:
     last = next((r for r in reversed(run.rounds) if r.scores), None)
     if last is None:
         return ""
-    control = "<td></td>" * (len(CONTROL) if run.has_control else 0)
+    rest = 9 + (len(CONTROL) if run.has_control else 0)
     rows = [
-        f'<tr class="floor"><td></td><td>{escape(domain)}</td>{control}'
-        f'<td class="n">{num(last.scores[domain].get(key))}</td><td colspan="9">{text}</td></tr>'
+        f'<tr class="floor"><td></td><td>{escape(domain)}</td>'
+        f'<td class="n">{num(last.scores[domain].get(key))}</td><td colspan="{rest}">{text}</td></tr>'
         for key, text in (("zero_SAD", "all-zero matte"), ("constant_SAD", "best constant matte"))
         for domain in run.domains
         if domain in last.scores
@@ -143,7 +150,7 @@ def _trends(run: Run) -> str:
 
 
 def _figure_lines(run: Run, name: str) -> list[Line]:
-    """With the control's, and SAD's floor, drawn where it does not flatten the curves."""
+    """With the control's; without one SAD's floor, drawn where it does not flatten the curves."""
     lines = []
     for index, domain in enumerate(run.domains):
         known = [(r.number, r.scores[domain]) for r in run.rounds if domain in r.scores]
@@ -154,7 +161,7 @@ def _figure_lines(run: Run, name: str) -> list[Line]:
         of_control = _points([(number, score.get(name)) for number, score in controls if score is not None])
         if of_control:  # it starts from round 0, as the loop does
             lines.append(Line(f"{domain}, control", points[:1] + of_control, index, dashed=True))
-        if points and floor and floor[0][1] < 2 * max(y for _, y in points):
+        elif points and floor and floor[0][1] < 2 * max(y for _, y in points):
             lines.append(Line(f"{domain}, best constant matte", floor, index, dashed=True))
     return lines
 

@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from loop.config.load import load_config
+from loop.engine.launchers.choice import runs_apart
+from stylematte.errors import ConfigError
 from tests.loop.planned import planned
 
 QUICKSTART = Path(__file__).parents[3] / "configs" / "quickstart.yaml"
@@ -51,3 +55,38 @@ def test_seeds_differ_between_steps_and_follow_the_run_seed() -> None:
     found = steps()
     assert len({step.seed for step in found.values()}) == len(found)
     assert steps("run.seed=1")["01/animals/label"].seed != found["01/animals/label"].seed
+
+
+def test_a_control_adds_steps_and_changes_none() -> None:
+    before, after = steps("run.rounds=2"), steps("run.rounds=2", "run.control=true")
+    added = [id_ for id_ in after if id_ not in before]
+    assert added == [f"{r:02d}/control/{s}" for r in (1, 2) for s in ("fit_matter", "evaluate", "compare")]
+    assert all(after[id_] == step for id_, step in before.items())
+
+
+def test_the_control_has_the_steps_and_the_seed_of_the_loops_fit_and_real_pairs_alone() -> None:
+    found = steps("run.rounds=2", "run.control=true")
+    control, fit = found["02/control/fit_matter"], found["02/fit_matter"]
+    assert control.seed == fit.seed
+    assert control.config == fit.config | {"real_weight": 1.0, "unlabelled_share": 0.0}
+    first = {"data": "00/prepare", "matter": "00/accept"}
+    assert found["01/control/fit_matter"].inputs == first
+    assert control.inputs == first | {"matter": "01/control/fit_matter", "fallback": "00/accept"}
+
+
+def test_a_control_of_round_0_alone_is_none() -> None:
+    assert steps("run.rounds=0", "run.control=true") == steps("run.rounds=0")
+
+
+def test_the_control_may_run_beside_the_generators() -> None:
+    config = load_config(QUICKSTART, ["run.control=true", "launch.at_once=2"])
+    apart = {step.id for step in planned(config) if step.round == 1 and runs_apart(step, config.launch)}
+    assert {"01/control/fit_matter", "01/portraits/fit_generator", "01/animals/fit_generator"} <= apart
+    assert "01/fit_matter" not in apart
+
+
+def test_a_domain_may_be_called_control_where_there_is_none() -> None:
+    words = ["data.domains={control: portrait}", "run.rounds=0"]
+    assert load_config(QUICKSTART, words).data.domains.keys() >= {"control"}
+    with pytest.raises(ConfigError, match=r"data\.domains\.control: this name is taken"):
+        load_config(QUICKSTART, [*words, "run.control=true"])
