@@ -5,8 +5,9 @@
                then once    fit_matter (real pairs + kept pairs of rounds 1..r) -> evaluate -> accept
 
 Real pairs are what `prepare` wrote: photos with an alpha, and photos with a trimap (their own, or made of their mask).
-With matter.later.unlabelled_share, `fit_matter` also reads each domain's `label`: photos that nobody labelled, with
-trimaps of what the accepted matter is sure of.
+What else `fit_matter` learns from, matter.later.roads says: the kept pairs, of all rounds so far or of its own
+(matter.later.pools), and what each domain's `label` wrote of the photos that nobody labelled. It begins with the
+accepted matter, or with fresh weights (matter.later.start).
 
 With run.control each later round ends with what it would have been without the loop, a chain of its own:
     round r:   control/fit_matter (real pairs alone) -> control/evaluate -> control/compare (its scores and the loop's)
@@ -37,7 +38,7 @@ from loop.config.steps import (
     SynthesizeStep,
 )
 from loop.engine.step import Step
-from stylematte.config import BackboneConfig
+from stylematte.config import BackboneConfig, Placement, Pools, RoadsConfig, Start
 from stylematte.fields import to_plain
 from stylemattegan.config import CompositeDiscriminatorConfig, CompositeDiscriminatorKind
 
@@ -68,15 +69,22 @@ def plan(config: Config, files: Fingerprints) -> list[Step]:
     for round_ in range(1, config.run.rounds + 1):
         for domain in config.data.domains:
             steps += _domain_steps(config, files, round_, domain)
-        pairs = {
-            f"pairs/{earlier:02d}/{domain}": f"{earlier:02d}/{domain}/select"
-            for earlier in range(1, round_ + 1)
-            for domain in config.data.domains
-        }
-        labels = {f"labels/{domain}": f"{round_:02d}/{domain}/label" for domain in config.data.domains}
-        steps += _gated_fit(config, files, round_, pairs | (labels if config.matter.later.unlabelled_share else {}))
+        steps += _gated_fit(config, files, round_, _pools(config, round_))
         steps += _control(config, files, round_) if config.run.control else []
     return steps
+
+
+def _pools(config: Config, round_: int) -> dict[str, str]:
+    """What the matter of that round learns from beside real pictures: input name -> step."""
+    later, domains = config.matter.later, list(config.data.domains)
+    first = round_ if later.pools is Pools.latest else 1
+    pools: dict[str, str] = {}
+    if later.roads.pairs > 0:
+        for earlier in range(first, round_ + 1):
+            pools |= {f"pairs/{earlier:02d}/{domain}": f"{earlier:02d}/{domain}/select" for domain in domains}
+    if later.roads.read_labels():
+        pools |= {f"labels/{domain}": f"{round_:02d}/{domain}/label" for domain in domains}
+    return pools
 
 
 def plan_generator_alone(config: Config, name: str, cutouts: str, fingerprint: str) -> list[Step]:
@@ -121,7 +129,15 @@ def _domain_steps(config: Config, files: Fingerprints, round_: int, domain: str)
     training = {"data": PREPARE, "labels": f"{here}/label"}
     # Features are round 0's and their scale round 1's in every round, so that all distances can be compared.
     measure = {"generator": f"{here}/fit_generator", "features": "00/accept", "scale": f"01/{domain}/label"}
-    label = LabelStep(domain, config.data.size, config.label, trimaps=config.matter.later.unlabelled_share > 0)
+    roads = config.matter.later.roads
+    label = LabelStep(
+        domain,
+        config.data.size,
+        config.label,
+        trimaps=roads.trimaps > 0,
+        targets=roads.photos > 0 or roads.cutouts > 0,
+        agreement=roads.photos > 0,
+    )
     drawn = config.synthesize
     steps: list[tuple[str, dict[str, str], Any]] = [
         ("label", {"data": PREPARE, "matter": matter}, label),
@@ -171,10 +187,11 @@ def _gated_fit(config: Config, files: Fingerprints, round_: int, pools: Mapping[
     here = f"{round_:02d}"
     # How often refusals stop a run is no property of a verdict: it stays out of the key.
     accept = AcceptStep(round_, list(config.data.domains), replace(config.accept, stop_after=0))
-    before = {"matter": f"{round_ - 1:02d}/accept", **pools} if round_ else {}
+    fit = _fit_matter(config, files, round_)
+    start = {} if _starts_fresh(config, round_) else {"matter": f"{round_ - 1:02d}/accept"}
     gate = {"best": f"{round_ - 1:02d}/accept", "first": "00/accept"} if round_ else {}
     return [
-        _step(config, "fit_matter", round_, None, {"data": PREPARE, **before}, _fit_matter(config, files, round_)),
+        _step(config, "fit_matter", round_, None, {"data": PREPARE, **start, **pools}, fit),
         _step(
             config,
             "evaluate",
@@ -194,33 +211,48 @@ def _gated_fit(config: Config, files: Fingerprints, round_: int, pools: Mapping[
     ]
 
 
+def _starts_fresh(config: Config, round_: int) -> bool:
+    """Whether that round's fit begins with fresh weights."""
+    return not round_ or config.matter.later.start is Start.fresh
+
+
 def _fit_matter(config: Config, files: Fingerprints, round_: int) -> FitMatterStep:
-    matter = config.matter
+    matter, later = config.matter, config.matter.later
     return FitMatterStep(
         round=round_,
         size=config.data.size,
         domains=list(config.data.domains),
         extra_subjects=config.data.extra_subjects,
         network=matter.network,
-        fit=matter.later.without_the_loop() if round_ else matter.first,
+        fit=later.without_the_loop() if round_ else matter.first,
         compile=matter.compile,
         precision=config.launch.precision,
         mask_as=config.data.mask_as,
-        real_weight=matter.later.real_weight if round_ else 1.0,
-        unlabelled_share=matter.later.unlabelled_share if round_ else 0.0,
-        backbone_digest=None if round_ else files.backbone,
+        real_weight=later.real_weight if round_ else 1.0,
+        roads=later.roads if round_ else RoadsConfig(),
+        placement=later.placement if round_ else Placement.free,
+        student_photometry=later.student_photometry if round_ and later.roads.photos > 0 else 1.0,
+        backbone_digest=files.backbone if _starts_fresh(config, round_) else None,
     )
 
 
 def _control(config: Config, files: Fingerprints, round_: int) -> list[Step]:
     """The round without the loop: the control's fit, its held-out scores, and how the loop's compare with them.
 
-    The fit has the steps, batch and seed of the loop's in this round, so both see equally many pictures, the real ones
-    cut and placed alike. It goes on from the control's of the last round: there is no gate, `compare` takes the best.
+    The fit has the steps, batch and seed of the loop's in this round, so both see equally many pictures. It goes on
+    from the control's of the last round (or starts fresh, as the loop's): there is no gate, `compare` takes the best.
     """
     last, here = f"{round_ - 1:02d}/{CONTROL}/fit_matter", f"{round_:02d}/{CONTROL}"
     start = {"matter": last, "fallback": "00/accept"} if round_ > 1 else {"matter": "00/accept"}
-    fit = replace(_fit_matter(config, files, round_), real_weight=1.0, unlabelled_share=0.0)
+    start = {} if _starts_fresh(config, round_) else start
+    # What is said of roads that are closed stays out of the key.
+    fit = replace(
+        _fit_matter(config, files, round_),
+        real_weight=1.0,
+        roads=RoadsConfig(),
+        placement=Placement.free,
+        student_photometry=1.0,
+    )
     compare = CompareStep(list(config.data.domains), config.accept.confidence, config.accept.resamples)
     scores = {f"loop/{earlier:02d}": f"{earlier:02d}/evaluate" for earlier in range(round_ + 1)}
     scores |= {f"control/{later:02d}": f"{later:02d}/{CONTROL}/evaluate" for later in range(1, round_ + 1)}

@@ -114,21 +114,19 @@ def _fits(config: Config) -> Iterator[str]:
     yield from _every_source("matter.first", matter.first, config)
     if config.run.rounds:
         later = matter.later
-        yield from _every_source("matter.later", later, config, later.unlabelled_share, generated=later.real_weight < 1)
+        yield from _every_source("matter.later", later, config, len(later.roads.open()) if later.real_weight < 1 else 0)
 
 
-def _every_source(
-    name: str, fit: MatterFitConfig, config: Config, unlabelled_share: float = 0.0, generated: bool = False
-) -> Iterator[str]:
-    """Every source is in every batch: labelled, mask, trimap, unlabelled and generated pictures of each domain, extra
-    subjects. Labelled ones get what the others leave. Whether there are trimaps, the manifest says."""
+def _every_source(name: str, fit: MatterFitConfig, config: Config, roads: int = 0) -> Iterator[str]:
+    """Every source is in every batch: labelled, mask and trimap pictures of each domain, those of each road, extra
+    subjects. Labelled ones get what masks and trimaps leave. Whether there are trimaps, the manifest says."""
     kinds = kinds_in(config.data.root)
-    asked = {"mask": fit.mask_share, "trimap": fit.trimap_share, "none": unlabelled_share}
+    asked = {"mask": fit.mask_share, "trimap": fit.trimap_share}
     total = sum(share for kind, share in asked.items() if kind in kinds)
     if total > 1:
-        yield f"{name}: mask_share, trimap_share and unlabelled_share add up to {total:g}: expected 1 or less"
-    weak = (fit.mask_share > 0) + (fit.trimap_share > 0 and "trimap" in kinds) + (unlabelled_share > 0)
-    sources = len(config.data.domains) * (1 + weak + generated) + len(config.data.extra_subjects)
+        yield f"{name}: mask_share and trimap_share add up to {total:g}: expected 1 or less"
+    weak = (fit.mask_share > 0) + (fit.trimap_share > 0 and "trimap" in kinds)
+    sources = len(config.data.domains) * (1 + weak + roads) + len(config.data.extra_subjects)
     if fit.batch < sources:
         yield f"{name}.batch={fit.batch}: expected {sources} or more, at least one for each source of pictures"
 

@@ -1,4 +1,6 @@
-"""Fits a matter on real pictures (with an alpha or a trimap) and kept pairs; round 0 on real ones alone.
+"""Fits a matter on real pictures and what labelling and generating made of the others; round 0 on real ones alone.
+
+It begins with the accepted matter if that is among its inputs, else with fresh weights.
 
 Out: matter.safetensors, matter.json; or, when the loss became NaN or the matte collapsed, stopped.json with the reason
 and no weights.
@@ -42,6 +44,7 @@ def run(ctx: Context) -> Metrics:
         new_background=config.fit.new_background,
         trimap_shown=config.fit.trimap_shown,
         photometry_on_device=config.fit.photometry is PhotometryPlace.device,
+        hard_background=config.fit.hard_background,
     )
     try:
         fit(module, data, ctx, config.fit, config.precision)

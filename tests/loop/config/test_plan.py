@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from loop.config.fingerprints import Fingerprints
 from loop.config.load import load_config
 from loop.engine.launchers.choice import runs_apart
+from loop.plan import plan
 from stylematte.errors import ConfigError
 from tests.loop.planned import planned
 
@@ -32,6 +34,37 @@ def test_pools_accumulate() -> None:
     pools = {name for name in fit.inputs if name.startswith("pairs/")}
     assert pools == {f"pairs/{r:02d}/{d}" for r in (1, 2, 3) for d in ("portraits", "animals")}
     assert fit.inputs["matter"] == "02/accept"
+
+
+def test_of_the_latest_pools_none_is_older_than_the_round() -> None:
+    fit = steps("run.rounds=3", "matter.later.pools=latest")["03/fit_matter"]
+    assert {name for name in fit.inputs if name.startswith("pairs/")} == {"pairs/03/portraits", "pairs/03/animals"}
+
+
+def test_a_road_that_is_closed_feeds_nothing() -> None:
+    labels = {"labels/portraits": "02/portraits/label", "labels/animals": "02/animals/label"}
+    words = "run.rounds=2", "matter.later.roads.pairs=0"
+    assert set(steps(*words)["02/fit_matter"].inputs) == {"data", "matter"}
+    for road in ("photos", "cutouts", "trimaps"):
+        fit = steps(*words, f"matter.later.roads.{road}=1")["02/fit_matter"]
+        assert fit.inputs == {"data": "00/prepare", "matter": "01/accept", **labels}
+
+
+def test_label_writes_what_the_open_roads_read() -> None:
+    asked = {road: steps(f"matter.later.roads.{road}=1")["01/animals/label"].config for road in ("photos", "cutouts")}
+    asked |= {"none": steps()["01/animals/label"].config}
+    found = {road: (read["targets"], read["agreement"], read["trimaps"]) for road, read in asked.items()}
+    assert found == {"photos": (True, True, False), "cutouts": (True, False, False), "none": (False, False, False)}
+
+
+def test_a_fresh_start_reads_no_matter_but_the_backbones_weights() -> None:
+    found = steps("run.rounds=2", "matter.later.start=fresh")
+    for round_ in (1, 2):
+        assert "matter" not in found[f"{round_:02d}/fit_matter"].inputs
+        assert found[f"{round_:02d}/animals/label"].inputs["matter"] == f"{round_ - 1:02d}/accept"
+    config = load_config(QUICKSTART, ["matter.later.start=fresh"])
+    digests = {step.id: step.config.get("backbone_digest") for step in plan(config, Fingerprints(backbone="weights"))}
+    assert digests["00/fit_matter"] == digests["01/fit_matter"] == "weights"
 
 
 def test_a_generator_starts_from_its_last_round_and_the_first_from_nothing() -> None:
@@ -68,7 +101,11 @@ def test_the_control_has_the_steps_and_the_seed_of_the_loops_fit_and_real_pairs_
     found = steps("run.rounds=2", "run.control=true")
     control, fit = found["02/control/fit_matter"], found["02/fit_matter"]
     assert control.seed == fit.seed
-    assert control.config == fit.config | {"real_weight": 1.0, "unlabelled_share": 0.0}
+    assert control.config == fit.config | {"real_weight": 1.0}
+    more = steps("run.rounds=2", "run.control=true", "matter.later.roads.photos=1", "matter.later.placement=labelled")
+    assert more["02/control/fit_matter"] == control
+    fresh = steps("run.rounds=2", "run.control=true", "matter.later.start=fresh")["02/control/fit_matter"]
+    assert fresh.inputs == {"data": "00/prepare"}
     first = {"data": "00/prepare", "matter": "00/accept"}
     assert found["01/control/fit_matter"].inputs == first
     assert control.inputs == first | {"matter": "01/control/fit_matter", "fallback": "00/accept"}
