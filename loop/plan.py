@@ -13,6 +13,9 @@ photos nothing is labelled.
 
 `watch` writes nothing; `fit_matter` has it as an input: a collapsed pool stops the run before it is learned from.
 
+With run.control each later round ends with what it would have been without the loop, a chain of its own:
+    round r:   control/fit_matter (real pairs alone) -> control/evaluate -> control/compare (its scores and the loop's)
+
 Between rounds only weights and pools travel: the accepted matter, the selected generator, the kept pairs.
 """
 
@@ -27,6 +30,7 @@ from loop.config.fingerprints import Fingerprints
 from loop.config.schema import Config, PairSource
 from loop.config.steps import (
     AcceptStep,
+    CompareStep,
     DrawPairsStep,
     EvaluateStep,
     FitGeneratorStep,
@@ -45,6 +49,8 @@ from stylematte.fields import to_plain
 from stylemattegan.config import CompositeDiscriminatorConfig, CompositeDiscriminatorKind
 
 PREPARE = "00/prepare"
+CONTROL = "control"
+"""The folder of the control's steps, in each round beside those of the domains."""
 
 # Raise a stage's number when its output changes for equal inputs: every run then makes it (and what follows) again.
 VERSIONS = {
@@ -59,7 +65,8 @@ VERSIONS = {
     "watch": 1,
     "fit_matter": 4,
     "evaluate": 3,
-    "accept": 2,
+    "accept": 3,
+    "compare": 1,
 }
 FITS = {"fit_matter", "fit_generator"}
 SEEDLESS = {"prepare"}
@@ -73,6 +80,7 @@ def plan(config: Config, files: Fingerprints) -> list[Step]:
         for domain in config.data.domains:
             steps += _domain_steps(config, files, round_, domain)
         steps += _gated_fit(config, files, round_, _pools(config, round_))
+        steps += _control(config, files, round_) if config.run.control else []
     return steps
 
 
@@ -215,30 +223,13 @@ def _as_read(composite: CompositeDiscriminatorConfig) -> CompositeDiscriminatorC
 def _gated_fit(config: Config, files: Fingerprints, round_: int, pools: Mapping[str, str]) -> list[Step]:
     """A matter's fit, its held-out scores, and whether it is accepted. pools: what it learns from beside data."""
     here = f"{round_:02d}"
-    matter, later = config.matter, config.matter.later
-    fresh = not round_ or later.start is Start.fresh
-    fit = FitMatterStep(
-        round=round_,
-        size=config.data.size,
-        domains=list(config.data.domains),
-        extra_subjects=config.data.extra_subjects,
-        network=matter.network,
-        fit=later.without_the_loop() if round_ else matter.first,
-        compile=matter.compile,
-        precision=config.launch.precision,
-        mask_as=config.data.mask_as,
-        real_weight=later.real_weight if round_ else 1.0,
-        roads=later.roads if round_ else RoadsConfig(),
-        placement=later.placement if round_ else Placement.free,
-        student_photometry=later.student_photometry if round_ and later.roads.photos > 0 else 1.0,
-        backbone_digest=files.backbone if fresh else None,
-    )
     # How often refusals stop a run is no property of a verdict: it stays out of the key.
     accept = AcceptStep(round_, list(config.data.domains), replace(config.accept, stop_after=0))
-    before = {**({} if fresh else {"matter": f"{round_ - 1:02d}/accept"}), **pools}
+    fit = _fit_matter(config, files, round_)
+    start = {} if _starts_fresh(config, round_) else {"matter": f"{round_ - 1:02d}/accept"}
     gate = {"best": f"{round_ - 1:02d}/accept", "first": "00/accept"} if round_ else {}
     return [
-        _step(config, "fit_matter", round_, None, {"data": PREPARE, **before}, fit),
+        _step(config, "fit_matter", round_, None, {"data": PREPARE, **start, **pools}, fit),
         _step(
             config,
             "evaluate",
@@ -258,10 +249,73 @@ def _gated_fit(config: Config, files: Fingerprints, round_: int, pools: Mapping[
     ]
 
 
-def _step(config: Config, stage: str, round_: int, domain: str | None, inputs: dict[str, str], read: Any) -> Step:
-    """read: the stage's dataclass of `loop.config.steps`."""
+def _starts_fresh(config: Config, round_: int) -> bool:
+    """Whether that round's fit begins with fresh weights."""
+    return not round_ or config.matter.later.start is Start.fresh
+
+
+def _fit_matter(config: Config, files: Fingerprints, round_: int) -> FitMatterStep:
+    matter, later = config.matter, config.matter.later
+    return FitMatterStep(
+        round=round_,
+        size=config.data.size,
+        domains=list(config.data.domains),
+        extra_subjects=config.data.extra_subjects,
+        network=matter.network,
+        fit=later.without_the_loop() if round_ else matter.first,
+        compile=matter.compile,
+        precision=config.launch.precision,
+        mask_as=config.data.mask_as,
+        real_weight=later.real_weight if round_ else 1.0,
+        roads=later.roads if round_ else RoadsConfig(),
+        placement=later.placement if round_ else Placement.free,
+        student_photometry=later.student_photometry if round_ and later.roads.photos > 0 else 1.0,
+        backbone_digest=files.backbone if _starts_fresh(config, round_) else None,
+    )
+
+
+def _control(config: Config, files: Fingerprints, round_: int) -> list[Step]:
+    """The round without the loop: the control's fit, its held-out scores, and how the loop's compare with them.
+
+    The fit has the steps, batch and seed of the loop's in this round, so both see equally many pictures. It goes on
+    from the control's of the last round (or starts fresh, as the loop's): there is no gate, `compare` takes the best.
+    """
+    last, here = f"{round_ - 1:02d}/{CONTROL}/fit_matter", f"{round_:02d}/{CONTROL}"
+    start = {"matter": last, "fallback": "00/accept"} if round_ > 1 else {"matter": "00/accept"}
+    start = {} if _starts_fresh(config, round_) else start
+    # What is said of roads that are closed stays out of the key; how real pictures are shown is not the loop's merit.
+    everywhere = config.matter.later.placement is Placement.everywhere
+    fit = replace(
+        _fit_matter(config, files, round_),
+        real_weight=1.0,
+        roads=RoadsConfig(),
+        placement=Placement.everywhere if everywhere else Placement.free,
+        student_photometry=1.0,
+    )
+    compare = CompareStep(list(config.data.domains), config.accept.confidence, config.accept.resamples)
+    scores = {f"loop/{earlier:02d}": f"{earlier:02d}/evaluate" for earlier in range(round_ + 1)}
+    scores |= {f"control/{later:02d}": f"{later:02d}/{CONTROL}/evaluate" for later in range(1, round_ + 1)}
+    steps: list[tuple[str, dict[str, str], Any]] = [
+        ("fit_matter", {"data": PREPARE, **start}, fit),
+        ("evaluate", {"data": PREPARE, "matter": f"{here}/fit_matter"}, EvaluateStep(list(config.data.domains))),
+        ("compare", {"verdict": f"{round_:02d}/accept", **scores}, compare),
+    ]
+    seeds = {"fit_matter": f"{round_:02d}/fit_matter"}
+    return [_step(config, stage, round_, CONTROL, inputs, read, seeds.get(stage)) for stage, inputs, read in steps]
+
+
+def _step(
+    config: Config,
+    stage: str,
+    round_: int,
+    domain: str | None,
+    inputs: dict[str, str],
+    read: Any,
+    seed_of: str | None = None,
+) -> Step:
+    """read: the stage's dataclass of `loop.config.steps`. seed_of: the step whose seed it has, if not its own."""
     id_ = "/".join(part for part in (f"{round_:02d}", domain, stage) if part)
-    digest = hashlib.sha256(f"{config.run.seed}\x1f{id_}".encode()).digest()
+    digest = hashlib.sha256(f"{config.run.seed}\x1f{seed_of or id_}".encode()).digest()
     return Step(
         id=id_,
         stage=stage,

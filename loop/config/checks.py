@@ -57,7 +57,8 @@ def _data(config: Config) -> Iterator[str]:
     for name, subject in data.domains.items():
         if not name.replace("-", "").replace("_", "").isalnum():
             yield f"data.domains.{name}: a domain names a folder, so use letters, digits, - and _ only"
-        if name in {"prepare", "fit_matter", "evaluate", "accept"} or name in data.extra_subjects:
+        taken = {"prepare", "fit_matter", "evaluate", "accept", *(["control"] if config.run.control else [])}
+        if name in taken or name in data.extra_subjects:
             yield f"data.domains.{name}: this name is taken; choose another"
         if data.root is None and subject not in DRAWN_SUBJECTS:
             yield f"data.domains.{name}={subject}: only 'portrait' and 'animal' can be drawn; else set data.root"

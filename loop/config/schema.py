@@ -30,6 +30,9 @@ class RunConfig:
     """Everything random in a run is a function of it and of a position."""
     rounds: int = ranged(2, 0)
     """Rounds after round 0 (round 0 trains the matter on real pairs alone)."""
+    control: bool = False
+    """Beside the loop, from round 1 on, fit the same matter on real pairs alone, with as many steps and pictures in
+    each round: the loop is worth what it gains over this control, not over round 0. Costs a matter's fit a round."""
 
 
 @dataclass

@@ -144,6 +144,15 @@ class EvaluateStep:
 
 
 @dataclass(frozen=True)
+class CompareStep:
+    domains: list[str]
+    confidence: float
+    """Of the intervals."""
+    resamples: int
+    """Of the paired bootstrap."""
+
+
+@dataclass(frozen=True)
 class AcceptStep:
     round: int
     domains: list[str]

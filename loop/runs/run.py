@@ -28,6 +28,8 @@ from loop.engine.lock import one_writer
 from loop.engine.step import Step, step_folder
 from loop.plan import fits_generators, plan, plan_generator_alone
 from loop.report.build import build_report
+from loop.report.gain import gain_sentences
+from loop.report.read import read_run
 from loop.report.table import round_table
 from loop.runs.folder import is_run
 from loop.runs.gate import RoundWatch
@@ -59,8 +61,13 @@ class Run:
         headers, rows = round_table(self.folder)
         return [dict(zip(headers, row, strict=True)) for row in rows]
 
+    @property
+    def gain(self) -> list[str]:
+        """What the run gained over its control, in sentences; or that it has none (`loop.report.gain`)."""
+        return gain_sentences(read_run(self.folder))
+
     def matter(self) -> Matter:
-        """The accepted one."""
+        """The best one, never worse on the held-out pictures than round 0's."""
         from stylematte.inference.matter import load, matter_folder
 
         return load(sound(matter_folder(self.folder)))

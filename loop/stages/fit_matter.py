@@ -9,6 +9,7 @@ and no weights.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from loop.config.steps import FitMatterStep, read
 from loop.engine.stage import Context, Metrics
@@ -24,12 +25,12 @@ from stylematte.networks.weights import save_matter
 def run(ctx: Context) -> Metrics:
     config = read(FitMatterStep, ctx.config)
     sources = matter_sources(ctx, config)
-    accepted = ctx.inputs.get("matter")
+    start = _start(ctx)
     module = MatterModule(
         config.network,
         config.fit,
         ctx.seed,
-        str(accepted) if accepted else None,
+        str(start) if start else None,
         compiled=config.compile,
     )
     data = MatterData(
@@ -55,3 +56,11 @@ def run(ctx: Context) -> Metrics:
         meta = {"round": config.round, "steps": config.fit.steps, "size": config.size}
         save_matter(ctx.out, module.ema, meta=meta)
     return {"steps": config.fit.steps, "sources": {source.name: len(source.rows) for source in sources}}
+
+
+def _start(ctx: Context) -> Path | None:
+    """The matter the fit goes on from, if any: the fallback where the one before it in its chain diverged (control)."""
+    start = ctx.inputs.get("matter")
+    if start is None or (start / "matter.json").is_file():
+        return start
+    return ctx.inputs.get("fallback", start)

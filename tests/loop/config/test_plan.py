@@ -8,6 +8,7 @@ import pytest
 import loop
 from loop.config.fingerprints import Fingerprints
 from loop.config.load import load_config
+from loop.engine.launchers.choice import runs_apart
 from loop.plan import plan
 from stylematte.errors import ConfigError
 from tests.loop.planned import planned
@@ -45,8 +46,7 @@ def test_of_the_latest_pools_none_is_older_than_the_round() -> None:
 def test_a_road_that_is_closed_feeds_nothing() -> None:
     labels = {"labels/portraits": "02/portraits/label", "labels/animals": "02/animals/label"}
     words = "run.rounds=2", "matter.later.roads.pairs=0"
-    watched = {f"watch/{domain}": f"02/{domain}/watch" for domain in ("portraits", "animals")}
-    always = {"data": "00/prepare", "matter": "01/accept", **watched}
+    always = {"data": "00/prepare", "matter": "01/accept"}
     assert steps(*words)["02/fit_matter"].inputs == always
     for road in ("photos", "cutouts", "trimaps"):
         fit = steps(*words, f"matter.later.roads.{road}=1")["02/fit_matter"]
@@ -110,7 +110,7 @@ def stages(*overrides: str) -> dict[str, int]:
 
 
 ROUNDS = {"prepare": 1, "fit_matter": 2, "evaluate": 2, "accept": 2}
-GENERATOR = {"label": 2, "fit_generator": 2, "select_generator": 2, "synthesize": 2, "select": 2}
+GENERATOR = {"label": 2, "fit_generator": 2, "select_generator": 2, "synthesize": 2, "select": 2, "watch": 2}
 PHOTOS_ALONE = ("matter.later.roads.pairs=0", "matter.later.roads.photos=1")
 
 
@@ -137,3 +137,44 @@ def test_a_generator_that_is_not_fitted_cannot_be_asked_for(tmp_path: Path) -> N
 
 def test_prepared_data_are_the_same_for_every_seed() -> None:
     assert steps("run.seed=1")["00/prepare"] == steps("run.seed=2")["00/prepare"]
+
+
+def test_a_control_adds_steps_and_changes_none() -> None:
+    before, after = steps("run.rounds=2"), steps("run.rounds=2", "run.control=true")
+    added = [id_ for id_ in after if id_ not in before]
+    assert added == [f"{r:02d}/control/{s}" for r in (1, 2) for s in ("fit_matter", "evaluate", "compare")]
+    assert all(after[id_] == step for id_, step in before.items())
+
+
+def test_the_control_has_the_steps_and_the_seed_of_the_loops_fit_and_real_pairs_alone() -> None:
+    found = steps("run.rounds=2", "run.control=true")
+    control, fit = found["02/control/fit_matter"], found["02/fit_matter"]
+    assert control.seed == fit.seed
+    assert control.config == fit.config | {"real_weight": 1.0}
+    more = steps("run.rounds=2", "run.control=true", "matter.later.roads.photos=1", "matter.later.placement=labelled")
+    assert more["02/control/fit_matter"] == control
+    placed = steps("run.rounds=2", "run.control=true", "matter.later.placement=everywhere")["02/control/fit_matter"]
+    assert placed.config == control.config | {"placement": "everywhere"}  # real pictures are placed, too
+    fresh = steps("run.rounds=2", "run.control=true", "matter.later.start=fresh")["02/control/fit_matter"]
+    assert fresh.inputs == {"data": "00/prepare"}
+    first = {"data": "00/prepare", "matter": "00/accept"}
+    assert found["01/control/fit_matter"].inputs == first
+    assert control.inputs == first | {"matter": "01/control/fit_matter", "fallback": "00/accept"}
+
+
+def test_a_control_of_round_0_alone_is_none() -> None:
+    assert steps("run.rounds=0", "run.control=true") == steps("run.rounds=0")
+
+
+def test_the_control_may_run_beside_the_generators() -> None:
+    config = load_config(QUICKSTART, ["run.control=true", "launch.at_once=2"])
+    apart = {step.id for step in planned(config) if step.round == 1 and runs_apart(step, config.launch)}
+    assert {"01/control/fit_matter", "01/portraits/fit_generator", "01/animals/fit_generator"} <= apart
+    assert "01/fit_matter" not in apart
+
+
+def test_a_domain_may_be_called_control_where_there_is_none() -> None:
+    words = ["data.domains={control: portrait}", "run.rounds=0"]
+    assert load_config(QUICKSTART, words).data.domains.keys() >= {"control"}
+    with pytest.raises(ConfigError, match=r"data\.domains\.control: this name is taken"):
+        load_config(QUICKSTART, [*words, "run.control=true"])
