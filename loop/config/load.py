@@ -27,6 +27,8 @@ from stylematte.fields import to_plain
 SHIPPED = Path(__file__).parents[1] / "_configs"
 """Where a wheel carries the folder configs."""
 CONFIGS = "configs"
+REPOSITORY = Path(__file__).parents[2] / CONFIGS
+"""The same in a checkout."""
 VARIANT = "matter.network.variant"
 WHOLE = (
     "data.domains",
@@ -104,9 +106,11 @@ def _absolute(config: Config) -> Config:
 def _or_shipped(path: str) -> Path:
     """A folder such as configs/start/portraits, or what an installed copy carries under that name."""
     here = Path(path).expanduser()
-    if here.exists() or here.parts[:1] != (CONFIGS,) or not SHIPPED.joinpath(*here.parts[1:]).exists():
-        return here.resolve()
-    return SHIPPED.joinpath(*here.parts[1:]).resolve()
+    if not here.exists() and here.parts[:1] == (CONFIGS,):
+        for folder in (SHIPPED, REPOSITORY):
+            if (own := folder.joinpath(*here.parts[1:])).exists():
+                return own.resolve()
+    return here.resolve()
 
 
 def to_yaml(config: Config) -> str:

@@ -13,7 +13,7 @@ from loop.plan import plan
 from stylematte.errors import ConfigError
 from tests.loop.planned import planned
 
-QUICKSTART = Path(__file__).parents[3] / "configs" / "quickstart.yaml"
+QUICKSTART = Path(__file__).parents[3] / "configs" / "small.yaml"
 
 
 def steps(*overrides: str):
