@@ -119,22 +119,19 @@ class Convolution(torch.autograd.Function):
 
 
 class Activated(torch.autograd.Function):
-    """`convolved` with a leaky ReLU behind it, which its output shows the signs of: nothing else is kept of it.
-
-    By the output, the first derivative has no derivative of its own but zeros: only the bias gets them (`zeros_for`).
-    """
+    """`convolved` with a leaky ReLU behind it, which its output shows the signs of: nothing else is kept of it."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, w: Tensor, bias: Tensor | None, form: Form, act: LeakyReLU) -> Tensor:
         y = convolved(x.detach(), w.detach(), None if bias is None else bias.detach(), form, act)
-        ctx.save_for_backward(x, w, bias, y)
+        ctx.save_for_backward(x, w, y)
         ctx.form, ctx.act = form, act
         return y
 
     @staticmethod
     def backward(ctx: Any, gy: Tensor) -> tuple[Tensor | None, ...]:
-        (x, w, bias, y), (by_x, by_w, by_bias, _, _) = ctx.saved_tensors, ctx.needs_input_grad
-        g = MaskedByOutput.apply(gy, y, bias, ctx.act)
+        (x, w, y), (by_x, by_w, by_bias, _, _) = ctx.saved_tensors, ctx.needs_input_grad
+        g = MaskedByOutput.apply(gy, y, ctx.act)
         return (
             InputGradient.apply(g, w, ctx.form) if by_x else None,
             WeightGradient.apply(x, g, ctx.form) if by_w else None,
@@ -147,23 +144,22 @@ class Activated(torch.autograd.Function):
 class MaskedByOutput(torch.autograd.Function):
     """g times the derivative of the leaky ReLU whose output is y: linear in g and its own adjoint.
 
-    zeros_for: what gets a gradient of zeros, as in plain torch, and so the same treatment by the optimizer. y gets
-    none, where plain torch would send zeros the whole way back to the picture.
+    By y it has no derivative but zeros. None are made: autograd puts them in where nothing else comes from y.
     """
 
     @staticmethod
-    def forward(ctx: Any, g: Tensor, y: Tensor, zeros_for: Tensor | None, act: LeakyReLU) -> Tensor:
-        ctx.save_for_backward(y, zeros_for)
+    def forward(ctx: Any, g: Tensor, y: Tensor, act: LeakyReLU) -> Tensor:
+        ctx.save_for_backward(y)
         ctx.act = act
-        g, y, z = channels_last(g.detach()), channels_last(y.detach()), torch.empty_like(y)
+        g, y = channels_last(g.detach()), channels_last(y.detach())
+        z = torch.empty_like(y)
         call("act_masked", g.dtype, g, y, z, g.numel(), act.slope, 1.0, act.clamp)
         return z
 
     @staticmethod
     def backward(ctx: Any, gz: Tensor) -> tuple[Tensor | None, ...]:
-        y, zeros_for = ctx.saved_tensors
-        zeros = torch.zeros_like(zeros_for) if ctx.needs_input_grad[2] else None
-        return MaskedByOutput.apply(gz, y, zeros_for, ctx.act), None, zeros, None
+        (y,) = ctx.saved_tensors
+        return MaskedByOutput.apply(gz, y, ctx.act), None, None
 
 
 class InputGradient(torch.autograd.Function):
