@@ -68,13 +68,13 @@ BLUR = 4
 def by_winograd(n: int, inputs: int, outputs: int, form: Form) -> bool:
     """Whether Winograd's algorithm is the faster one for n pictures and so many channels (benchmarks.convolutions).
 
-    Not where there are so few channels that moving the transformed samples takes longer than the products (8 x 8,
-    13 x 8), nor where so few tiles share the transformed weights that reading these (4 times the weights) does.
+    Not where there are so few channels that moving the transformed samples takes longer than the products (8 x 8),
+    nor where so few tiles share the transformed weights that reading these (4 times the weights) does.
     """
     if form.kernel_y != 3 or form.kernel_x != 3 or form.stride != 1 or form.padding > 2 or not _winograd:
         return False
     height, width = form.height + 2 * form.padding - 2, form.width + 2 * form.padding - 2
-    if min(inputs, outputs) < 8 or inputs * outputs < 128 or height < 1 or width < 1:
+    if min(inputs, outputs) < 8 or inputs * outputs < 96 or height < 1 or width < 1:
         return False
     tiles = n * -(-height // 4) * -(-width // 4)
     return tiles >= (16 if inputs * outputs <= 128**2 else 32)
