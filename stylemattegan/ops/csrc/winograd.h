@@ -294,9 +294,9 @@ struct Winograd {
         for (int64_t slot = begin; slot < end; ++slot)
           gather(x, g, slot, slots, sums.at + slot * MATRICES * size, {nullptr, 1});
       });
-    share(workers, out_padded / L, [&](int64_t begin, int64_t end) {
-      for (int64_t o = begin * L; o < end * L; o += L)
-        for (int64_t i = 0; i < in; ++i) {
+    share(workers, in, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        for (int64_t o = 0; o < out; o += L) {
           Vec<T> d[MATRICES], half[18], full[9];
           for (int q = 0; q < MATRICES; ++q) {
             d[q] = load(sums.at + q * size + i * out_padded + o, L);
