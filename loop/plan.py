@@ -1,12 +1,14 @@
 """Which steps a run has and what feeds what. Data, no work, no reading of files. Start reading here.
 
     round 0:   prepare -> fit_matter -> evaluate -> accept
-    round r:   per domain   label -> fit_generator -> select_generator -> synthesize -> select
+    round r:   per domain   label -> fit_generator -> select_generator -> synthesize -> select -> watch
                then once    fit_matter (real pairs + kept pairs of rounds 1..r) -> evaluate -> accept
 
 Real pairs are what `prepare` wrote: photos with an alpha, and photos with a trimap (their own, or made of their mask).
 With matter.later.unlabelled_share, `fit_matter` also reads each domain's `label`: photos that nobody labelled, with
 trimaps of what the accepted matter is sure of.
+
+`watch` writes nothing; `fit_matter` has it as an input so that a collapsed pool stops the run before it is learnt from.
 
 Between rounds only weights and pools travel: the accepted matter, the selected generator, the kept pairs.
 """
@@ -31,6 +33,7 @@ from loop.config.steps import (
     SelectGeneratorStep,
     SelectStep,
     SynthesizeStep,
+    WatchStep,
 )
 from loop.engine.step import Step
 from stylematte.config import BackboneConfig
@@ -42,14 +45,15 @@ PREPARE = "00/prepare"
 # Raise a stage's number when its output changes for equal inputs: every run then makes it (and what follows) again.
 VERSIONS = {
     "prepare": 3,
-    "label": 3,
+    "label": 4,
     "gather_cutouts": 1,
     "fit_generator": 5,
     "select_generator": 5,
     "synthesize": 3,
     "select": 1,
+    "watch": 1,
     "fit_matter": 4,
-    "evaluate": 2,
+    "evaluate": 3,
     "accept": 2,
 }
 FITS = {"fit_matter", "fit_generator"}
@@ -67,7 +71,9 @@ def plan(config: Config, files: Fingerprints) -> list[Step]:
             for domain in config.data.domains
         }
         labels = {f"labels/{domain}": f"{round_:02d}/{domain}/label" for domain in config.data.domains}
-        steps += _gated_fit(config, files, round_, pairs | (labels if config.matter.later.unlabelled_share else {}))
+        watched = {f"watch/{domain}": f"{round_:02d}/{domain}/watch" for domain in config.data.domains}
+        learnt = pairs | (labels if config.matter.later.unlabelled_share else {})
+        steps += _gated_fit(config, files, round_, learnt | watched)
     return steps
 
 
@@ -113,6 +119,13 @@ def _domain_steps(config: Config, files: Fingerprints, round_: int, domain: str)
     training = {"data": PREPARE, "labels": f"{here}/label"}
     # Features are round 0's and their scale round 1's in every round, so that all distances can be compared.
     measure = {"generator": f"{here}/fit_generator", "features": "00/accept", "scale": f"01/{domain}/label"}
+    watched = {
+        "labels": f"{here}/label",
+        "generator": f"{here}/select_generator",
+        "pool": f"{here}/synthesize",
+        "pairs": f"{here}/select",
+        "features": "00/accept",
+    }
     label = LabelStep(domain, config.data.size, config.label, trimaps=config.matter.later.unlabelled_share > 0)
     drawn = config.synthesize
     steps: list[tuple[str, dict[str, str], Any]] = [
@@ -129,6 +142,7 @@ def _domain_steps(config: Config, files: Fingerprints, round_: int, domain: str)
             {"data": PREPARE, "matter": matter, "pool": f"{here}/synthesize"},
             SelectStep(config.data.size, config.select),
         ),
+        ("watch", watched, WatchStep(config.watch.images)),
     ]
     return [_step(config, stage, round_, domain, inputs, read) for stage, inputs, read in steps]
 

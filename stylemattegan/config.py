@@ -218,17 +218,19 @@ class GeneratorConfig:
 class Metric(str, Enum):
     """What `stylemattegan.measure` measures of a generator."""
 
-    fid = "fid"
-    """Fréchet distance."""
+    frechet = "frechet"
+    """Fréchet distance; FID if the features are Inception's."""
     kid = "kid"
     """Kernel distance."""
     pr = "pr"
-    """Precision and recall."""
+    """Precision and recall, density and coverage."""
+    cutout = "cutout"
+    """Distances of composites, colour and alpha apart, and of the bands of the alphas."""
     ppl = "ppl"
     """Path length in w."""
     eq = "eq"
     """Equivariance to translation and rotation."""
 
 
-AGAINST_REAL = (Metric.fid, Metric.kid, Metric.pr)
+AGAINST_REAL = (Metric.frechet, Metric.kid, Metric.pr, Metric.cutout)
 ALONE = (Metric.ppl, Metric.eq)

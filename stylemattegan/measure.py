@@ -1,4 +1,4 @@
-"""How good a generator is, in one call: Fréchet and kernel distance, precision, recall, path length, equivariance."""
+"""How good a generator is, in one call: distances to real pictures, of alphas too, path length, equivariance."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from torch import Tensor
 from stylematte.sampling import position_seed
 from stylemattegan import metrics
 from stylemattegan.config import AGAINST_REAL, Metric
-from stylemattegan.metrics.features import Features, collect, joined, units
+from stylemattegan.metrics.cutout_distances import Cutouts, gathered, one_batch
+from stylemattegan.metrics.features import Blocks, Features, collect, joined, units
 from stylemattegan.networks.generator import Generator
 from stylemattegan.sample import sample, shown
 
-BATCH, NEIGHBOURS = 16, 3
+BATCH, NEIGHBOURS, COVERAGE_NEIGHBOURS = 16, 3, 5
 Track = Callable[[Iterable[Any], str, int], Iterable[Any]]
 """(things, what is being done, how many) -> the things, on the way past a progress bar."""
 
@@ -34,14 +35,16 @@ def measure(
     seed: int = 0,
     straight: bool = False,
     halves: int = 0,
+    resamples: int = 0,
     track: Track = untracked,
 ) -> dict[str, float]:
-    """Values by name: fid, kid, precision, recall, ppl, eqt, eqt_frac, eqr. Those of different features cannot be
-    compared, fid neither at different counts.
+    """Values by name: frechet, kid, precision, recall, density, coverage, those of `metrics.cutout_distances`, ppl,
+    eqt, eqt_frac, eqr. Those of different features cannot be compared, Fréchet distances neither at different counts.
 
     generator: unconditional, in eval mode. real: what reads each real picture (3 or 4, R, R) in [0, 1]; without any,
     `wanted` may hold ppl and eq alone. count: pictures, paths and moved pictures. seed: of all that is drawn. straight:
-    see `stylemattegan.sample.shown`. halves: also fid_error and kid_error, their standard errors by so many halves.
+    see `stylemattegan.sample.shown`. halves: also frechet_error and kid_error, their standard errors by so many halves.
+    resamples: also NAME_error of each distance of cut-outs, by so many bootstrap sets.
     Raises ValueError for a metric that has nothing to compare with.
     """
     against = [metric for metric in wanted if metric in AGAINST_REAL]
@@ -50,11 +53,16 @@ def measure(
     found: dict[str, float] = {}
     scale: list[float] = []
     if against:
-        reals = collect(features, track(_loaded(real), "looking at real pictures", -(-len(real) // BATCH)))
-        made = _made(generator, count, seed, straight)
-        fakes = collect(features, track(made, "looking at the generator's", -(-count // BATCH)))
+        parts = Metric.cutout in wanted
+        loaded = track(_loaded(real), "looking at real pictures", -(-len(real) // BATCH))
+        reals, real_cutouts = _looked_at(features, loaded, parts)
+        made = track(_made(generator, count, seed, straight), "looking at the generator's", -(-count // BATCH))
+        fakes, made_cutouts = _looked_at(features, made, parts)
         scale = units(reals) if features.scaled else []
         found |= _distances(joined(fakes, scale), joined(reals, scale), wanted, seed, halves)
+        if made_cutouts and real_cutouts:
+            options = {"scaled": features.scaled, "resamples": resamples, "seed": seed}
+            found |= metrics.cutout_distances(made_cutouts, real_cutouts, **options)
     if Metric.ppl in wanted:
 
         def seen(encoded: Tensor) -> Tensor:
@@ -70,17 +78,31 @@ def measure(
 
 def _distances(made: Tensor, real: Tensor, wanted: Sequence[Metric], seed: int, halves: int) -> dict[str, float]:
     found = {}
-    if Metric.fid in wanted:
-        found["fid"] = metrics.frechet_distance(made, real)
+    if Metric.frechet in wanted:
+        found["frechet"] = metrics.frechet_distance(made, real)
     if Metric.kid in wanted:
         found["kid"] = metrics.kernel_distance_of_blocks(made, real, seed=seed)
     if Metric.pr in wanted:
         found["precision"], found["recall"] = metrics.precision_recall(made, real, NEIGHBOURS)
+        found["density"], found["coverage"] = metrics.density_coverage(made, real, COVERAGE_NEIGHBOURS)
     if halves:
-        for metric, distance in ((Metric.fid, metrics.frechet_distance), (Metric.kid, metrics.kernel_distance)):
+        for metric, distance in ((Metric.frechet, metrics.frechet_distance), (Metric.kid, metrics.kernel_distance)):
             if metric in wanted:
                 found[f"{metric.value}_error"] = metrics.standard_error(distance, made, real, halves=halves, seed=seed)
     return found
+
+
+def _looked_at(features: Features, batches: Iterable[Tensor], parts: bool) -> tuple[Blocks, Cutouts | None]:
+    """Features of all batches of straight RGBA, and if asked for, those of their parts."""
+    rows: list[Cutouts] = []
+
+    def watched() -> Iterator[Tensor]:
+        for batch in batches:
+            if parts:
+                rows.append(one_batch(features, batch))
+            yield batch
+
+    return collect(features, watched()), gathered(rows) if rows else None
 
 
 def _loaded(real: Sequence[Callable[[], Tensor]]) -> Iterator[Tensor]:

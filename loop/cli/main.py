@@ -26,7 +26,7 @@ VERBS = {
     "report": "one self-contained HTML page about a run",
     "matte": "photos -> alpha and cut-out PNG",
     "sample": "RGBA pictures from a generator: by seeds, moved, turned, as a walk",
-    "measure": "FID, KID, precision and recall, path length, equivariance of a generator",
+    "measure": "distances, precision and recall, alphas, path length, equivariance of a generator",
     "dataset": "a folder or ZIP of pictures -> a data set of squares for a generator",
     "score": "SAD, MSE, MAD, Grad, Conn of mattes against the truth",
     "evaluate": "inference and scoring of a matter on a data set; the same command resumes",

@@ -19,20 +19,33 @@ from stylemattegan.config import AGAINST_REAL, ALONE, Metric
 if TYPE_CHECKING:
     from torch import Tensor
 
-LEAST = 4
-"""Pictures: precision and recall look at three neighbours of each."""
+LEAST = 6
+"""Pictures: coverage looks at five neighbours of each."""
 NAMES = ",".join(metric.value for metric in Metric)
 MOST = 1_000_000
 ROWS = {
-    "fid": ("FID", "Frechet distance of the features; falls with --count, compare at one count only"),
-    "kid": ("KID", "kernel distance, unbiased: 0 on average for equal sets"),
+    "frechet": ("Frechet", "distance of the features; falls with --count, compare at one count only"),
+    "kid": ("kernel", "kernel distance, unbiased: 0 on average for equal sets"),
     "precision": ("precision", "share of pictures near real ones (3 neighbours)"),
     "recall": ("recall", "share of real ones near pictures (3 neighbours)"),
+    "density": ("density", "pictures per neighbourhood of a real one (5 neighbours); 1 for equal sets"),
+    "coverage": ("coverage", "share of real ones with a picture among their 5 neighbours"),
+    "frechet_composite": ("composites", "Frechet distance of cut-outs on grey"),
+    "frechet_rgb": ("colour", "Frechet distance of the colours where alpha is not 0"),
+    "frechet_alpha": ("alpha", "Frechet distance of alphas as grey pictures"),
+    "band_area": ("area", "of subjects, Wasserstein distance in standard deviations of the real ones, as all below"),
+    "band_soft": ("soft share", "of the subject that is neither full nor empty"),
+    "band_width": ("width", "of the transition"),
+    "band_strand": ("strands", "their length"),
+    "band_holes": ("holes", "their share"),
+    "band": ("bands", "mean of the five"),
     "ppl": ("PPL", "path length in w, at its ends, by the same features"),
     "eqt": ("EQ-T", "dB, translation by whole pixels"),
     "eqt_frac": ("EQ-T frac", "dB, translation by any amount"),
     "eqr": ("EQ-R", "dB, rotation by any angle (StyleGAN3-T is not made for it)"),
 }
+FID = {"frechet": "FID", "kid": "KID"}
+"""How distances in Inception features, and in no others, are called."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,13 +65,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--halves",
         type=int,
         default=0,
-        help="give fid and kid their standard errors, of so many random halves of both sets (default: none; 50 do)",
+        help="give frechet and kid their standard errors, of so many random halves of both sets (default: none; 50 do)",
+    )
+    parser.add_argument(
+        "--resamples",
+        type=int,
+        default=0,
+        help="give cutout's distances their standard errors, of so many bootstrap sets (default: none; 50 do)",
     )
     parser.add_argument("--json", action="store_true", help="machine-readable")
 
 
 def main(args: argparse.Namespace) -> int:
-    wanted = _wanted(args.metrics, args.against is not None, args.halves, args.count)
+    wanted = _wanted(args)
     folder = _folder(args.generator, args.domain)
     import torch
 
@@ -81,6 +100,7 @@ def main(args: argparse.Namespace) -> int:
         seed=args.seed,
         straight=is_straight(folder),
         halves=args.halves,
+        resamples=args.resamples,
         track=shown,
     )
     about = {
@@ -95,7 +115,7 @@ def main(args: argparse.Namespace) -> int:
         finite = {key: value if math.isfinite(value) else "infinity" for key, value in values.items()}
         print(json.dumps({**about, **finite}, indent=2))
     else:
-        _print(about, values)
+        _print(about, values, FID if features.is_inception else {})
     return 0
 
 
@@ -123,21 +143,24 @@ def _folder(source: Path, domain: str | None) -> Path:
     return sound(next(iter(found.values())))
 
 
-def _wanted(asked: str | None, against: bool, halves: int, count: int) -> list[Metric]:
+def _wanted(args: argparse.Namespace) -> list[Metric]:
+    asked, against, count = args.metrics, args.against is not None, args.count
     names = asked.split(",") if asked is not None else [m.value for m in (Metric if against else ALONE)]
     for name in names:
         if name not in Metric.__members__:
             raise ConfigError(f"--metrics {asked}: no metric {name!r}; there are {NAMES.replace(',', ', ')}")
         if Metric(name) in AGAINST_REAL and not against:
             raise ConfigError(f"--metrics {name}: is measured against real pictures, give --against DATASET")
-    if halves not in (0, *range(2, 10_000)):
-        raise ConfigError(f"--halves {halves}: expected 2 to 9999, or 0 for none")
+    for name in ("halves", "resamples"):
+        if getattr(args, name) not in (0, *range(2, 10_000)):
+            raise ConfigError(f"--{name} {getattr(args, name)}: expected 2 to 9999, or 0 for none")
     if not LEAST <= count <= MOST:
         raise ConfigError(f"--count {count}: expected {LEAST} to {MOST}")
     return [Metric(name) for name in names]
 
 
-def _print(about: dict[str, Any], values: dict[str, float]) -> None:
+def _print(about: dict[str, Any], values: dict[str, float], published: dict[str, str]) -> None:
+    """published: the names that values have if the features are those of published ones."""
     from rich.table import Table
 
     from loop.cli.console import wide_console
@@ -146,7 +169,7 @@ def _print(about: dict[str, Any], values: dict[str, float]) -> None:
     for key, (name, meaning) in ROWS.items():
         if key in values:
             error = f" ± {values[f'{key}_error']:.2g}" if f"{key}_error" in values else ""
-            table.add_row(name, f"{values[key]:.4g}{error}", meaning)
+            table.add_row(published.get(key, name), f"{values[key]:.4g}{error}", meaning)
     against = f" against {about['real']} of {about['against']}" if about["against"] else ""
     print(
         f"{about['generator']}: {about['count']} pictures{against}, seed {about['seed']}; features: {about['features']}"

@@ -155,6 +155,46 @@ class SelectConfig:
 
 
 @dataclass
+class WatchConfig:
+    """The collapse watch. A value beyond a threshold stops the run (exit code 4); null = measured, never stops."""
+
+    images: int = ranged(2000, 2)
+    """Generated and real pictures that are looked at, at most."""
+    min_spread: float | None = ranged(0.05, 0)
+    """Standard deviation of generated thumbnails over that of the training set's; healthy: 0.68 to 1.02, a
+    generator that has just begun: 0.18, one that draws one picture: 0."""
+    min_truncated_spread: float | None = ranged(0.25, 0)
+    """Standard deviation of generated thumbnails over that of the same seeds at psi 1; psi 0.5 to 1: 0.83 to 0.86, psi
+    0.1: 0.09 to 0.17."""
+    min_area_spread: float | None = ranged(0.03, 0)
+    """As min_spread, of the subjects' areas alone; healthy: 0.53 to 0.58, just begun: 0.13, one picture: 0."""
+    min_precision: float | None = ranged(None, 0, 1)
+    """Share of generated pictures near real ones; young loops: 0 to 0.3, so off."""
+    min_recall: float | None = ranged(None, 0, 1)
+    """Share of real pictures near generated ones; young loops: 0 to 0.1, so off."""
+    min_coverage: float | None = ranged(None, 0, 1)
+    """Share of real pictures with a generated one among their neighbours; young loops: 0 to 0.13, so off."""
+    max_area_ratio: float | None = ranged(3.0, 1)
+    """Factor, up or down, between the mean area of generated and real subjects."""
+    max_width_ratio: float | None = ranged(20.0, 1)
+    """Factor, up or down, between the transition widths of generated and real alphas; just begun: 5."""
+    max_soft_ratio: float | None = ranged(10.0, 1)
+    """Factor, up or down, between the soft shares of generated and real subjects; just begun: 1.6."""
+    max_holes: float | None = ranged(0.5, 0, 1)
+    """Share of holes in generated subjects."""
+    max_disagreement: float | None = ranged(0.5, 0, 1)
+    """Mean difference of the generator's alphas and the matter's, over all candidates; healthy: 0.08 to 0.13."""
+    max_refused: float | None = ranged(None, 0, 1)
+    """Share of pairs that `select` refuses; young loops: up to 0.97, so off."""
+    min_matter_foreground: float | None = ranged(0.25, 0)
+    """Mean foreground that the matter sees over that of labelled pictures; healthy: 0.97 to 1.01."""
+    min_matter_background: float | None = ranged(0.25, 0)
+    """Mean background that the matter sees over that of labelled pictures; healthy: 0.99 to 1.03."""
+    min_matter_confidence: float | None = ranged(0.3, 0, 1)
+    """Mean confidence of the labels of photos of kind `none`, kept or not; healthy: 0.91 to 0.94."""
+
+
+@dataclass
 class AcceptConfig:
     margin: float = ranged(0.05, 0)
     """Not worse: the upper bound of the relative change of SAD may be at most this."""
@@ -185,6 +225,7 @@ class Config:
     label: LabelConfig = field(default_factory=LabelConfig)
     synthesize: SynthesizeConfig = field(default_factory=SynthesizeConfig)
     select: SelectConfig = field(default_factory=SelectConfig)
+    watch: WatchConfig = field(default_factory=WatchConfig)
     accept: AcceptConfig = field(default_factory=AcceptConfig)
     launch: LaunchConfig = field(default_factory=LaunchConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)

@@ -101,6 +101,11 @@ class SelectStep:
 
 
 @dataclass(frozen=True)
+class WatchStep:
+    images: int
+
+
+@dataclass(frozen=True)
 class FitMatterStep:
     round: int
     size: int

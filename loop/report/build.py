@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from loop.report import fits, gallery, headline, inputs, rounds
+from loop.report import fits, gallery, headline, inputs, rounds, watch
 from loop.report.data import Run
 from loop.report.read import read_run
 from stylematte.atomic import replace_file
@@ -17,6 +17,7 @@ from stylematte.errors import DataError
 SECTIONS: dict[str, tuple[str, Callable[[Run], str]]] = {
     "rounds": ("Rounds", rounds.rounds_section),
     "verdicts": ("Verdicts", rounds.verdicts_section),
+    "watch": ("Collapse watch", watch.watch_section),
     "generated": ("Generated", gallery.generated_section),
     "kept": ("Kept pairs", gallery.kept_section),
     "worst": ("Worst mattes", gallery.worst_section),

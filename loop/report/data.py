@@ -97,6 +97,8 @@ class Round:
     distances: dict[str, Distances] = field(default_factory=dict)
     labels: dict[str, Sieve] = field(default_factory=dict)
     pairs: dict[str, Sieve] = field(default_factory=dict)
+    watch: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Domain -> values of its steps `watch` and `label` by name."""
     verdict: Verdict | None = None
     stopped: dict[str, str] = field(default_factory=dict)
     """Step -> why its fit stopped before its end."""

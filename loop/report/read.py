@@ -70,6 +70,9 @@ def _add_step(round_: Round, step: str, record: Path) -> None:
     if reason:
         round_.stopped[step] = str(reason)
     domain, _, stage = step.rpartition("/")
+    if stage in ("watch", "label"):
+        values = {name: value for name, value in _metrics(record.parent).items() if _is_number(value)}
+        round_.watch.setdefault(domain, {}).update(values)
     if stage == "select_generator":
         round_.distances[domain] = _distances(_metrics(record.parent))
     elif stage == "label":

@@ -63,6 +63,8 @@ def _score(ctx: Context, row: Row, image: Tensor, alpha: Tensor, truth: Tensor, 
     floors = {
         "zero_SAD": float(np.abs(true).sum() / 1000),
         "constant_SAD": float(np.abs(true - constant).sum() / 1000),
+        "foreground": float(predicted.mean()),
+        "true_foreground": float(true.mean()),
     }
     scores = {key: round(float(value), 8) for key, value in {**score_pair(predicted, true), **floors}.items()}
     return {"id": row["id"], "domain": row["domain"], "kind": row["kind"], **names, **scores}
@@ -80,7 +82,7 @@ def _means(rows: list[Row]) -> Metrics:
         here = [row for row in rows if row["domain"] == domain]
         kind = next(kind for kind in MEASURED if any(row["kind"] == kind for row in here))
         headline = [row for row in here if row["kind"] == kind]
-        keys = (*MEASURES, "zero_SAD", "constant_SAD")
+        keys = (*MEASURES, "zero_SAD", "constant_SAD", "foreground", "true_foreground")
         means[domain] = {key: round(float(np.mean([row[key] for row in headline])), 6) for key in keys}
         means[domain] |= {"n": len(headline), "kind": kind}
     return means

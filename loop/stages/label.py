@@ -5,10 +5,13 @@ and scaled views disagree; photos with a mask also stay out when the alpha contr
 never come near. Every cut-out is framed alike (`frame_cutout`). With matter.later.unlabelled_share, kept photos of kind
 `none` also get a trimap of what the matter is sure of in every view, for `fit_matter` to learn from.
 
-Out: rgba/*.png (straight), trimap/*.png, index.jsonl {id, rgba, trimap, kept, reason, confidence, kind}, sheet.png.
+Out: rgba/*.png (straight), trimap/*.png, sheet.png, index.jsonl {id, rgba, trimap, kept, reason, confidence, kind,
+foreground (mean of the alpha it was given), true_foreground (of its label or mask; null without one)}.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -37,8 +40,9 @@ def run(ctx: Context) -> Metrics:
     (ctx.out / "rgba").mkdir()
     rows: list[Row] = []
     for row in data_rows(data, "train", config.domain):
-        rows.append(_entry(row, None, None))
-        write_rgba(ctx.out / rows[-1]["rgba"], frame_cutout(read_cutout(data, row), config.size))
+        cutout = read_cutout(data, row)
+        rows.append(_entry(row, None, None) | _foreground(cutout[3:], cutout[3:]))
+        write_rgba(ctx.out / rows[-1]["rgba"], frame_cutout(cutout, config.size))
     photos = data_rows(data, "train", config.domain, ("none", "mask"))
     network = load_matter(ctx.inputs["matter"]).to(device_for(ctx))
     for start in tracked(ctx, range(0, len(photos), BATCH)):
@@ -52,7 +56,17 @@ def run(ctx: Context) -> Metrics:
         "kept": sum(row["kept"] for row in pseudo),
         "pool": sum(row["kept"] for row in rows),
         **({"trimaps": sum(bool(row["trimap"]) for row in rows)} if config.trimaps else {}),
+        "foreground": _mean(row["foreground"] for row in pseudo),
+        "true_foreground": _mean(row["true_foreground"] for row in rows),
+        # A mask that a young matter does not meet lowers a photo's confidence: no sign of a collapse.
+        "confidence": _mean(row["confidence"] for row in pseudo if row["kind"] == "none"),
     }
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """Of those that are there; None if none is."""
+    known = [value for value in values if value is not None]
+    return round(sum(known) / len(known), 5) if known else None
 
 
 @torch.no_grad()
@@ -62,9 +76,11 @@ def _label(ctx: Context, config: LabelStep, network: nn.Module, photos: list[Row
     alphas, confidences = predict_with_confidence(network, images)
     rows = []
     for row, image, alpha, confidence in zip(photos, images, alphas, confidences.tolist(), strict=True):
-        if row["kind"] == "mask":
-            confidence = min(confidence, _agreement(alpha, read_alpha(data / row["alpha"])))
+        mask = read_alpha(data / row["alpha"]) if row["kind"] == "mask" else None
+        if mask is not None:
+            confidence = min(confidence, _agreement(alpha, mask))
         entry = _entry(row, confidence, _refusal(config.rules, content(alpha, row), confidence))
+        entry |= _foreground(content(alpha, row), None if mask is None else content(mask, row))
         if entry["kept"]:
             cutout = content(torch.cat([estimate_foreground(image, alpha), alpha]), row)
             write_rgba(ctx.out / entry["rgba"], frame_cutout(cutout, config.size))
@@ -98,6 +114,13 @@ def _refusal(rules: LabelConfig, alpha: Tensor, confidence: float) -> str | None
     if confidence < rules.min_confidence:
         return f"confidence {confidence:.3f} below {rules.min_confidence}"
     return None
+
+
+def _foreground(alpha: Tensor, truth: Tensor | None) -> Row:
+    return {
+        "foreground": round(float(alpha.mean()), 5),
+        "true_foreground": None if truth is None else round(float(truth.mean()), 5),
+    }
 
 
 def _entry(row: Row, confidence: float | None, reason: str | None) -> Row:

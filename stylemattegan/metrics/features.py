@@ -32,6 +32,8 @@ class Features(NamedTuple):
     of: Callable[[Tensor], Blocks]
     scaled: bool = False
     """Each block is to be brought to unit variance, as a whole, on the real pictures: their natural units differ."""
+    is_inception: bool = False
+    """Whether their Fréchet distance is FID and their kernel distance KID."""
 
 
 def pixels() -> Features:
@@ -72,7 +74,7 @@ def inception(weights: Path, device: torch.device | str = "cpu") -> Features:
     def of(rgba: Tensor) -> Blocks:
         return [network((over_grey(rgba) * 255).round().to(device, torch.uint8))[0].cpu()]
 
-    return Features(f"inception {weights}", of)
+    return Features(f"inception {weights}", of, is_inception=True)
 
 
 def over_grey(rgba: Tensor) -> Tensor:

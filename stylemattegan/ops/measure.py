@@ -18,7 +18,7 @@ from stylemattegan.ops.upfirdn2d import upfirdn2d
 
 
 class Compared(NamedTuple):
-    """One op: largest relative difference from the reference over value and gradients, and seconds by name."""
+    """One op: `differs` from the reference, the larger of value and gradients, and seconds by name."""
 
     op: str
     difference: float
@@ -63,6 +63,16 @@ def cases(device: str) -> dict[str, Callable[[Tensor, str], Tensor]]:
     }
 
 
+def differs(actual: Tensor, expected: Tensor) -> float:
+    """The difference that 999 of 1000 values keep below, as a part of the largest value.
+
+    Not the largest: of 10^8 samples some lie within rounding of 0, where another order of summing bends them the other
+    way, and the gradients around them with them.
+    """
+    gaps = (actual - expected).abs().flatten()
+    return float(gaps.kthvalue(max(1, round(0.999 * len(gaps)))).values / expected.abs().max())
+
+
 SIZES = {"cpu": (8, 16, 42, 42), "cuda": (16, 128, 84, 84)}
 
 
@@ -85,7 +95,7 @@ def compare(
         with in_full_float32(device):
             for impl in impls[1:]:
                 for expected, actual in zip(both(op, impls[0]), both(op, impl), strict=True):
-                    difference = max(difference, float((actual - expected).abs().max() / expected.abs().max()))
+                    difference = max(difference, differs(actual, expected))
         seconds = interleaved({impl: lambda impl=impl, op=op: both(op, impl) for impl in impls}, rounds)  # type: ignore[misc]
         found.append(Compared(name, difference, seconds))
     return found

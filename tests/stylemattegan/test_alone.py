@@ -39,9 +39,10 @@ def test_fit_save_measure(files, tmp_path):
     module.save(tmp_path / "generator", meta={})
     G = load_generator(tmp_path / "generator")
     real = [partial(read_rgba, file) for file in files]
-    values = measure(G, pixels(), [Metric.fid, Metric.kid, Metric.pr], real=real, count=8, halves=4)
-    assert set(values) == {"fid", "kid", "precision", "recall", "fid_error", "kid_error"}
-    assert values["fid"] > 0
+    values = measure(G, pixels(), [Metric.frechet, Metric.kid, Metric.pr], real=real, count=8, halves=4)
+    of_pr = {"precision", "recall", "density", "coverage"}
+    assert set(values) == {"frechet", "kid", "frechet_error", "kid_error"} | of_pr
+    assert values["frechet"] > 0
     with pytest.raises(ValueError, match="kid is measured against real pictures, and there are none"):
         measure(G, pixels(), [Metric.kid, Metric.ppl], count=8)
 

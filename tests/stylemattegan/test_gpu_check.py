@@ -8,6 +8,7 @@ import torch
 from loop.cli.main import main
 from stylemattegan import gpu_check
 from stylemattegan.ops import cuda
+from stylemattegan.ops.measure import differs
 from tests.stylemattegan.implementations import need
 
 
@@ -51,3 +52,11 @@ def test_without_a_gpu_it_is_one_line(monkeypatch, capsys):
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err == "stylematte: no CUDA GPU is visible to torch: there is nothing to check\n"
+
+
+def test_one_bent_sample_is_no_difference():
+    expected = torch.linspace(-1, 1, 2000)
+    bent = expected.clone()
+    bent[7] += 0.5
+    assert differs(bent, expected) == 0
+    assert differs(expected * 1.01, expected) == pytest.approx(0.01, rel=2e-3)

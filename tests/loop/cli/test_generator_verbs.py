@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from loop.cli.main import main
+from loop.cli.measure import FID, _print
 from stylematte.imagefile import read_rgba, read_text, write_rgba
 from stylemattegan.networks.discriminator import Discriminator
 from stylemattegan.networks.generator import Generator
@@ -80,35 +81,56 @@ def test_a_generator_is_measured(folders, capsys):
     printed = json.loads(capsys.readouterr().out)
     assert (printed["real"], printed["count"], printed["features"]) == (12, 12, "pixels")
     assert printed["precision"] == printed["recall"] == 0  # white squares are unlike an untrained G
-    assert printed["fid"] > 1
+    assert printed["frechet"] > 1
     assert printed["kid"] > 0
     assert printed["ppl"] > 0
     assert min(printed["eqt"], printed["eqt_frac"]) > printed["eqr"] > 0
     assert main([*command, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == printed
-    assert main([*command, "--metrics", "fid,kid", "--halves", "8", "--json"]) == 0
+    assert main([*command, "--metrics", "frechet,kid", "--halves", "8", "--json"]) == 0
     halved = json.loads(capsys.readouterr().out)
-    assert halved["fid"] == printed["fid"]
-    assert 0 < halved["fid_error"] < halved["fid"]
+    assert halved["frechet"] == printed["frechet"]
+    assert 0 < halved["frechet_error"] < halved["frechet"]
     assert 0 < halved["kid_error"] < halved["kid"]
     assert main([*command, "--metrics", "kid", "--halves", "8"]) == 0
     table = capsys.readouterr().out
     assert "12 pictures against 12 of" in table
-    assert "KID" in table
+    assert "kernel" in table
     assert " ± " in table
     assert "FID" not in table
+    assert "KID" not in table
+
+
+def test_cut_outs_are_measured_part_by_part(folders, capsys):
+    """White squares with hard edges in the pool: the untrained generator's alphas are far off in every way."""
+    command = ["measure", str(folders / "own"), "--against", str(folders / "pool"), "--count", "12"]
+    command += ["--metrics", "cutout", "--resamples", "5"]
+    assert main([*command, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    names = [f"frechet_{part}" for part in ("composite", "rgb", "alpha")]
+    names += ["band", *(f"band_{name}" for name in ("area", "soft", "width", "strand", "holes"))]
+    assert {*names, *(f"{name}_error" for name in names)} <= set(printed)
+    assert printed["frechet_alpha"] > 3 * printed["frechet_alpha_error"] > 0
+    assert printed["band_soft"] > 0
+    assert main(command) == 0
+    table = capsys.readouterr().out
+    assert "transition" in table
+    assert "FID" not in table
+    measured = {"frechet": 2.0, "kid": 0.1}
+    _print({"generator": "g", "against": "r", "real": 9, "count": 9, "seed": 0, "features": "inception"}, measured, FID)
+    assert "FID" in capsys.readouterr().out
 
 
 def test_a_generator_against_its_own_pictures_is_near(folders, tmp_path, capsys):
     assert main(["sample", str(folders / "own"), "-o", str(tmp_path), "--seeds", "1-64", "--psi", "1"]) == 0
     (tmp_path / "own/sheet.png").unlink()
     capsys.readouterr()
-    against = ["--against", str(tmp_path / "own"), "--count", "64", "--metrics", "fid,kid,pr", "--json"]
+    against = ["--against", str(tmp_path / "own"), "--count", "64", "--metrics", "frechet,kid,pr", "--json"]
     assert main(["measure", str(folders / "own"), *against]) == 0
     near = json.loads(capsys.readouterr().out)
     assert main(["measure", str(folders / "own"), "--against", str(folders / "pool"), *against[2:]]) == 0
     far = json.loads(capsys.readouterr().out)
-    assert near["fid"] < 0.1 * far["fid"]
+    assert near["frechet"] < 0.1 * far["frechet"]
     assert near["precision"] > 0.6
     assert near["recall"] > 0.6
 
@@ -125,10 +147,11 @@ def test_a_generator_against_its_own_pictures_is_near(folders, tmp_path, capsys)
         ("sample own -o out --seeds 1-3,2", 2, "names a seed twice"),
         ("sample own -o out --walk walk.mp4", 2, "expected a name that ends in .webp or .png"),
         ("sample own -o out --walk walk.webp --seeds 1-3 --grid 2x1", 2, "give 2 or more for each of 2 cells"),
-        ("measure own --metrics fid", 2, "is measured against real pictures, give --against"),
-        ("measure own --metrics fit", 2, "no metric 'fit'; there are fid, kid, pr, ppl, eq"),
+        ("measure own --metrics frechet", 2, "is measured against real pictures, give --against"),
+        ("measure own --metrics fit", 2, "no metric 'fit'; there are frechet, kid, pr, cutout, ppl, eq"),
         ("measure own --halves 1", 2, "--halves 1: expected 2 to 9999, or 0 for none"),
-        ("measure own --count 2", 2, "--count 2: expected 4 to 1000000"),
+        ("measure own --resamples 1", 2, "--resamples 1: expected 2 to 9999, or 0 for none"),
+        ("measure own --count 2", 2, "--count 2: expected 6 to 1000000"),
         ("measure pool", 3, "no generator there"),
         ("measure classes", 3, "a conditional generator (3 classes), which is not measured yet"),
         ("measure own --against large", 3, "pictures of 64 x 64, expected 32 x 32"),
@@ -151,6 +174,6 @@ def test_features_of_a_backbone_from_a_file(folders, tmp_path, capsys):
     from safetensors.torch import save_file
 
     save_file(timm.create_model("resnet10t").state_dict(), tmp_path / "weights.safetensors")
-    command = ["measure", str(folders / "own"), "--against", str(folders / "pool"), "--count", "4", "--metrics", "kid"]
+    command = ["measure", str(folders / "own"), "--against", str(folders / "pool"), "--count", "6", "--metrics", "kid"]
     assert main([*command, "--features", str(tmp_path / "weights.safetensors"), "--network", "resnet10t"]) == 0
     assert "features: resnet10t " in capsys.readouterr().out

@@ -53,7 +53,7 @@ TABLE = [
     ([*WALK, "--frames", "999999999999"], 2, "--walk of 1999999999998 frames: at most 10000"),
     ([*WALK, "--frames", "-1"], 2, "--frames -1: give at least 1"),
     (["measure", "TMP/empty", "--metrics", ""], 2, "--metrics : no metric ''"),
-    (["measure", "TMP/empty", "--count", "1000000000000"], 2, "--count 1000000000000: expected 4 to 1000000"),
+    (["measure", "TMP/empty", "--count", "1000000000000"], 2, "--count 1000000000000: expected 6 to 1000000"),
     (["measure", "TMP/empty", "--halves", "1000000000000"], 2, "--halves 1000000000000: expected 2 to 9999"),
     (["loss", "ddc", "TMP/a.png", "TMP/a.png", "--window", "99999"], 2, "--window=99999: expected a number from 3 to"),
     (["loss", "ddc", "TMP/a.png", "TMP/a.png", "--neighbours", "99999"], 2, "--neighbours=99999: expected a number"),

@@ -20,7 +20,7 @@ def test_every_input_stands_before_its_reader() -> None:
 
 
 def test_two_rounds_of_two_domains() -> None:
-    assert len(steps("run.rounds=2")) == 1 + 3 + 2 * (2 * 5 + 3)
+    assert len(steps("run.rounds=2")) == 1 + 3 + 2 * (2 * 6 + 3)
 
 
 def test_pools_accumulate() -> None:
@@ -28,6 +28,18 @@ def test_pools_accumulate() -> None:
     pools = {name for name in fit.inputs if name.startswith("pairs/")}
     assert pools == {f"pairs/{r:02d}/{d}" for r in (1, 2, 3) for d in ("portraits", "animals")}
     assert fit.inputs["matter"] == "02/accept"
+
+
+def test_the_matter_is_fitted_after_the_watch_of_its_round() -> None:
+    fit = steps("run.rounds=2")["02/fit_matter"]
+    watched = {name: id_ for name, id_ in fit.inputs.items() if name.startswith("watch/")}
+    assert watched == {f"watch/{d}": f"02/{d}/watch" for d in ("portraits", "animals")}
+
+
+def test_thresholds_of_the_watch_are_in_no_key() -> None:
+    assert steps("watch.min_spread=null", "watch.max_holes=0.1") == steps()
+    changed = {id_ for id_, step in steps("watch.images=10").items() if step != steps()[id_]}
+    assert changed == {f"{r:02d}/{d}/watch" for r in (1, 2) for d in ("portraits", "animals")}
 
 
 def test_a_generator_starts_from_its_last_round_and_the_first_from_nothing() -> None:
