@@ -26,6 +26,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -43,7 +44,7 @@ SIDES = ("official", "tuned", "reference", "cpu")
 WORKS = ("step", "forward", "forward+backward", "D", "R1", "lrelu")
 R1_EVERY = 16
 DEFAULT = ("step-64-8", "step-128-8", "step-256-4")
-TOLERANCE = {"D/r1": 1e-3, "gradient of G": 1e-3, "gradient of D": 1e-3}
+TOLERANCE = {"D/r1": 3e-3, "gradient of G": 1e-3, "gradient of D": 1e-3}
 """Largest difference by the largest value; 1e-4 for what is not named. D/r1 comes after two updates by Adam."""
 IN_PARTS = {"D/loss": 1e-2, "D/r1": 1e-2}
 """With --batch-gpu: in parts, the official code moves G's running means once a part, which the D phase sees."""
@@ -58,10 +59,10 @@ class Row(NamedTuple):
 
 def row_of(name: str) -> Row:
     """Raises ValueError for what is not WORK-SIZE-BATCH or WORK-SIZE-official-BATCH."""
-    work, size, *middle, batch = name.split("-")
-    if work not in WORKS or middle not in ([], ["official"]):
+    found = re.fullmatch(r"(.+?)-(\d+)(-official)?-(\d+)", name)
+    if not found or found[1] not in WORKS:
         raise ValueError(name)
-    return Row(work, "official" if middle else "small", int(size), int(batch))
+    return Row(found[1], "official" if found[3] else "small", int(found[2]), int(found[4]))
 
 
 def measure(row: Row, side: str, args: argparse.Namespace, outputs: Path) -> dict[str, Any]:
