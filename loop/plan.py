@@ -5,10 +5,16 @@
                then once    fit_matter (real pairs + kept pairs of rounds 1..r) -> evaluate -> accept
 
 Real pairs are what `prepare` wrote: photos with an alpha, and photos with a trimap (their own, or made of their mask).
-With matter.later.unlabelled_share, `fit_matter` also reads each domain's `label`: photos that nobody labelled, with
-trimaps of what the accepted matter is sure of.
+What else `fit_matter` learns from, matter.later.roads says: the kept pairs, of all rounds so far or of its own
+(matter.later.pools), and what each domain's `label` wrote of the photos that nobody labelled. It begins with the
+accepted matter, or with fresh weights (matter.later.start).
+Only steps that something reads are there: where no road reads pairs no generator is fitted, and where nothing reads
+photos nothing is labelled.
 
-`watch` writes nothing; `fit_matter` has it as an input so that a collapsed pool stops the run before it is learnt from.
+`watch` writes nothing; `fit_matter` has it as an input: a collapsed pool stops the run before it is learned from.
+
+With run.control each later round ends with what it would have been without the loop, a chain of its own:
+    round r:   control/fit_matter (real pairs alone) -> control/evaluate -> control/compare (its scores and the loop's)
 
 Between rounds only weights and pools travel: the accepted matter, the selected generator, the kept pairs.
 """
@@ -21,9 +27,11 @@ from dataclasses import replace
 from typing import Any
 
 from loop.config.fingerprints import Fingerprints
-from loop.config.schema import Config
+from loop.config.schema import Config, PairSource
 from loop.config.steps import (
     AcceptStep,
+    CompareStep,
+    DrawPairsStep,
     EvaluateStep,
     FitGeneratorStep,
     FitMatterStep,
@@ -36,11 +44,13 @@ from loop.config.steps import (
     WatchStep,
 )
 from loop.engine.step import Step
-from stylematte.config import BackboneConfig
+from stylematte.config import BackboneConfig, Placement, Pools, RoadsConfig, Start
 from stylematte.fields import to_plain
 from stylemattegan.config import CompositeDiscriminatorConfig, CompositeDiscriminatorKind
 
 PREPARE = "00/prepare"
+CONTROL = "control"
+"""The folder of the control's steps, in each round beside those of the domains."""
 
 # Raise a stage's number when its output changes for equal inputs: every run then makes it (and what follows) again.
 VERSIONS = {
@@ -50,13 +60,17 @@ VERSIONS = {
     "fit_generator": 5,
     "select_generator": 5,
     "synthesize": 3,
+    "draw_pairs": 1,
     "select": 1,
     "watch": 1,
     "fit_matter": 4,
     "evaluate": 3,
-    "accept": 2,
+    "accept": 3,
+    "compare": 1,
 }
 FITS = {"fit_matter", "fit_generator"}
+SEEDLESS = {"prepare"}
+"""Stages without anything random: runs of other seeds share their results."""
 
 
 def plan(config: Config, files: Fingerprints) -> list[Step]:
@@ -65,16 +79,39 @@ def plan(config: Config, files: Fingerprints) -> list[Step]:
     for round_ in range(1, config.run.rounds + 1):
         for domain in config.data.domains:
             steps += _domain_steps(config, files, round_, domain)
-        pairs = {
-            f"pairs/{earlier:02d}/{domain}": f"{earlier:02d}/{domain}/select"
-            for earlier in range(1, round_ + 1)
-            for domain in config.data.domains
-        }
-        labels = {f"labels/{domain}": f"{round_:02d}/{domain}/label" for domain in config.data.domains}
-        watched = {f"watch/{domain}": f"{round_:02d}/{domain}/watch" for domain in config.data.domains}
-        learnt = pairs | (labels if config.matter.later.unlabelled_share else {})
-        steps += _gated_fit(config, files, round_, learnt | watched)
+        steps += _gated_fit(config, files, round_, _pools(config, round_))
+        steps += _control(config, files, round_) if config.run.control else []
     return steps
+
+
+def reads_pairs(config: Config) -> bool:
+    """Whether the matter learns from pairs that a generator (or an oracle in its place) has made."""
+    return config.matter.later.real_weight < 1 and config.matter.later.roads.pairs > 0
+
+
+def reads_labels(config: Config) -> bool:
+    """Whether the matter learns from what `label` writes of single photos."""
+    return config.matter.later.real_weight < 1 and config.matter.later.roads.read_labels()
+
+
+def fits_generators(config: Config) -> bool:
+    """Whether anything reads what a generator draws."""
+    return reads_pairs(config) and config.synthesize.source is PairSource.generator
+
+
+def _pools(config: Config, round_: int) -> dict[str, str]:
+    """What the matter of that round learns from beside real pictures: input name -> step."""
+    domains = list(config.data.domains)
+    first = round_ if config.matter.later.pools is Pools.latest else 1
+    pools: dict[str, str] = {}
+    if reads_pairs(config):
+        for earlier in range(first, round_ + 1):
+            pools |= {f"pairs/{earlier:02d}/{domain}": f"{earlier:02d}/{domain}/select" for domain in domains}
+    if fits_generators(config):
+        pools |= {f"watch/{domain}": f"{round_:02d}/{domain}/watch" for domain in domains}
+    if reads_labels(config):
+        pools |= {f"labels/{domain}": f"{round_:02d}/{domain}/label" for domain in domains}
+    return pools
 
 
 def plan_generator_alone(config: Config, name: str, cutouts: str, fingerprint: str) -> list[Step]:
@@ -126,10 +163,20 @@ def _domain_steps(config: Config, files: Fingerprints, round_: int, domain: str)
         "pairs": f"{here}/select",
         "features": "00/accept",
     }
-    label = LabelStep(domain, config.data.size, config.label, trimaps=config.matter.later.unlabelled_share > 0)
+    roads = config.matter.later.roads
+    label = LabelStep(
+        domain,
+        config.data.size,
+        config.label,
+        trimaps=roads.trimaps > 0,
+        targets=roads.photos > 0 or roads.cutouts > 0,
+        agreement=roads.photos > 0,
+    )
     drawn = config.synthesize
-    steps: list[tuple[str, dict[str, str], Any]] = [
-        ("label", {"data": PREPARE, "matter": matter}, label),
+    steps: list[tuple[str, dict[str, str], Any]] = []
+    if reads_labels(config) or fits_generators(config):
+        steps.append(("label", {"data": PREPARE, "matter": matter}, label))
+    generator: list[tuple[str, dict[str, str], Any]] = [
         ("fit_generator", training | previous, _fit_generator(config, files, round_, domain)),
         ("select_generator", training | measure | previous, SelectGeneratorStep(config.generator.select_images)),
         (
@@ -137,13 +184,14 @@ def _domain_steps(config: Config, files: Fingerprints, round_: int, domain: str)
             {"generator": f"{here}/select_generator"},
             SynthesizeStep(round_, domain, drawn.count, drawn.psi, drawn.batch),
         ),
-        (
-            "select",
-            {"data": PREPARE, "matter": matter, "pool": f"{here}/synthesize"},
-            SelectStep(config.data.size, config.select),
-        ),
-        ("watch", watched, WatchStep(config.watch.images)),
     ]
+    oracle = DrawPairsStep(round_, domain, config.data.domains[domain], config.data.size, drawn.count)
+    if reads_pairs(config):
+        steps += generator if fits_generators(config) else [("draw_pairs", {}, oracle)]
+        pool = {"data": PREPARE, "matter": matter, "pool": f"{here}/{steps[-1][0]}"}
+        steps.append(("select", pool, SelectStep(config.data.size, config.select)))
+    if fits_generators(config):
+        steps.append(("watch", watched, WatchStep(config.watch.images)))
     return [_step(config, stage, round_, domain, inputs, read) for stage, inputs, read in steps]
 
 
@@ -175,27 +223,13 @@ def _as_read(composite: CompositeDiscriminatorConfig) -> CompositeDiscriminatorC
 def _gated_fit(config: Config, files: Fingerprints, round_: int, pools: Mapping[str, str]) -> list[Step]:
     """A matter's fit, its held-out scores, and whether it is accepted. pools: what it learns from beside data."""
     here = f"{round_:02d}"
-    matter = config.matter
-    fit = FitMatterStep(
-        round=round_,
-        size=config.data.size,
-        domains=list(config.data.domains),
-        extra_subjects=config.data.extra_subjects,
-        network=matter.network,
-        fit=matter.later.without_the_loop() if round_ else matter.first,
-        compile=matter.compile,
-        precision=config.launch.precision,
-        mask_as=config.data.mask_as,
-        real_weight=matter.later.real_weight if round_ else 1.0,
-        unlabelled_share=matter.later.unlabelled_share if round_ else 0.0,
-        backbone_digest=None if round_ else files.backbone,
-    )
     # How often refusals stop a run is no property of a verdict: it stays out of the key.
     accept = AcceptStep(round_, list(config.data.domains), replace(config.accept, stop_after=0))
-    before = {"matter": f"{round_ - 1:02d}/accept", **pools} if round_ else {}
+    fit = _fit_matter(config, files, round_)
+    start = {} if _starts_fresh(config, round_) else {"matter": f"{round_ - 1:02d}/accept"}
     gate = {"best": f"{round_ - 1:02d}/accept", "first": "00/accept"} if round_ else {}
     return [
-        _step(config, "fit_matter", round_, None, {"data": PREPARE, **before}, fit),
+        _step(config, "fit_matter", round_, None, {"data": PREPARE, **start, **pools}, fit),
         _step(
             config,
             "evaluate",
@@ -215,10 +249,73 @@ def _gated_fit(config: Config, files: Fingerprints, round_: int, pools: Mapping[
     ]
 
 
-def _step(config: Config, stage: str, round_: int, domain: str | None, inputs: dict[str, str], read: Any) -> Step:
-    """read: the stage's dataclass of `loop.config.steps`."""
+def _starts_fresh(config: Config, round_: int) -> bool:
+    """Whether that round's fit begins with fresh weights."""
+    return not round_ or config.matter.later.start is Start.fresh
+
+
+def _fit_matter(config: Config, files: Fingerprints, round_: int) -> FitMatterStep:
+    matter, later = config.matter, config.matter.later
+    return FitMatterStep(
+        round=round_,
+        size=config.data.size,
+        domains=list(config.data.domains),
+        extra_subjects=config.data.extra_subjects,
+        network=matter.network,
+        fit=later.without_the_loop() if round_ else matter.first,
+        compile=matter.compile,
+        precision=config.launch.precision,
+        mask_as=config.data.mask_as,
+        real_weight=later.real_weight if round_ else 1.0,
+        roads=later.roads if round_ else RoadsConfig(),
+        placement=later.placement if round_ else Placement.free,
+        student_photometry=later.student_photometry if round_ and later.roads.photos > 0 else 1.0,
+        backbone_digest=files.backbone if _starts_fresh(config, round_) else None,
+    )
+
+
+def _control(config: Config, files: Fingerprints, round_: int) -> list[Step]:
+    """The round without the loop: the control's fit, its held-out scores, and how the loop's compare with them.
+
+    The fit has the steps, batch and seed of the loop's in this round, so both see equally many pictures. It goes on
+    from the control's of the last round (or starts fresh, as the loop's): there is no gate, `compare` takes the best.
+    """
+    last, here = f"{round_ - 1:02d}/{CONTROL}/fit_matter", f"{round_:02d}/{CONTROL}"
+    start = {"matter": last, "fallback": "00/accept"} if round_ > 1 else {"matter": "00/accept"}
+    start = {} if _starts_fresh(config, round_) else start
+    # What is said of roads that are closed stays out of the key; how real pictures are shown is not the loop's merit.
+    everywhere = config.matter.later.placement is Placement.everywhere
+    fit = replace(
+        _fit_matter(config, files, round_),
+        real_weight=1.0,
+        roads=RoadsConfig(),
+        placement=Placement.everywhere if everywhere else Placement.free,
+        student_photometry=1.0,
+    )
+    compare = CompareStep(list(config.data.domains), config.accept.confidence, config.accept.resamples)
+    scores = {f"loop/{earlier:02d}": f"{earlier:02d}/evaluate" for earlier in range(round_ + 1)}
+    scores |= {f"control/{later:02d}": f"{later:02d}/{CONTROL}/evaluate" for later in range(1, round_ + 1)}
+    steps: list[tuple[str, dict[str, str], Any]] = [
+        ("fit_matter", {"data": PREPARE, **start}, fit),
+        ("evaluate", {"data": PREPARE, "matter": f"{here}/fit_matter"}, EvaluateStep(list(config.data.domains))),
+        ("compare", {"verdict": f"{round_:02d}/accept", **scores}, compare),
+    ]
+    seeds = {"fit_matter": f"{round_:02d}/fit_matter"}
+    return [_step(config, stage, round_, CONTROL, inputs, read, seeds.get(stage)) for stage, inputs, read in steps]
+
+
+def _step(
+    config: Config,
+    stage: str,
+    round_: int,
+    domain: str | None,
+    inputs: dict[str, str],
+    read: Any,
+    seed_of: str | None = None,
+) -> Step:
+    """read: the stage's dataclass of `loop.config.steps`. seed_of: the step whose seed it has, if not its own."""
     id_ = "/".join(part for part in (f"{round_:02d}", domain, stage) if part)
-    digest = hashlib.sha256(f"{config.run.seed}\x1f{id_}".encode()).digest()
+    digest = hashlib.sha256(f"{config.run.seed}\x1f{seed_of or id_}".encode()).digest()
     return Step(
         id=id_,
         stage=stage,
@@ -226,7 +323,7 @@ def _step(config: Config, stage: str, round_: int, domain: str | None, inputs: d
         domain=domain,
         inputs=inputs,
         config=to_plain(read),
-        seed=int.from_bytes(digest[:6], "big"),
+        seed=0 if stage in SEEDLESS else int.from_bytes(digest[:6], "big"),
         fit=stage in FITS,
         version=VERSIONS[stage],
     )

@@ -284,6 +284,9 @@ class MatterFitConfig(FitConfig):
     """The same for pictures of kind `trimap`."""
     new_background: float = ranged(0.5, 0, 1)
     """Probability that a real picture's foreground is put on a new background."""
+    hard_background: float = ranged(0.0, 0, 1)
+    """Probability that a new background has the mean colour of a visible part of the subject: flat, or with a slight
+    slope and noise. The subject can then be told from it by its shape alone."""
     trimap_shown: float = ranged(0.0, 0, 1)
     """Probability that the network is shown a sample's trimap, widened at random (detail): between 0 and 1 one network
     learns to matte with a trimap and without."""
@@ -310,14 +313,67 @@ class MatterFitConfig(FitConfig):
 
 
 @dataclass
+class RoadsConfig:
+    """Relative weights of the ways from an unlabelled photo to the matter, in what labelled pictures leave of the loss.
+
+    No picture gets more of it than a real one of its domain; what a road cannot use, real pictures keep.
+    """
+
+    photos: float = ranged(0.0, 0)
+    """The photo itself, with the accepted matter's alpha as target: weighted per pixel by the agreement of its views
+    and per picture by its confidence."""
+    cutouts: float = ranged(0.0, 0)
+    """The subject of the photo, as the accepted matter cuts it out, on new backgrounds."""
+    pairs: float = ranged(1.0, 0)
+    """The generator's kept pairs on new backgrounds."""
+    trimaps: float = ranged(0.0, 0)
+    """The photo with a trimap of what the accepted matter is sure of; losses.known, ddc and closed_form apply."""
+
+    def read_labels(self) -> bool:
+        """Whether a fit needs what `label` writes of single photos."""
+        return self.photos > 0 or self.cutouts > 0 or self.trimaps > 0
+
+    def open(self) -> dict[str, float]:
+        """The roads with a weight above 0."""
+        weights = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: weight for name, weight in weights.items() if weight > 0}
+
+
+class Placement(str, Enum):
+    free = "free"
+    labelled = "labelled"
+    everywhere = "everywhere"
+
+
+class Start(str, Enum):
+    accepted = "accepted"
+    fresh = "fresh"
+
+
+class Pools(str, Enum):
+    accumulate = "accumulate"
+    latest = "latest"
+
+
+@dataclass
 class LaterMatterFitConfig(MatterFitConfig):
     """A fit from round 1 on: what labelling and generating have made joins the real pictures."""
 
     real_weight: float = ranged(0.5, 0.5, 1)
-    """Share of the loss that real pictures keep once generated pairs join. At 1 no pair joins (control)."""
-    unlabelled_share: float = ranged(0.0, 0, 1)
-    """Share of a domain's real pictures in a batch that are photos of kind `none`: the known regions of their trimaps
-    are what the accepted matter is sure of, written by `label`."""
+    """Share of the loss that real pictures keep, and they keep more where the roads have few. At 1 nothing else joins
+    (control)."""
+    roads: RoadsConfig = field(default_factory=RoadsConfig)
+    placement: Placement = Placement.free
+    """Where cut-outs and pairs stand on their new backgrounds. free: their own place, size and place changed at random.
+    labelled: position and size of a labelled subject of the domain, drawn anew each time, with jitter. everywhere: the
+    foregrounds of labelled pictures on new backgrounds, too (without any road, -7 and -12 % SAD: docs/roads.md)."""
+    student_photometry: float = ranged(2.0, 0.1, 4)
+    """On road `photos`, how many times as strong as elsewhere colour changes, blur, noise and JPEG are. The accepted
+    matter saw the photo as it is; its student has to say the same of a worse one (noisy student, 1911.04252)."""
+    start: Start = Start.accepted
+    """The weights a fit begins with: the accepted matter's, or as in round 0 (random, or network.backbone.weights)."""
+    pools: Pools = Pools.accumulate
+    """Kept pairs of all rounds so far, or of this round alone (latest)."""
 
     def without_the_loop(self) -> MatterFitConfig:
         """The same fit without what only the loop knows of."""
@@ -333,4 +389,4 @@ class MatterConfig:
     first: MatterFitConfig = field(default_factory=MatterFitConfig)
     """Round 0: on real pairs alone, from random (or network.backbone.weights)."""
     later: LaterMatterFitConfig = field(default_factory=LaterMatterFitConfig)
-    """Rounds 1, 2, ...: warm-started from the accepted matter."""
+    """Rounds 1, 2, ...: what labelling and generating made joins; matter.later.start says from which weights."""

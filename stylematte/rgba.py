@@ -20,7 +20,8 @@ class MattingBatch(NamedTuple):
     values {0, 1/2, 1}. weight: (N,) loss weight of each sample. known_alpha: (N,) 1.0 where alpha is a label, 0.0
     where the trimap is all that is known. taught: (N,) 1.0 where such a sample's alpha is a teacher's guess (closed
     form), 0.0 where it is the trimap once more and means nothing. trimap_input: (N, 1, H, W), what a network that takes
-    a trimap is shown of it, {0, 1/2, 1}; 1/2 everywhere says nothing.
+    a trimap is shown of it, {0, 1/2, 1}; 1/2 everywhere says nothing. agreement: (N, 1, H, W) in [0, 1], how far alpha
+    may be believed at each pixel; or ones (N, 1, 1, 1), where all of it may.
     """
 
     image: Tensor
@@ -32,6 +33,7 @@ class MattingBatch(NamedTuple):
     known_alpha: Tensor
     taught: Tensor
     trimap_input: Tensor
+    agreement: Tensor
 
 
 def composite(foreground: Tensor, alpha: Tensor, background: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
-"""Finding files in the folder of a run of the loop, by their names alone: rounds/NN/... of the rounds it still has."""
+"""Finding files in the folder of a run of the loop: rounds/NN/... of the rounds it still has, and its best matter."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import yaml
@@ -20,3 +21,18 @@ def files_of_rounds(folder: Path, pattern: str) -> list[Path]:
     last, domains = config["run"]["rounds"], set(config["data"]["domains"])
     steps = [(file, file.relative_to(folder / "rounds").parts) for file in files]
     return [file for file, parts in steps if int(parts[0]) <= last and (len(parts) < 4 or parts[1] in domains)]
+
+
+def best_matter(folder: Path) -> Path | None:
+    """rounds/NN/accept of the best round (`loop.scores`), as the newest verdict names it; None before round 0 is over.
+
+    Where the verdict does not say (a run of an earlier version), the newest accepted matter.
+    """
+    found = files_of_rounds(folder, "accept/matter.json")
+    if not found:
+        return None
+    try:
+        best = json.loads(found[-1].with_name("verdict.json").read_text())["best_round"]
+    except (OSError, ValueError, LookupError, TypeError):
+        best = None
+    return folder / "rounds" / f"{best:02d}" / "accept" if isinstance(best, int) else found[-1].parent

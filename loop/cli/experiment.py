@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", help="without a name: the list of experiments")
     parser.add_argument("words", nargs="*", metavar="[CONFIG] key=value", help="of all arms, such as data.root=FOLDER")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each arm, with run.seed=0, 1, ... (default 3)")
+    parser.add_argument("--at-once", type=int, default=1, metavar="N", help="runs side by side (default 1)")
     parser.add_argument("--arms", default="", metavar="A,B", help="these arms alone")
     parser.add_argument("-o", "--out", type=Path, help="the experiment's folder (default experiments/NAME)")
     parser.add_argument("--json", action="store_true", help="the table, machine-readable")
@@ -33,9 +34,11 @@ def main(args: argparse.Namespace) -> int:
     config, words = (args.words[0], args.words[1:]) if has_config else (None, args.words)
     arms = [arm for arm in args.arms.split(",") if arm]
     out = args.out or Path("experiments") / experiment.name
-    progress = Progress(experiment, len(arms) or len(experiment.arms), args.seeds)
+    progress = Progress((len(arms) or len(experiment.arms)) * args.seeds, args.at_once > 1)
     try:
-        found = run(experiment, config, words, seeds=args.seeds, arms=arms, out=out, listen=progress)
+        found = run(
+            experiment, config, words, seeds=args.seeds, arms=arms, out=out, at_once=args.at_once, listen=progress
+        )
     finally:
         progress.bars.close()
     if args.json:
@@ -47,10 +50,13 @@ def main(args: argparse.Namespace) -> int:
 
 
 class Progress:
-    """The listener that prints: a line when a run begins, a line for each of its steps, bars for what runs apart."""
+    """The listener that prints: a line when a run begins, a line for each of its steps, bars for what runs apart.
 
-    def __init__(self, experiment: Experiment, arms: int, seeds: int) -> None:
-        self.experiment, self.runs = experiment, arms * seeds
+    Of runs side by side every line says whose it is, and there are no bars.
+    """
+
+    def __init__(self, runs: int, beside: bool) -> None:
+        self.runs, self.beside = runs, beside
         self.bars = Bars()
         self.begun: list[tuple[str, int]] = []
 
@@ -59,12 +65,14 @@ class Progress:
             self.begun.append((job.arm, job.seed))
             print(f"run {len(self.begun)} of {self.runs}: {job.arm}, seed {job.seed}", file=sys.stderr, flush=True)
         if event.kind == "progress":
-            self.bars.show(event)
+            if not self.beside:
+                self.bars.show(event)
             return
         if event.kind in {"done", "failed", "stopped"}:
             self.bars.end(event.step.id)
         if event.kind != "fresh":
-            print(f"  {event.line()}", file=sys.stderr, flush=True)
+            whose = f"{job.arm}, seed {job.seed} " if self.beside else ""
+            print(f"  {whose}{event.line()}", file=sys.stderr, flush=True)
 
 
 def print_list() -> None:
@@ -82,8 +90,8 @@ def print_summary(experiment: Experiment, found: Summary) -> None:
 
     table = Table(*COLUMNS, title=f"{experiment.headline}: {experiment.question}", title_justify="left")
     for row in found.rows:
-        if row.metric == experiment.headline:
-            table.add_row(*cells(row))
+        if row.metric == experiment.headline and experiment.shown(row.group):
+            table.add_row(*cells(row, experiment.control))
     console = wide_console()
     console.print(table)
     for line in [*found.sentences, *(f"a fit was stopped: {which}: {why}" for which, why in found.stopped.items())]:

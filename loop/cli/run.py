@@ -34,7 +34,7 @@ def main(args: argparse.Namespace) -> int:
     with Announcer() as announce:
         run = bring_up_to_date(config, folder, agree, announce, _print_line)
     if args.json:
-        print(json.dumps({"report": str(run.report), "rounds": run.rounds}, indent=2))
+        print(json.dumps({"report": str(run.report), "gain": run.gain, "rounds": run.rounds}, indent=2))
         return 0
     print_round_table(run.folder)
     minutes, seconds = divmod(round(time.monotonic() - started), 60)

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from loop.cli.console import wide_console
+from loop.cli.round_table import print_gain
+from loop.report.gain import gain_sentences
+from loop.report.read import read_run
 from loop.runs.status import status
 from loop.runs.verify import damaged_results
 
@@ -25,7 +28,8 @@ def main(args: argparse.Namespace) -> int:
         steps = [
             {"step": s.step, "state": s.state, "seconds": s.seconds, "metrics": _line(s.metrics)} for s in found.steps
         ]
-        print(json.dumps({"run": str(args.run), "writer": found.writer, "steps": steps, "damaged": damaged}, indent=2))
+        shown = {"run": str(args.run), "writer": found.writer, "gain": gain_sentences(read_run(args.run))}
+        print(json.dumps({**shown, "steps": steps, "damaged": damaged}, indent=2))
         return 0
     from rich.table import Column, Table
 
@@ -38,16 +42,18 @@ def main(args: argparse.Namespace) -> int:
     writer = found.writer
     running = f"running as process {writer['pid']} on {writer['host']}" if writer else "not running"
     console.print(f"{fresh} of {len(found.steps)} steps done; {running}")
+    print_gain(read_run(args.run))
     for line in damaged:
         print(f"stylematte: {line}", file=sys.stderr)
     return 0
 
 
 def _line(metrics: dict[str, Any]) -> str:
-    """A step's metrics on one line: why it ended as it did, else its numbers, and SAD by domain."""
+    """A step's metrics on one line: why it ended as it did, else its numbers, and SAD or its change by domain."""
     for key in ("reason", "diverged"):
         if metrics.get(key):
             return str(metrics[key])
     flat = {key: value for key, value in metrics.items() if isinstance(value, (int, float, str))}
-    sad = {f"SAD {name}": v["SAD"] for name, v in metrics.items() if isinstance(v, dict) and "SAD" in v}
-    return ", ".join(f"{key} {value}" for key, value in (flat | sad).items())
+    for key in ("SAD", "against_control"):
+        flat |= {f"{key} {name}": v[key] for name, v in metrics.items() if isinstance(v, dict) and key in v}
+    return ", ".join(f"{key} {value}" for key, value in flat.items())

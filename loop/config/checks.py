@@ -15,7 +15,7 @@ from pathlib import Path
 from loop.config.checks_composite_discriminator import composite_discriminator
 from loop.config.checks_init import initial_generators
 from loop.config.fingerprints import kinds_in
-from loop.config.schema import Config
+from loop.config.schema import Config, PairSource
 from loop.engine.config import Launch
 from stylematte.config import FitConfig, MatterFitConfig
 from stylematte.fields import impossible
@@ -31,6 +31,7 @@ def impossible_values(config: Config) -> list[str]:
         *impossible(config),
         *_run(config),
         *_data(config),
+        *_oracles(config),
         *_learning_kinds(config),
         *_matter(config),
         *_fits(config),
@@ -56,7 +57,8 @@ def _data(config: Config) -> Iterator[str]:
     for name, subject in data.domains.items():
         if not name.replace("-", "").replace("_", "").isalnum():
             yield f"data.domains.{name}: a domain names a folder, so use letters, digits, - and _ only"
-        if name in {"prepare", "fit_matter", "evaluate", "accept"} or name in data.extra_subjects:
+        taken = {"prepare", "fit_matter", "evaluate", "accept", *(["control"] if config.run.control else [])}
+        if name in taken or name in data.extra_subjects:
             yield f"data.domains.{name}: this name is taken; choose another"
         if data.root is None and subject not in DRAWN_SUBJECTS:
             yield f"data.domains.{name}={subject}: only 'portrait' and 'animal' can be drawn; else set data.root"
@@ -64,6 +66,17 @@ def _data(config: Config) -> Iterator[str]:
         yield f"data.size={data.size}: the generator needs a power of two, 16 or more (64, 128, 256 ...)"
     if data.root is not None and not Path(data.root).expanduser().is_dir():
         yield f"data.root={data.root}: no such folder; expected one with a manifest.csv (null draws pictures by code)"
+
+
+def _oracles(config: Config) -> Iterator[str]:
+    """What only drawn pictures know."""
+    if config.data.root is None:
+        return
+    cure = f"data.root={config.data.root} has real ones; set data.root=null, or leave it out"
+    if config.data.drawn.oracle:
+        yield f"oracle: data.drawn.oracle=true needs drawn pictures, whose truth is known; {cure}"
+    if config.synthesize.source is PairSource.drawn:
+        yield f"oracle: synthesize.source=drawn needs drawn pictures; {cure}"
 
 
 def _learning_kinds(config: Config) -> Iterator[str]:
@@ -113,21 +126,19 @@ def _fits(config: Config) -> Iterator[str]:
     yield from _every_source("matter.first", matter.first, config)
     if config.run.rounds:
         later = matter.later
-        yield from _every_source("matter.later", later, config, later.unlabelled_share, generated=later.real_weight < 1)
+        yield from _every_source("matter.later", later, config, len(later.roads.open()) if later.real_weight < 1 else 0)
 
 
-def _every_source(
-    name: str, fit: MatterFitConfig, config: Config, unlabelled_share: float = 0.0, generated: bool = False
-) -> Iterator[str]:
-    """Every source is in every batch: labelled, mask, trimap, unlabelled and generated pictures of each domain, extra
-    subjects. Labelled ones get what the others leave. Whether there are trimaps, the manifest says."""
+def _every_source(name: str, fit: MatterFitConfig, config: Config, roads: int = 0) -> Iterator[str]:
+    """Every source is in every batch: labelled, mask and trimap pictures of each domain, those of each road, extra
+    subjects. Labelled ones get what masks and trimaps leave. Whether there are trimaps, the manifest says."""
     kinds = kinds_in(config.data.root)
-    asked = {"mask": fit.mask_share, "trimap": fit.trimap_share, "none": unlabelled_share}
+    asked = {"mask": fit.mask_share, "trimap": fit.trimap_share}
     total = sum(share for kind, share in asked.items() if kind in kinds)
     if total > 1:
-        yield f"{name}: mask_share, trimap_share and unlabelled_share add up to {total:g}: expected 1 or less"
-    weak = (fit.mask_share > 0) + (fit.trimap_share > 0 and "trimap" in kinds) + (unlabelled_share > 0)
-    sources = len(config.data.domains) * (1 + weak + generated) + len(config.data.extra_subjects)
+        yield f"{name}: mask_share and trimap_share add up to {total:g}: expected 1 or less"
+    weak = (fit.mask_share > 0) + (fit.trimap_share > 0 and "trimap" in kinds)
+    sources = len(config.data.domains) * (1 + weak + roads) + len(config.data.extra_subjects)
     if fit.batch < sources:
         yield f"{name}.batch={fit.batch}: expected {sources} or more, at least one for each source of pictures"
 

@@ -37,6 +37,12 @@ WHOLE = (
 """Mappings with keys of the user's own: given, they replace what was there; their single keys can be set, too."""
 
 
+REMOVED = {
+    "matter.later.unlabelled_share": "use matter.later.roads.trimaps, a relative weight beside roads.pairs: 1",
+}
+"""Keys that older configurations have, off at 0, and what to do about them."""
+
+
 def load_config(path: Path, overrides: Sequence[str] = (), check: bool = True) -> Config:
     """The configuration in `path` with `key=value` overrides applied, paths of data and weights made absolute.
 
@@ -142,6 +148,8 @@ def _merge_one(config: DictConfig, key: str, value: Any) -> str | None:
     """Set one leaf; the problem as a line, or None."""
     if key == VARIANT:
         return _choose_variant(config, str(value))
+    if key in REMOVED:  # run folders have every key written out: at 0 it did nothing, and they stay readable
+        return f"{key}={value}: this key is gone; {REMOVED[key]}" if value else None
     section = OmegaConf.select(config, key, default=None)
     if key in WHOLE and isinstance(value, dict):
         section.clear()

@@ -30,6 +30,9 @@ class RunConfig:
     """Everything random in a run is a function of it and of a position."""
     rounds: int = ranged(2, 0)
     """Rounds after round 0 (round 0 trains the matter on real pairs alone)."""
+    control: bool = False
+    """Beside the loop, from round 1 on, fit the same matter on real pairs alone, with as many steps and pictures in
+    each round: the loop is worth what it gains over this control, not over round 0. Costs a matter's fit a round."""
 
 
 @dataclass
@@ -46,6 +49,8 @@ class DrawnConfig:
     """Background pictures, shared by all domains."""
     seed: int = ranged(1, 0)
     """Other numbers draw other pictures."""
+    oracle: bool = False
+    """Oracle for experiments: the unlabelled photos come with their true alpha, as labelled training pictures."""
 
 
 @dataclass
@@ -115,8 +120,17 @@ class LabelConfig:
             yield f"min_foreground={self.min_foreground}: expected less than max_foreground={self.max_foreground}"
 
 
+class PairSource(str, Enum):
+    """Who makes the cut-outs that become pairs."""
+
+    generator = "generator"
+    drawn = "drawn"
+
+
 @dataclass
 class SynthesizeConfig:
+    source: PairSource = PairSource.generator
+    """drawn: an oracle for experiments on drawn pictures, flawless cut-outs in the generators' place."""
     count: int = ranged(400, 1)
     """Cut-outs of each domain and round."""
     psi: tuple[float, float] = (0.5, 1.0)

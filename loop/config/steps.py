@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from loop.config.schema import AcceptConfig, DrawnConfig, HeldoutConfig, LabelConfig, MaskAs, SelectConfig, TrimapConfig
-from stylematte.config import MatterFitConfig, NetworkConfig, network_from_plain
+from stylematte.config import MatterFitConfig, NetworkConfig, Placement, RoadsConfig, network_from_plain
 from stylematte.fields import from_plain
 from stylemattegan.config import (
     AlphaRegularizerConfig,
@@ -52,7 +52,11 @@ class LabelStep:
     size: int
     rules: LabelConfig
     trimaps: bool
-    """Whether to write trimaps of what the matter is sure of, for matter.later.unlabelled_share."""
+    """Whether to write trimaps of what the matter is sure of, for matter.later.roads.trimaps."""
+    targets: bool
+    """Whether to write alphas and foregrounds, for matter.later.roads.photos and cutouts."""
+    agreement: bool
+    """Whether to write how far each pixel of an alpha may be believed, for matter.later.roads.photos."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,15 @@ class SynthesizeStep:
 
 
 @dataclass(frozen=True)
+class DrawPairsStep:
+    round: int
+    domain: str
+    subject: str
+    size: int
+    count: int
+
+
+@dataclass(frozen=True)
 class SelectStep:
     size: int
     rules: SelectConfig
@@ -117,9 +130,10 @@ class FitMatterStep:
     precision: str
     mask_as: MaskAs
     real_weight: float
-    """Share of the loss that real pictures keep; 1: no generated pair joins."""
-    unlabelled_share: float
-    """Share of a domain's real pictures in a batch that are photos with trimaps of what the matter was sure of."""
+    """Share of the loss that real pictures keep; 1: nothing else joins."""
+    roads: RoadsConfig
+    placement: Placement
+    student_photometry: float
     backbone_digest: str | None = None
     """Of network.backbone.weights, where the fit begins with them."""
 
@@ -127,6 +141,15 @@ class FitMatterStep:
 @dataclass(frozen=True)
 class EvaluateStep:
     domains: list[str]
+
+
+@dataclass(frozen=True)
+class CompareStep:
+    domains: list[str]
+    confidence: float
+    """Of the intervals."""
+    resamples: int
+    """Of the paired bootstrap."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,9 @@ from loop.engine.step import Step, log_file, step_folder
 
 __all__ = ["Event", "Freshness", "execute", "freshness"]
 
-Kind = Literal["fresh", "restored", "start", "progress", "done", "retry", "stopping", "stopped", "failed", "warning"]
+Kind = Literal[
+    "fresh", "restored", "shared", "start", "progress", "done", "retry", "stopping", "stopped", "failed", "warning"
+]
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Event:
     text: str = ""
     """retry, stopping, stopped, warning: one line; failed: the end of the log, unless one line says it all."""
     record: StageRecord | None = None
-    """With fresh, restored and done."""
+    """With fresh, restored, shared and done."""
     progress: Progress | None = None
     """With progress."""
 
@@ -51,6 +53,7 @@ class Event:
         message = {
             "fresh": "nothing to do",
             "restored": f"its earlier result is back (finished {self.record.finished})" if self.record else "restored",
+            "shared": f"taken over from another run ({self.record.seconds:.1f} s)" if self.record else "shared",
             "start": "...",
             "done": f"done in {self.record.seconds:.1f} s" if self.record else "done",
             "progress": f"{self.progress.done} of {self.progress.total}" if self.progress else "at work",
@@ -65,12 +68,14 @@ def execute(
     launch_config: LaunchConfig,
     on_event: Callable[[Event], None] = lambda event: None,
     runtime: Mapping[str, Any] | None = None,
+    shared: Path | None = None,
 ) -> list[StageRecord]:
     """Bring every step of the plan up to date; the records in the plan's order.
 
     `runtime` (plain types) reaches each stage as ctx.runtime, with kind, devices, accelerator, precision and run_dir
-    added; it is not part of any key. Events of steps that run side by side come from threads of their own, except
-    fresh, restored and done. Raises RunLocked, Stopped (the same command goes on) or StageFailed.
+    added; it is not part of any key. shared: a folder in which runs leave their results for each other
+    (`loop.engine.shared`). Events of steps that run side by side come from threads of their own, except
+    fresh, restored, shared and done. Raises RunLocked, Stopped (the same command goes on) or StageFailed.
     """
     run_dir = run_dir.resolve()
     settings = {name: getattr(launch_config, name) for name in ("devices", "accelerator", "precision")}
@@ -84,7 +89,7 @@ def execute(
         on_event(Event(kind, step, numbers[step.id], len(steps), text, record, progress))
 
     def work(step: Step, slot: int | None) -> StageResult:
-        return _one(run_dir, step, launch_config, settings, partial(report, step), slot)
+        return _one(run_dir, step, launch_config, settings, partial(report, step), slot, shared)
 
     def finished(step: Step, result: StageResult) -> None:
         records[step.id] = result.record
@@ -107,6 +112,7 @@ def _one(
     settings: Mapping[str, Any],
     report: Callable[..., None],
     slot: int | None,
+    shared: Path | None,
 ) -> StageResult:
     """slot: its share of the machine when it runs beside others."""
     runner = stage_runner(step, run_dir, launch_config, report, slot)
@@ -118,7 +124,7 @@ def _one(
     inputs = {name: step_folder(run_dir, producer) for name, producer in step.inputs.items()}
     try:
         signals.stop_point(f"stopped before {step.id}")
-        return run_stage(step, inputs, run_dir, run, settings, partial(report, "warning"))
+        return run_stage(step, inputs, run_dir, run, settings, partial(report, "warning"), shared)
     except Stopped as stop:
         report("stopped", str(stop))
         raise Stopped(f"{stop}; to go on: {this_command()}") from stop

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from loop.engine import shared as shared_results
 from loop.engine.commit import StepFolders
 from loop.engine.damage import Damaged, check_input, damage, remember
 from loop.engine.digest import RECORD, digest_folder, plain, stage_key
@@ -78,8 +79,8 @@ class Context:
 
 class StageResult(NamedTuple):
     record: StageRecord
-    how: Literal["fresh", "restored", "done"]
-    """fresh: it was there; restored: a kept result came back; done: made now."""
+    how: Literal["fresh", "restored", "shared", "done"]
+    """fresh: it was there; restored: a kept result came back; shared: another run's was taken over; done: made now."""
 
 
 def run_stage(
@@ -89,9 +90,12 @@ def run_stage(
     fn: Callable[[Context], Metrics],
     runtime: Mapping[str, Any] | None = None,
     tell: Callable[[str], None] = lambda line: None,
+    shared: Path | None = None,
 ) -> StageResult:
     """The result of `step`: the one on disk or a kept one if its key is the same, else that of a new call of `fn`.
 
+    shared: a folder of results (`loop.engine.shared`) where one with the same key is looked for before `fn` is called,
+    and where what is there or was made is put.
     `inputs` are finished folders; before `fn` is called every byte of them is verified. A damaged result of the step
     itself is moved to the kept ones, and `tell` gets a line on it. What `fn` raises passes through; scratch stays, so
     the same call resumes. Raises Damaged for an input.
@@ -104,12 +108,45 @@ def run_stage(
     previous = _sound(folders, folders.final, tell)
     if previous is not None and previous.key == key:
         folders.tidy()
-        return StageResult(previous, "fresh")
+        return _offered(shared, folders, tell, StageResult(previous, "fresh"))
     kept = _sound(folders, folders.kept, tell, full=True)
     if kept is not None and kept.key == key:
         folders.restore()
         remember(run_dir, folders.final, kept.outputs)
-        return StageResult(kept, "restored")
+        return _offered(shared, folders, tell, StageResult(kept, "restored"))
+    if shared is None:
+        return StageResult(_made(step, key, folders, inputs, digests, fn, runtime), "done")
+    with shared_results.one_maker(shared, key, tell):
+        taken = shared_results.take(shared, folders)
+        if taken is not None:
+            remember(run_dir, folders.final, taken.outputs)
+            return StageResult(taken, "shared")
+        record = _made(step, key, folders, inputs, digests, fn, runtime)
+        shared_results.give(shared, folders)
+        return StageResult(record, "done")
+
+
+def _offered(
+    shared: Path | None, folders: StepFolders, tell: Callable[[str], None], result: StageResult
+) -> StageResult:
+    """`result`, which other runs may take over from now on: a kill may have come between its commit and that."""
+    if shared is not None and not (shared / folders.key).exists():
+        with shared_results.one_maker(shared, folders.key, tell):
+            shared_results.give(shared, folders)
+    return result
+
+
+def _made(
+    step: Step,
+    key: str,
+    folders: StepFolders,
+    inputs: Mapping[str, Path],
+    digests: dict[str, str],
+    fn: Callable[[Context], Metrics],
+    runtime: Mapping[str, Any] | None,
+) -> StageRecord:
+    """The record of a new result."""
+    run_dir = folders.run_dir
     for name, path in inputs.items():
         record = StageRecord.load(path)
         if record is not None:
@@ -129,7 +166,7 @@ def run_stage(
             folders.recover()  # if the commit was cut in two: what is complete is worth keeping
         shutil.rmtree(folders.out, ignore_errors=True)
         raise
-    return StageResult(record, "done")
+    return record
 
 
 def _sound(folders: StepFolders, path: Path, tell: Callable[[str], None], full: bool = False) -> StageRecord | None:

@@ -1,7 +1,8 @@
-"""Make an experiment's runs, one (arm, seed) after the other, each an ordinary run folder; the same call goes on.
+"""Make an experiment's runs, one for each arm and seed, each an ordinary run folder; the same call goes on.
 
 Seeds are the outer loop, so that what is there at any moment compares all arms. Finished runs are fresh to the engine
-and cost nothing; the table is written anew after each run.
+and cost nothing; steps that several runs have in common are made once (`loop.engine.shared`); the table is written anew
+after each run.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from loop.engine.lock import one_writer, this_command
 from loop.engine.stage import StageFailed, Stopped
 from loop.engine.step import Step
 from loop.experiments.experiment import Experiment, Measured
-from loop.experiments.folder import MEASURED, ask, run_folder, settings
+from loop.experiments.folder import MEASURED, SHARED, ask, run_folder, settings
 from loop.experiments.registry import named
+from loop.experiments.side_by_side import side_by_side
 from loop.experiments.summary import Summary
 from loop.experiments.tables import write_summary
 from loop.report.build import build_report
@@ -38,6 +40,8 @@ class Job:
     seed: int
     config: Config
     folder: Path
+    shared: Path
+    """Where runs leave finished steps for each other."""
 
 
 def run(
@@ -48,32 +52,44 @@ def run(
     seeds: int = 3,
     arms: Sequence[str] = (),
     out: str | Path | None = None,
+    at_once: int = 1,
     listen: Callable[[Job, Event], None] = lambda job, event: None,
 ) -> Summary:
     """Answer a question, or go on with it, and return what was found.
 
     words: key=value overrides of `config` for all arms. arms: these alone, and the control stays what it is. out: the
-    experiment's folder (default experiments/NAME); table.md, table.json and plot.svg are written there. listen: called
-    with every event of every run. Raises ConfigError, RunLocked, Stopped (the same call goes on) or
+    experiment's folder (default experiments/NAME); table.md, table.json and plot.svg are written there. at_once: so
+    many runs side by side, each with its share of the cores and GPUs. listen: called with every event of every run.
+    Raises ConfigError, RunLocked, Stopped (the same call goes on) or
     StageFailed. A fit that was stopped because it diverged is a result, not an error.
     """
     asked = named(experiment) if isinstance(experiment, str) else experiment
     folder = Path(out) if out is not None else Path("experiments") / asked.name
     path, chosen = Path(config or asked.config), _chosen(asked, arms)
-    if seeds < 1:
-        raise ConfigError(f"seeds={seeds}: expected 1 or more")
+    for name, number in (("seeds", seeds), ("at_once", at_once)):
+        if number < 1:
+            raise ConfigError(f"{name}={number}: expected 1 or more")
     jobs = [_job(asked, path, words, folder, arm, seed) for seed in range(seeds) for arm in chosen]
     common = load_config(path, [*asked.settings, *words])
     with one_writer(folder):
         ask(folder, settings(asked, common), {arm: asked.arms[arm] for arm in chosen})
-    summary = write_summary(asked, folder)
+    write_summary(asked, folder)
     with signals.handled():
-        for job in jobs:
-            if signals.stop_requested():
-                raise Stopped(f"stopped before {job.arm}, seed {job.seed}; to go on: {this_command()}")
-            do(asked, job, lambda event, job=job: listen(job, event))  # type: ignore[misc]
-            summary = write_summary(asked, folder)
-    return summary
+        if at_once > 1:
+            side_by_side(do, asked, jobs, at_once, listen, lambda: write_summary(asked, folder))
+        else:
+            _one_by_one(asked, jobs, listen, folder)
+    return write_summary(asked, folder)
+
+
+def _one_by_one(
+    experiment: Experiment, jobs: Sequence[Job], listen: Callable[[Job, Event], None], folder: Path
+) -> None:
+    for job in jobs:
+        if signals.stop_requested():
+            raise Stopped(f"stopped before {job.arm}, seed {job.seed}; to go on: {this_command()}")
+        do(experiment, job, lambda event, job=job: listen(job, event))  # type: ignore[misc]
+        write_summary(experiment, folder)
 
 
 def do(experiment: Experiment, job: Job, listen: Callable[[Event], None]) -> None:
@@ -81,7 +97,14 @@ def do(experiment: Experiment, job: Job, listen: Callable[[Event], None]) -> Non
     with one_writer(job.folder):
         try:
             # Former results are kept until `gc`, so nothing is lost by making some again.
-            make(job.config, job.folder, lambda steps: steps_until(steps, experiment.until), lambda *_: True, listen)
+            make(
+                job.config,
+                job.folder,
+                lambda steps: steps_until(steps, experiment.until),
+                lambda *_: True,
+                listen,
+                job.shared,
+            )
         except StageFailed:
             if stopped_reason(job.folder) is None:
                 raise
@@ -144,4 +167,4 @@ def _job(experiment: Experiment, path: Path, words: Sequence[str], folder: Path,
             raise ConfigError(f"'{word}': is what the arms differ in (arm {differ[key]} sets it); leave it out")
     target = run_folder(folder, arm, seed)
     own = [*experiment.settings, *words, *experiment.arms[arm], f"run.seed={seed}", f"run.dir={target}"]
-    return Job(arm, seed, load_config(path, own), target)
+    return Job(arm, seed, load_config(path, own), target, folder / SHARED)

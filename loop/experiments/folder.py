@@ -1,5 +1,7 @@
 """An experiment's folder: experiment.json (what was asked), runs/ARM/SEED/ (ordinary runs), table.md and plot.svg.
 
+shared/ holds the steps that several runs have in common, as hard links; without it they are made again.
+
 A second call may add seeds and arms. Other settings are another experiment and are refused: their runs could not be
 compared with those that are there.
 """
@@ -17,7 +19,7 @@ from loop.experiments.experiment import Experiment
 from stylematte.errors import ConfigError
 from stylematte.fields import to_plain
 
-ASKED, MEASURED = "experiment.json", "measured.json"
+ASKED, MEASURED, SHARED = "experiment.json", "measured.json", "shared"
 EITHER_WAY = ("run.dir", "run.seed", "tracking.", "launch.")
 """Settings that may change from call to call, but for launch.precision: they say where and how, not what."""
 

@@ -59,6 +59,23 @@ def detectable(new: np.ndarray, control: np.ndarray, confidence: float = 0.95) -
     return _error_of_mean(new - control, (1 + confidence) / 2, POWER) / float(control.mean())
 
 
+def p_value(new: np.ndarray, control: np.ndarray) -> float | None:
+    """Two-sided p of no difference between paired errors (S, P); None of one number.
+
+    Student's t of the mean paired difference in the crossed design of `detectable`: the paired t-test over pictures
+    where there is one seed, over seeds and pictures at once where there are more.
+    """
+    from scipy.stats import t
+
+    if new.size == 1:
+        return None
+    difference = new - control
+    mean, (variance, freedom) = float(difference.mean()), _variance_of_mean(difference)
+    if variance == 0:
+        return float(mean == 0)
+    return float(2 * t.sf(abs(mean) / math.sqrt(variance), freedom))
+
+
 def _error_of_mean(difference: np.ndarray, *quantiles: float) -> float:
     """The standard error of the mean of (S, P) numbers, times the sum of Student's quantiles."""
     from scipy.stats import t

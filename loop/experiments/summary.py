@@ -3,34 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from loop.experiments.experiment import Experiment, Measured
+from loop.experiments.experiment import Experiment, Measured, Pair, Row
 from loop.experiments.folder import MEASURED, read
-
-
-@dataclass(frozen=True)
-class Row:
-    """One arm's errors in one group, over the seeds and pictures that the control has, too."""
-
-    arm: str
-    group: str
-    """Such as "portraits, round 1"."""
-    metric: str
-    mean: float
-    of_seeds: tuple[float, ...]
-    """The mean over pictures for each seed."""
-    seeds: tuple[int, ...]
-    pictures: int
-    change: float | None = None
-    """Of the mean, relative to the control's over the same seeds and pictures; None for the control, or without it."""
-    low: float | None = None
-    high: float | None = None
-    """95 % interval of the change over seeds and pictures."""
-    detectable: float | None = None
-    """The smallest change that would have been shown in 4 of 5 such experiments."""
 
 
 class Summary(NamedTuple):
@@ -38,7 +17,7 @@ class Summary(NamedTuple):
     stopped: dict[str, str]
     """ "arm, seed 0" -> why a fit of that run was stopped."""
     sentences: list[str]
-    """What the headline metric supports, one for each arm and group."""
+    """What the headline metric supports: the experiment's conclusions, then one for each arm and shown group."""
 
 
 Results = dict[str, dict[int, Measured]]
@@ -61,28 +40,31 @@ def results(experiment: Experiment, folder: Path) -> tuple[Results, dict[str, st
 
 def summary(experiment: Experiment, folder: Path) -> Summary:
     found, stopped = results(experiment, folder)
-    rows = compare(found, experiment.control)
-    lines = [sentence(row, experiment.control) for row in rows if row.metric == experiment.headline]
-    return Summary(rows, stopped, [line for line in lines if line])
+    rows = compare(found, experiment.control, experiment.also)
+    headline = [row for row in rows if row.metric == experiment.headline and experiment.shown(row.group)]
+    lines = [sentence(row, row.against or experiment.control) for row in headline]
+    return Summary(rows, stopped, [*experiment.conclude(rows), *(line for line in lines if line)])
 
 
-def compare(found: Results, control: str) -> list[Row]:
-    """Rows sorted by metric, then group, then arm, each in the order in which they came."""
+def compare(found: Results, control: str, also: Sequence[Pair] = ()) -> list[Row]:
+    """Rows sorted by metric, then group, then arm, each in the order in which they came; `also` follow the arms."""
     groups: dict[tuple[str, str], None] = {}
     for measured in (run for runs in found.values() for run in runs.values()):
         for group, pictures in measured.items():
             groups |= dict.fromkeys((metric, group) for scores in pictures.values() for metric in scores)
     metrics = list(dict.fromkeys(metric for metric, _ in groups))
     ordered = sorted(groups, key=lambda key: metrics.index(key[0]))
-    rows = [_row(found, control, arm, group, metric) for metric, group in ordered for arm in found]
+    pairs = [*(Pair(arm, control) for arm in found), *(pair for pair in also if {*pair} <= found.keys())]
+    rows = [_row(found, pair, group, metric) for metric, group in ordered for pair in pairs]
     return [row for row in rows if row is not None]
 
 
-def _row(found: Results, control: str, arm: str, group: str, metric: str) -> Row | None:
+def _row(found: Results, pair: Pair, group: str, metric: str) -> Row | None:
     import numpy as np  # here, so that the command line starts without it
 
-    from loop.experiments.statistics import detectable, interval
+    from loop.experiments.statistics import detectable, interval, p_value
 
+    arm, control = pair
     arms = [arm] if arm == control or not _having(found, control, group) else [arm, control]
     seeds = sorted(set.intersection(*(set(_having(found, name, group)) for name in arms)))
     if not seeds:
@@ -97,7 +79,8 @@ def _row(found: Results, control: str, arm: str, group: str, metric: str) -> Row
     if len(arms) == 1:
         return row
     change, low, high = interval(own, errors[1])
-    return Row(**{**row.__dict__, "change": change, "low": low, "high": high, "detectable": detectable(own, errors[1])})
+    reach, p = detectable(own, errors[1]), p_value(own, errors[1])
+    return replace(row, change=change, low=low, high=high, detectable=reach, p=p, against=control)
 
 
 def _having(found: Results, arm: str, group: str) -> list[int]:

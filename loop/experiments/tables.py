@@ -8,11 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from loop.engine.files import write_atomically
-from loop.experiments.experiment import Experiment
-from loop.experiments.summary import Row, Summary, summary
+from loop.experiments.experiment import Experiment, Row
+from loop.experiments.summary import Summary, summary
 from loop.report.charts import Span, interval_chart
 
-COLUMNS = ("group", "arm", "mean", "of the seeds", "change", "95 % interval", "pictures", "seeds", "detectable")
+COLUMNS = ("group", "arm", "mean", "of the seeds", "change", "95 % interval", "p", "pictures", "seeds", "detectable")
 STYLE = """<style>
 svg { background: #fff; } text { fill: #61656d; font: 10.5px sans-serif; } .ct, .lab { fill: #1d1f23; font-size: 12px; }
 .m { text-anchor: middle; } .grid { stroke: #e4e2dc; } .zero { stroke: #61656d; stroke-width: 1.3; }
@@ -45,26 +45,34 @@ def markdown(experiment: Experiment, found: Summary) -> str:
     for metric in dict.fromkeys(row.metric for row in found.rows):
         lines += ["", f"## {metric}", "", f"Lower is better; change against {experiment.control}.", ""]
         lines += [_line(COLUMNS), _line(["---"] * len(COLUMNS))]
-        lines += [_line(cells(row)) for row in found.rows if row.metric == metric]
+        lines += [_line(cells(row, experiment.control)) for row in found.rows if row.metric == metric]
     return "\n".join(lines) + "\n"
 
 
-def cells(row: Row) -> list[str]:
+def cells(row: Row, control: str) -> list[str]:
     """The row as text, in the order of COLUMNS."""
     change = "" if row.change is None else f"{row.change:+.1%}"
     interval = "" if row.low is None or row.high is None else f"{row.low:+.1%} to {row.high:+.1%}"
     reach = "" if row.detectable is None else f"{row.detectable:.1%}"
     seeds = " ".join(f"{value:.4g}" for value in row.of_seeds)
     counts = [str(row.pictures), str(len(row.seeds))]
-    return [row.group, row.arm, f"{row.mean:.4g}", seeds, change, interval, *counts, reach]
+    p = "" if row.p is None else f"{row.p:.2g}"
+    return [row.group, row_name(row, control), f"{row.mean:.4g}", seeds, change, interval, p, *counts, reach]
+
+
+def row_name(row: Row, control: str) -> str:
+    """The arm, and what it is compared with where that is not the control."""
+    return row.arm if row.against in (None, control) else f"{row.arm} against {row.against}"
 
 
 def plot(experiment: Experiment, rows: Sequence[Row]) -> str:
     """The headline metric's changes with their intervals as one SVG file; empty without a change."""
-    shown = [row for row in rows if row.metric == experiment.headline]
+    shown = [row for row in rows if row.metric == experiment.headline and experiment.shown(row.group)]
     groups = list(dict.fromkeys(row.group for row in shown))
     spans = [
-        Span(f"{row.arm}, {row.group}", row.low, row.change, row.high, groups.index(row.group))
+        Span(
+            f"{row_name(row, experiment.control)}, {row.group}", row.low, row.change, row.high, groups.index(row.group)
+        )
         for row in shown
         if row.change is not None and row.low is not None and row.high is not None
     ]

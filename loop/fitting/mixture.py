@@ -1,16 +1,16 @@
 """The sources of a matter's training batches, and the share of the loss that each has.
 
-Real pictures keep at least `real_weight` of the loss; kept pairs of all rounds so far share the rest (accumulating
-pools bound the error of self-training, replacing them does not: Gerstgrasser et al., 2404.01413). A handful of pairs
-does not get it all: no generated pair is seen more often than a real picture of its domain.
+Real pictures keep at least `real_weight` of the loss; the roads from unlabelled photos to the matter share the rest
+(`road_shares`). Kept pairs come from all rounds so far unless the plan gives those of the last alone (accumulating
+pools bound the error of self-training, replacing them does not: Gerstgrasser et al., 2404.01413).
 
-Real are the photos with an alpha, and those with a trimap alone: made by hand, of a mask (unless data.mask_as says
-that masks are alphas), or by `label` of what the accepted matter is sure of.
+Real are the photos with an alpha, and those with a trimap made by hand or of a mask (unless data.mask_as says that
+masks are alphas).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,10 +18,13 @@ from loop.config.schema import MaskAs
 from loop.config.steps import FitMatterStep
 from loop.engine.stage import Context
 from loop.pools import Row, absolute, data_rows, read_index
+from stylematte.config import Placement
 from stylematte.data.datamodule import Source
 from stylematte.data.manifest import MEASURED
 
 EXTRA_SHARE = 0.5  # of a domain's share: extra subjects help with edges, they are not what is measured
+NAMES = {"photos": "photos", "cutouts": "cutouts", "pairs": "generated", "trimaps": "unlabelled"}
+"""Road -> what its source is called after its domain."""
 
 
 class Real(NamedTuple):
@@ -34,27 +37,44 @@ class Real(NamedTuple):
 
 
 def matter_sources(ctx: Context, config: FitMatterStep) -> list[Source]:
-    """Real sources of every domain, then one source of kept pairs for each domain (all rounds together)."""
-    pairs = {} if config.real_weight >= 1 else _pairs(ctx)
+    """Real sources of every domain, then those of the roads that are open, road by road."""
     real = _real(ctx, config)
-    generated = generated_shares(
+    roads = {} if config.real_weight >= 1 else _roads(ctx, config)
+    shares = road_shares(
         1 - config.real_weight,
-        {domain: len(rows) for domain, rows in pairs.items()},
-        {domain: sum(len(r.rows) for r in real if r.name.startswith(f"{domain}/")) for domain in pairs},
+        config.roads.open(),
+        {road: {domain: len(rows) for domain, rows in found.items()} for road, found in roads.items()},
+        {domain: sum(len(r.rows) for r in real if r.name.startswith(f"{domain}/")) for domain in config.domains},
     )
-    real_share, total = 1 - sum(generated.values()), sum(r.share for r in real)
+    real_share = 1 - sum(sum(of_road.values()) for of_road in shares.values())
+    total = sum(r.share for r in real)
     sources = [Source(r.name, r.rows, real_share * r.share / total, 1.0, r.by_trimap) for r in real]
-    for domain, rows in pairs.items():
-        sources.append(Source(f"{domain}/generated", rows, generated[domain]))
+    if config.placement is Placement.everywhere:
+        sources = [s._replace(placed_as=s.rows) if s.name.endswith("/labelled") else s for s in sources]
+    for road, found in roads.items():
+        for domain, rows in found.items():
+            sources.append(_road_source(ctx, config, road, domain, rows, shares[road][domain]))
     return sources
 
 
-def generated_shares(most: float, pairs: dict[str, int], real: dict[str, int]) -> dict[str, float]:
-    """Share of the loss for each domain's kept pairs: `most` in equal parts, less where pairs are fewer than real ones.
+def road_shares(
+    most: float, weights: Mapping[str, float], pictures: Mapping[str, Mapping[str, int]], real: Mapping[str, int]
+) -> dict[str, dict[str, float]]:
+    """Share of the loss of each road's pictures of each domain; in all at most `most`.
 
-    pairs, real: how many of each, by domain.
+    weights: of the roads, relative to those that have pictures of the domain. pictures: how many, by road and domain.
+    real: how many real ones, by domain. Domains that have any get equal parts of `most`. A road gets its part of its
+    domain's, but less where no more of it can be used: no picture is seen more often than a real one of its domain.
     """
-    return {domain: most / len(pairs) * min(1.0, count / max(real[domain], 1)) for domain, count in pairs.items()}
+    domains = {domain for of_road in pictures.values() for domain, count in of_road.items() if count}
+    shares: dict[str, dict[str, float]] = {}
+    for road, of_road in pictures.items():
+        shares[road] = {}
+        for domain, count in of_road.items():
+            rivals = sum(weights[other] for other, counts in pictures.items() if counts.get(domain))
+            part = min(weights[road] / rivals, count / max(real[domain], 1)) if count else 0.0
+            shares[road][domain] = most / max(len(domains), 1) * part
+    return shares
 
 
 def domain_shares(pictures: dict[str, int], asked: dict[str, float]) -> dict[str, float]:
@@ -70,7 +90,7 @@ def domain_shares(pictures: dict[str, int], asked: dict[str, float]) -> dict[str
 def _real(ctx: Context, config: FitMatterStep) -> list[Real]:
     data, fit = ctx.inputs["data"], config.fit
     as_trimap = config.mask_as is MaskAs.trimap
-    asked = {"mask": fit.mask_share, "trimap": fit.trimap_share, "unlabelled": config.unlabelled_share}
+    asked = {"mask": fit.mask_share, "trimap": fit.trimap_share}
     found = []
     for domain in config.domains:
         masks = _rows(data, domain, ("mask",))
@@ -78,10 +98,9 @@ def _real(ctx: Context, config: FitMatterStep) -> list[Real]:
             "labelled": _rows(data, domain, MEASURED),
             "mask": [row for row in masks if row.get("trimap")] if as_trimap else masks,
             "trimap": _rows(data, domain, ("trimap",)),
-            "unlabelled": _confident(ctx, domain) if config.unlabelled_share else [],
         }
         for name, share in domain_shares({name: len(rows[name]) for name in rows}, asked).items():
-            by_trimap = name in ("trimap", "unlabelled") or (name == "mask" and as_trimap)
+            by_trimap = name == "trimap" or (name == "mask" and as_trimap)
             found.append(Real(f"{domain}/{name}", rows[name], share, by_trimap))
     for subject in config.extra_subjects:
         rows_here = _rows(data, subject, MEASURED)
@@ -90,16 +109,44 @@ def _real(ctx: Context, config: FitMatterStep) -> list[Real]:
     return [real for real in found if real.share > 0]
 
 
+def _roads(ctx: Context, config: FitMatterStep) -> dict[str, dict[str, list[Row]]]:
+    """The pictures of every open road by domain; domains without any are not in it."""
+    found: dict[str, dict[str, list[Row]]] = {}
+    for road in config.roads.open():
+        by_domain = _pairs(ctx) if road == "pairs" else {d: _labels(ctx, d, road) for d in config.domains}
+        found[road] = {domain: rows for domain, rows in by_domain.items() if rows}
+    return found
+
+
+def _road_source(ctx: Context, config: FitMatterStep, road: str, domain: str, rows: list[Row], share: float) -> Source:
+    source = Source(f"{domain}/{NAMES[road]}", rows, share)
+    if road == "photos":
+        return source._replace(new_background=0.0, strength=config.student_photometry)
+    if road == "trimaps":
+        return source._replace(by_trimap=True)
+    placed_as = _rows(ctx.inputs["data"], domain, MEASURED) if config.placement is not Placement.free else []
+    return source._replace(new_background=1.0, placed_as=placed_as)
+
+
 def _rows(data: Path, domain: str, kinds: Sequence[str]) -> list[Row]:
     return [absolute(data, row) for row in data_rows(data, "train", domain, kinds)]
 
 
-def _confident(ctx: Context, domain: str) -> list[Row]:
-    """Unlabelled photos with the trimaps that `label` wrote this round."""
+def _labels(ctx: Context, domain: str, road: str) -> list[Row]:
+    """Unlabelled photos with what `label` wrote of them this round for a road."""
     data, labels = ctx.inputs["data"], ctx.inputs[f"labels/{domain}"]
-    trimaps = {row["id"]: str(labels / row["trimap"]) for row in read_index(labels) if row["trimap"]}
-    photos = data_rows(data, "train", domain, ("none",))
-    return [{**absolute(data, row), "trimap": trimaps[row["id"]]} for row in photos if row["id"] in trimaps]
+    images = {"alpha": "alpha", "foreground": "colour"}  # key here: key in the index of `label`
+    wanted = {"photos": {**images, "agreement": "agreement"}, "cutouts": images}.get(road, {"trimap": "trimap"})
+    first = next(iter(wanted.values()))
+    written = {row["id"]: row for row in read_index(labels) if row.get(first)}
+    rows = []
+    for photo in _rows(data, domain, ("none",)):
+        if photo["id"] in written:
+            label = written[photo["id"]]
+            rows.append({**photo, **{key: str(labels / label[name]) for key, name in wanted.items()}})
+            if road == "photos":
+                rows[-1]["confidence"] = label["confidence"]
+    return rows
 
 
 def _pairs(ctx: Context) -> dict[str, list[Row]]:

@@ -75,6 +75,32 @@ class Change:
 
 
 @dataclass(frozen=True)
+class AgainstControl:
+    """A domain's mean SAD on the pictures that decide, the control's on the same ones, and the change to it."""
+
+    sad: float
+    control_sad: float
+    change: Change
+    pictures: int
+
+
+@dataclass(frozen=True)
+class Control:
+    """The control of a round, real pairs alone in equal steps, and how the loop compares with it (`stages/compare`)."""
+
+    scores: dict[str, Score]
+    """Of the control's matter of this round, by domain."""
+    best_round: int | None = None
+    """Of the loop, by then."""
+    control_round: int | None = None
+    """The control's best, by the same rule."""
+    gains: dict[str, AgainstControl] = field(default_factory=dict)
+    """Domain -> the loop's best round against the control's best."""
+    same_round: dict[str, AgainstControl] = field(default_factory=dict)
+    """Domain -> this round's matter against the control's of this round."""
+
+
+@dataclass(frozen=True)
 class Verdict:
     """Whether a round's matter was accepted, and why."""
 
@@ -82,6 +108,8 @@ class Verdict:
     reason: str
     accepted_round: int
     """The round whose matter goes on."""
+    best_round: int
+    """The round whose matter leaves the run: the best by then, never worse than round 0."""
     changes: dict[str, dict[str, Change]]
     """Domain -> against what (vs_best, vs_first) -> change."""
 
@@ -100,6 +128,7 @@ class Round:
     watch: dict[str, dict[str, float]] = field(default_factory=dict)
     """Domain -> values of its steps `watch` and `label` by name."""
     verdict: Verdict | None = None
+    control: Control | None = None
     stopped: dict[str, str] = field(default_factory=dict)
     """Step -> why its fit stopped before its end."""
     seconds: dict[str, float] = field(default_factory=dict)
@@ -138,6 +167,8 @@ class Run:
     domains: list[str]
     planned: int
     """The last round that the configuration asks for."""
+    has_control: bool
+    """run.control of its configuration."""
     rounds: list[Round]
     counts: Counts
     left_out: list[LeftOut]
@@ -150,8 +181,20 @@ class Run:
 
     @property
     def accepted(self) -> Round | None:
-        """The round whose matter was accepted last."""
+        """The round whose matter was accepted last: the loop goes on with it."""
         verdict = self.decided[-1].verdict if self.decided else None
-        if verdict is None:
-            return None
-        return next((round_ for round_ in self.rounds if round_.number == verdict.accepted_round), None)
+        return None if verdict is None else self._numbered(verdict.accepted_round)
+
+    @property
+    def best(self) -> Round | None:
+        """The round whose matter leaves the run: of the accepted ones the best, never worse than round 0."""
+        verdict = self.decided[-1].verdict if self.decided else None
+        return None if verdict is None else self._numbered(verdict.best_round)
+
+    @property
+    def compared(self) -> Round | None:
+        """The newest round that was compared with the control."""
+        return next((round_ for round_ in reversed(self.rounds) if round_.control and round_.control.gains), None)
+
+    def _numbered(self, number: int) -> Round | None:
+        return next((round_ for round_ in self.rounds if round_.number == number), None)

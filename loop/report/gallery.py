@@ -36,7 +36,7 @@ def worst_section(run: Run) -> str:
     for index, round_ in enumerate(shown.values()):
         body = _worst(run, round_)
         mark = " open" if index == 0 else ""
-        which = " (current)" if run.accepted is round_ else " (newest)"
+        which = " (best)" if run.best is round_ else " (newest)"
         parts.append(f"<details{mark}><summary>round {round_.number}{which}</summary>{body}</details>" if body else "")
     return section("worst", "Worst held-out mattes", WORST_NOTE, "".join(parts)) if any(parts) else ""
 

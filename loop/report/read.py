@@ -11,7 +11,21 @@ from typing import Any, TypeGuard
 
 import yaml
 
-from loop.report.data import Change, Counts, Curves, Distances, LeftOut, Picture, Round, Run, Score, Sieve, Verdict
+from loop.report.data import (
+    AgainstControl,
+    Change,
+    Control,
+    Counts,
+    Curves,
+    Distances,
+    LeftOut,
+    Picture,
+    Round,
+    Run,
+    Score,
+    Sieve,
+    Verdict,
+)
 from loop.tracking.curves import METRICS, read_curves
 from stylematte.jsonl import read_jsonl
 
@@ -26,17 +40,21 @@ def read_run(folder: Path) -> Run:
         raise ValueError(f"{folder} is not a run folder: expected config.yaml and rounds/; give the run's --run.dir")
     text = _text(folder / "config.yaml")
     config = _yaml(text)
-    planned = _part(config, "run").get("rounds")
+    planned, has_control = _part(config, "run").get("rounds"), _part(config, "run").get("control") is True
     rounds = [_round(path) for path in sorted((folder / "rounds").glob("[0-9]*")) if path.is_dir()]
     rounds = [round_ for round_ in rounds if planned is None or round_.number <= planned]
+    domains = _domains(config, rounds)
+    for round_ in rounds if has_control else ():
+        round_.control = _control(round_.folder / "control", domains)
     prepared = folder / "rounds" / "00" / "prepare"
     left_out = read_jsonl(prepared / "left_out.jsonl", growing=True)
     return Run(
         name=folder.resolve().name,
         config_text=text,
         margin=_number(_part(config, "accept").get("margin")),
-        domains=_domains(config, rounds),
+        domains=domains,
         planned=int(planned or 0),
+        has_control=has_control,
         rounds=rounds,
         counts=_counts(prepared),
         left_out=[LeftOut(_word(row, "file"), _word(row, "reason")) for row in left_out],
@@ -52,7 +70,7 @@ def _domains(config: Record, rounds: list[Round]) -> list[str]:
 
 def _round(folder: Path) -> Round:
     evaluated = folder / "evaluate"
-    scores = {domain: _score(record) for domain, record in _metrics(evaluated).items() if isinstance(record, dict)}
+    scores = _scores(evaluated)
     rows = read_jsonl(evaluated / "per_picture.jsonl", growing=True)
     pictures = [_picture(evaluated, row) for row in rows if _is_number(row.get("SAD"))]
     found = Round(int(folder.name), folder, scores, pictures, verdict=_verdict(_json(folder / "accept/verdict.json")))
@@ -79,6 +97,31 @@ def _add_step(round_: Round, step: str, record: Path) -> None:
         round_.labels[domain] = _sieve(record.parent)
     elif stage == "select":
         round_.pairs[domain] = _sieve(record.parent)
+
+
+def _scores(evaluated: Path) -> dict[str, Score]:
+    return {domain: _score(record) for domain, record in _metrics(evaluated).items() if isinstance(record, dict)}
+
+
+def _control(folder: Path, domains: list[str]) -> Control | None:
+    """A round's control; None where nothing of it is there yet."""
+    scores, record = _scores(folder / "evaluate"), _json(folder / "compare/gain.json")
+    if not scores and not record:
+        return None
+    rounds = [_whole(record.get(name)) for name in ("best_round", "control_round")]
+    gains, same_round = (_against(_part(record, name), domains) for name in ("gain", "same_round"))
+    return Control(scores, rounds[0], rounds[1], gains, same_round)
+
+
+def _against(record: Record, domains: list[str]) -> dict[str, AgainstControl]:
+    found = {}
+    for domain in domains:
+        values = _part(record, domain)
+        change = _change(values)
+        sads = [_number(values.get(key)) for key in ("mean_new", "mean_best")] if change else [None]
+        if change and sads[0] is not None and sads[1] is not None:
+            found[domain] = AgainstControl(sads[0], sads[1], change, _whole(values.get("n")) or 0)
+    return found
 
 
 def _score(metrics: Record) -> Score:
@@ -116,8 +159,9 @@ def _verdict(record: Record) -> Verdict | None:
     for domain, against in _part(record, "intervals").items():
         found = {name: _change(values) for name, values in against.items()} if isinstance(against, dict) else {}
         changes[domain] = {name: change for name, change in found.items() if change is not None}
-    round_ = _whole(record.get("accepted_round")) or 0
-    return Verdict(bool(record.get("accepted")), _word(record, "reason"), round_, changes)
+    round_, best = _whole(record.get("accepted_round")) or 0, _whole(record.get("best_round"))
+    best = round_ if best is None else best
+    return Verdict(bool(record.get("accepted")), _word(record, "reason"), round_, best, changes)
 
 
 def _change(values: Any) -> Change | None:

@@ -1,4 +1,4 @@
-"""Exporting a run: the accepted matter, the selected generators and a model card, in a new folder."""
+"""Exporting a run: its best matter, the selected generators and a model card, in a new folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from loop.runs.folder import accepted_round, check_run, is_run
+from loop.runs.folder import best_round, check_run, is_run
 from loop.runs.model_card import card
 from loop.runs.verify import damaged_results, sound
 from stylematte.atomic import check_new, new_folder
@@ -15,7 +15,7 @@ from stylematte.errors import DataError
 
 
 class Exported(NamedTuple):
-    """round: of the run's accepted matter, None for a matter that is of no run. generators: their domains."""
+    """round: of the run's best matter, None for a matter that is of no run. generators: their domains."""
 
     out: Path
     matter: Path
@@ -47,7 +47,7 @@ def export(source: Path, out: Path, hub: bool = False) -> Exported:
             names = [*(file.name for file in generator.glob("*.safetensors")), "generator.json"]
             _copy(generator, folder / "generators" / domain, names)
         (folder / "README.md").write_text(card(folder, description, run, hub))
-    return Exported(out, matter, accepted_round(run) if run else None, list(found))
+    return Exported(out, matter, best_round(run) if run else None, list(found))
 
 
 def _own_matter(source: Path, target: Path) -> dict[str, Any]:

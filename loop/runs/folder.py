@@ -1,14 +1,13 @@
-"""Finding things in a run folder: its configuration, the accepted matter and its round, the newest run."""
+"""Finding things in a run folder: its configuration, the round of its best matter, the newest run."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from stylematte.errors import DataError
-from stylematte.rounds import files_of_rounds, is_run
+from stylematte.rounds import best_matter, is_run
 
-__all__ = ["accepted_round", "check_run", "is_run", "newest_run"]
+__all__ = ["best_round", "check_run", "is_run", "newest_run"]
 
 
 def check_run(folder: Path) -> None:
@@ -17,12 +16,12 @@ def check_run(folder: Path) -> None:
         raise DataError(f"{folder}: not a run folder (no config.yaml and rounds/ in it)")
 
 
-def accepted_round(run: Path) -> int:
-    """The round whose matter is accepted. Raises DataError before round 0 is over."""
-    found = files_of_rounds(run, "accept/verdict.json")
-    if not found:
+def best_round(run: Path) -> int:
+    """The round whose matter leaves the run (`loop.scores`). Raises DataError before round 0 is over."""
+    found = best_matter(run)
+    if found is None:
         raise DataError(f"{run}: no accepted matter; expected a run folder after round 0")
-    return int(json.loads(found[-1].read_text())["accepted_round"])
+    return int(found.parent.name)
 
 
 def newest_run(parent: Path = Path("runs")) -> Path:

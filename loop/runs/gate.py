@@ -1,4 +1,7 @@
-"""Watching the rounds of a run go by: each finished one is mirrored; refusals in a row and a collapse stop the run."""
+"""Watching the rounds of a run go by: each finished one is mirrored; refusals in a row and a collapse stop the run.
+
+A round is over with its verdict; in a run with a control, with its comparison with the control.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from loop.config.schema import Config
 from loop.engine.execute import Event
 from loop.engine.stage import StageRecord
 from loop.engine.step import step_folder
+from loop.plan import CONTROL
 from loop.runs.collapse import collapse
 from loop.tracking.rounds import log_round
 
@@ -26,29 +30,35 @@ class RoundWatch:
         self.config, self.run_dir, self.on_round = config, run_dir, on_round
         self.refused = 0
         self.finished: list[StageRecord] = []
-        """Of the round under way."""
+        """Of the rounds under way."""
+        self.verdicts: dict[int, dict[str, Any]] = {}
+        """Round -> the metrics of its accept."""
 
     def __call__(self, event: Event) -> None:
         if event.record is None:
             return
         self.finished.append(event.record)
-        collapsed = collapse(self.config.watch, event.record)
+        round_ = event.step.round
+        collapsed = None if event.step.domain == CONTROL else collapse(self.config.watch, event.record)
         if collapsed is not None:
             if event.kind == "done":
-                self._log(event.step.round, {"accepted": False, "reason": collapsed})
+                self._log(round_, {"accepted": False, "reason": collapsed})
             raise GateStop(collapsed)
         if event.step.stage == "accept":
-            self._round_over(event, event.record.metrics)
+            self.verdicts[round_] = event.record.metrics
+        last = "compare" if self.config.run.control and round_ else "accept"
+        if event.step.stage == last:
+            self._round_over(event, self.verdicts[round_])
 
     def _round_over(self, event: Event, verdict: dict[str, Any]) -> None:
-        if event.kind == "done":
+        if event.kind in {"done", "shared"}:
             self._mirror(event.step.round, verdict)
-        self.finished.clear()
+        self.finished = [record for record in self.finished if _round_of(record) > event.step.round]
         self.refused = 0 if verdict["accepted"] else self.refused + 1
         if self.config.accept.stop_after and self.refused >= self.config.accept.stop_after:
             raise GateStop(
                 f"round {event.step.round}: {self.refused} rounds in a row were refused ({verdict['reason']}); "
-                f"the accepted matter is that of round {verdict['accepted_round']}; raise accept.stop_after to go on"
+                f"the best matter is that of round {verdict['best_round']}; raise accept.stop_after to go on"
             )
 
     def _mirror(self, round_: int, verdict: dict[str, Any]) -> None:
@@ -63,6 +73,8 @@ class RoundWatch:
         flat = {
             f"{domain}/{key}": v for domain, found in evaluated.items() for key, v in found.items() if key != "kind"
         }
+        flat |= self._control(round_)
+        stages = [record for record in self.finished if _round_of(record) <= round_]  # others may be ahead
         images = {"probes": step_folder(self.run_dir, f"{round_:02d}/evaluate") / "probes.png"}
         for domain in self.config.data.domains:
             watched = _metrics(step_folder(self.run_dir, f"{round_:02d}/{domain}/watch"))
@@ -72,7 +84,22 @@ class RoundWatch:
             if (selected / "stage.json").is_file():
                 measured = _metrics(selected)
                 flat |= {f"{domain}/{k}": measured[k] for k in ("frechet", "kid") if measured.get(k) is not None}
-        log_round(self.config, self.run_dir, round_, flat, verdict, images, self.finished)
+        log_round(self.config, self.run_dir, round_, flat, verdict, images, stages)
+
+    def _control(self, round_: int) -> dict[str, float]:
+        """The control's SAD in this round, and the change to its best one (below 0 the loop gains), by domain."""
+        if not (self.config.run.control and round_):
+            return {}
+        here = step_folder(self.run_dir, f"{round_:02d}/{CONTROL}")
+        gains, scores = _metrics(here / "compare"), _metrics(here / "evaluate")
+        found = {f"{domain}/control_SAD": score["SAD"] for domain, score in scores.items()}
+        for domain in self.config.data.domains:
+            found |= {f"{domain}/{name}": value for name, value in gains.get(domain, {}).items()}
+        return found
+
+
+def _round_of(record: StageRecord) -> int:
+    return int(record.step.partition("/")[0])
 
 
 def _metrics(folder: Path) -> dict[str, Any]:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from loop.config.load import load_config
+from loop.report.gain import gain_sentences
+from loop.report.read import read_run
 from loop.report.table import round_table
-from loop.runs.folder import accepted_round
+from loop.runs.folder import best_round
 
 FRONT_MATTER = """---
 license: other
@@ -81,7 +83,7 @@ def _origin(network: dict[str, Any], meta: dict[str, Any], run: Path | None) -> 
     config = load_config(run / "config.yaml", check=False)
     weights, root = config.matter.network.backbone.weights, config.data.root
     start = f"started from `{weights}`: its licence applies to these weights" if weights else "random start"
-    yield f"Matter of round {accepted_round(run)}: timm `{backbone}` ({start})."
+    yield f"Matter of round {best_round(run)}: timm `{backbone}` ({start})."
     yield "Generators: StyleGAN3-T, latent -> RGBA, colour premultiplied about grey in [-1, 1]."
     yield "Pictures: " + ("drawn by code." if root is None else f"the user's folder `{root}`: its licences apply.")
 
@@ -98,6 +100,7 @@ def _scores(run: Path) -> Iterator[str]:
         "",
         "SAD in thousands, sums over the whole picture at the training size; Grad and Conn as P3M has them.",
     )
+    yield from ("", *(f"{'- ' if number else ''}{line}" for number, line in enumerate(gain_sentences(read_run(run)))))
     yield from ("", "## Pictures used", "")
     for domain, kinds in prepared["counts"].items():
         for kind, splits in kinds.items():

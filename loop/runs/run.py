@@ -26,8 +26,10 @@ from loop.engine.execute import Event, execute
 from loop.engine.files import write_atomically
 from loop.engine.lock import one_writer
 from loop.engine.step import Step, step_folder
-from loop.plan import plan, plan_generator_alone
+from loop.plan import fits_generators, plan, plan_generator_alone
 from loop.report.build import build_report
+from loop.report.gain import gain_sentences
+from loop.report.read import read_run
 from loop.report.table import round_table
 from loop.runs.folder import is_run
 from loop.runs.gate import RoundWatch
@@ -59,8 +61,13 @@ class Run:
         headers, rows = round_table(self.folder)
         return [dict(zip(headers, row, strict=True)) for row in rows]
 
+    @property
+    def gain(self) -> list[str]:
+        """What the run gained over its control, in sentences; or that it has none (`loop.report.gain`)."""
+        return gain_sentences(read_run(self.folder))
+
     def matter(self) -> Matter:
-        """The accepted one."""
+        """The best one, never worse on the held-out pictures than round 0's."""
         from stylematte.inference.matter import load, matter_folder
 
         return load(sound(matter_folder(self.folder)))
@@ -176,9 +183,17 @@ def needed(steps: Sequence[Step], target: str) -> list[Step]:
 
 
 def make(
-    config: Config, folder: Path, choose: Callable[[list[Step]], list[Step]], agree: Agree, on_event: Listener
+    config: Config,
+    folder: Path,
+    choose: Callable[[list[Step]], list[Step]],
+    agree: Agree,
+    on_event: Listener,
+    shared: Path | None = None,
 ) -> None:
-    """Check, ask, and make the chosen steps of the plan. The caller holds the run's lock."""
+    """Check, ask, and make the chosen steps of the plan. The caller holds the run's lock.
+
+    shared: a folder of results that several runs share (`loop.engine.shared`).
+    """
     steps = choose(plan(config, fingerprints(config, folder)))
     _check_backbone(config, folder)
     obtain_consent(config, folder, steps, agree)
@@ -187,7 +202,7 @@ def make(
     if not path.is_file() or path.read_text() != text:
         write_atomically(path, text)
     tracking = {"wandb": config.tracking.wandb.value, "project": config.tracking.project}
-    execute(folder, steps, config.launch, on_event, {"tracking": tracking})
+    execute(folder, steps, config.launch, on_event, {"tracking": tracking}, shared)
     consent.withdraw(folder)
 
 
@@ -222,6 +237,11 @@ def _domain(config: Config, domain: str | None) -> str:
     if not config.run.rounds:
         raise ConfigError(
             "run.rounds=0: a generator is fitted in round 1; set run.rounds=1, or give a folder of cutouts"
+        )
+    if not fits_generators(config):
+        raise ConfigError(
+            "no matter learns from a generator's pairs, so the run fits none; set matter.later.real_weight below 1, "
+            "matter.later.roads.pairs above 0 and synthesize.source=generator, or give a folder of cutouts"
         )
     return domain
 

@@ -68,6 +68,7 @@ def work(config: Config, step: Step) -> str:
         "fit_generator": f"{generator.steps * generator.batch / 1000:g} kimg",
         "select_generator": f"{config.generator.select_images} pictures",
         "synthesize": f"{config.synthesize.count} pictures",
+        "draw_pairs": f"{config.synthesize.count} pictures",
         "select": f"{config.synthesize.count} candidates",
     }.get(step.stage, "")
 

@@ -1,4 +1,6 @@
-"""Fits a matter on real pictures (with an alpha or a trimap) and kept pairs; round 0 on real ones alone.
+"""Fits a matter on real pictures and what labelling and generating made of the others; round 0 on real ones alone.
+
+It begins with the accepted matter if that is among its inputs, else with fresh weights.
 
 Out: matter.safetensors, matter.json; or, when the loss became NaN or the matte collapsed, stopped.json with the reason
 and no weights.
@@ -7,6 +9,7 @@ and no weights.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from loop.config.steps import FitMatterStep, read
 from loop.engine.stage import Context, Metrics
@@ -22,12 +25,12 @@ from stylematte.networks.weights import save_matter
 def run(ctx: Context) -> Metrics:
     config = read(FitMatterStep, ctx.config)
     sources = matter_sources(ctx, config)
-    accepted = ctx.inputs.get("matter")
+    start = _start(ctx)
     module = MatterModule(
         config.network,
         config.fit,
         ctx.seed,
-        str(accepted) if accepted else None,
+        str(start) if start else None,
         compiled=config.compile,
     )
     data = MatterData(
@@ -41,6 +44,7 @@ def run(ctx: Context) -> Metrics:
         new_background=config.fit.new_background,
         trimap_shown=config.fit.trimap_shown,
         photometry_on_device=config.fit.photometry is PhotometryPlace.device,
+        hard_background=config.fit.hard_background,
     )
     try:
         fit(module, data, ctx, config.fit, config.precision)
@@ -52,3 +56,11 @@ def run(ctx: Context) -> Metrics:
         meta = {"round": config.round, "steps": config.fit.steps, "size": config.size}
         save_matter(ctx.out, module.ema, meta=meta)
     return {"steps": config.fit.steps, "sources": {source.name: len(source.rows) for source in sources}}
+
+
+def _start(ctx: Context) -> Path | None:
+    """The matter the fit goes on from, if any: the fallback where the one before it in its chain diverged (control)."""
+    start = ctx.inputs.get("matter")
+    if start is None or (start / "matter.json").is_file():
+        return start
+    return ctx.inputs.get("fallback", start)

@@ -2,16 +2,21 @@
 
 Labelled training pictures go in as they are. Unlabelled photos get the matter's alpha and stay out when its flipped
 and scaled views disagree; photos with a mask also stay out when the alpha contradicts the mask. Held-out pictures
-never come near. Every cut-out is framed alike (`frame_cutout`). With matter.later.unlabelled_share, kept photos of kind
-`none` also get a trimap of what the matter is sure of in every view, for `fit_matter` to learn from.
+never come near. Every cut-out is framed alike (`frame_cutout`).
+
+For the roads of matter.later that ask for it, kept photos of kind `none` also get what `fit_matter` learns from: a
+trimap of what the matter is sure of in every view (trimaps), the alpha and the foreground as they are in the photo
+(photos, cutouts), and how far each pixel of that alpha may be believed (photos).
 
 Out: rgba/*.png (straight), trimap/*.png, sheet.png, index.jsonl {id, rgba, trimap, kept, reason, confidence, kind,
-foreground (mean of the alpha it was given), true_foreground (of its label or mask; null without one)}.
+foreground (mean of the alpha it was given), true_foreground (of its label or mask; null without one)};
+if asked for, alpha/*.png, foreground/*.png and agreement/*.png (8 bit), as alpha, colour and agreement in index.jsonl.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +28,8 @@ from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
 from loop.pools import Row, content, data_rows, read_cutout, write_index
 from stylematte.data.manifest import MEASURED
-from stylematte.imagefile import read_alpha, read_rgb, write_rgba, write_trimap
-from stylematte.inference.predict import predict_with_confidence
+from stylematte.imagefile import read_alpha, read_rgb, write_alpha, write_rgb, write_rgba, write_trimap
+from stylematte.inference.predict import predict_agreement, predict_with_confidence
 from stylematte.networks.weights import load_matter
 from stylematte.ops.foreground import estimate_foreground
 from stylematte.sheets import write_cutout_sheet
@@ -56,6 +61,7 @@ def run(ctx: Context) -> Metrics:
         "kept": sum(row["kept"] for row in pseudo),
         "pool": sum(row["kept"] for row in rows),
         **({"trimaps": sum(bool(row["trimap"]) for row in rows)} if config.trimaps else {}),
+        **({"targets": sum("alpha" in row for row in rows)} if config.targets else {}),
         "foreground": _mean(row["foreground"] for row in pseudo),
         "true_foreground": _mean(row["true_foreground"] for row in rows),
         # A mask that a young matter does not meet lowers a photo's confidence: no sign of a collapse.
@@ -82,9 +88,17 @@ def _label(ctx: Context, config: LabelStep, network: nn.Module, photos: list[Row
         entry = _entry(row, confidence, _refusal(config.rules, content(alpha, row), confidence))
         entry |= _foreground(content(alpha, row), None if mask is None else content(mask, row))
         if entry["kept"]:
-            cutout = content(torch.cat([estimate_foreground(image, alpha), alpha]), row)
+            foreground = estimate_foreground(image, alpha)
+            cutout = content(torch.cat([foreground, alpha]), row)
             write_rgba(ctx.out / entry["rgba"], frame_cutout(cutout, config.size))
+            if config.targets and row["kind"] == "none":
+                name = Path(entry["rgba"]).name
+                entry |= {"alpha": f"alpha/{name}", "colour": f"foreground/{name}"}
+                write_alpha(ctx.out / entry["alpha"], alpha)
+                write_rgb(ctx.out / entry["colour"], foreground)
         rows.append(entry)
+    if config.agreement:
+        _write_agreement(ctx, network, images, rows)
     if config.trimaps:
         _write_trimaps(ctx, network, images, rows)
     return rows
@@ -96,6 +110,13 @@ def _write_trimaps(ctx: Context, network: nn.Module, images: Tensor, rows: list[
         if row["kept"] and row["kind"] == "none" and enough:
             row["trimap"] = f"trimap/{row['id'].replace('/', '-')}.png"
             write_trimap(ctx.out / row["trimap"], trimap)
+
+
+def _write_agreement(ctx: Context, network: nn.Module, images: Tensor, rows: list[Row]) -> None:
+    for row, agreement in zip(rows, predict_agreement(network, images), strict=True):
+        if "alpha" in row:
+            row["agreement"] = f"agreement/{Path(row['rgba']).name}"
+            write_alpha(ctx.out / row["agreement"], agreement)
 
 
 def _agreement(alpha: Tensor, mask: Tensor) -> float:

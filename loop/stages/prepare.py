@@ -37,6 +37,7 @@ def run(ctx: Context) -> Metrics:
             none=drawn.none,
             backgrounds=drawn.backgrounds,
             seed=drawn.seed,
+            oracle=drawn.oracle,
             track=partial(tracked, ctx),
         )
         left_out = 0

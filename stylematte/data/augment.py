@@ -20,7 +20,7 @@ from __future__ import annotations
 import os
 import random
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks PyPI for news at import otherwise
@@ -31,6 +31,7 @@ import numpy as np
 import torch
 
 from stylematte.data.placement import crop_background, place_cutout, plain_background
+from stylematte.data.subject_boxes import Box, place_in_box
 from stylematte.rgba import trimap_of_shares
 
 OPAQUE = 0.99
@@ -47,17 +48,39 @@ CAMERA: list[tuple[str, dict[str, Any]]] = [
 """What is done to colours, and what a camera does: here by albumentations, on a device by `photometry`."""
 
 
+def strengthened(table: Sequence[tuple[str, dict[str, Any]]], strength: float) -> list[tuple[str, dict[str, Any]]]:
+    """COLOUR or CAMERA with `strength` times its greatest changes; a probability p becomes 1 - (1 - p)^strength."""
+    if strength == 1:
+        return list(table)
+    return [
+        (name, {key: _stronger(key, value, strength) for key, value in arguments.items()}) for name, arguments in table
+    ]
+
+
+def _stronger(key: str, value: Any, strength: float) -> Any:
+    if key == "p":
+        return 1 - (1 - value) ** strength
+    if key == "quality_range":  # the lower, the stronger
+        return max(5, round(value[0] / strength)), value[1]
+    if key in ("sigma_limit", "std_range"):
+        return value[0], max(value[0], value[1] * strength)
+    most = 0.9 if key in ("brightness_limit", "contrast_limit") else 255
+    return min(most, value * strength)
+
+
 class Layers(NamedTuple):
     """One sample: foreground, background (H, W, 3) and alpha (H, W, 1), float32 in [0, 1].
 
     trimap: (H, W, 1) with {0, 1/2, 1} of a photo without alpha; foreground and background are then the photo itself,
-    and alpha is a teacher's guess or the trimap. None: the alpha is a label.
+    and alpha is a teacher's guess or the trimap. None: the alpha is a label, or a teacher's that is taken for one.
+    agreement: (H, W, 1), how far that alpha may be believed; None: everywhere.
     """
 
     foreground: np.ndarray
     alpha: np.ndarray
     background: np.ndarray
     trimap: np.ndarray | None = None
+    agreement: np.ndarray | None = None
 
     def image(self) -> np.ndarray:
         """alpha F + (1 - alpha) B as B + alpha (F - B), (H, W, 3)."""
@@ -95,25 +118,43 @@ def compose(steps: Sequence[tuple[str, Mapping[str, Any]]], **kwargs: Any) -> A.
 class Augment:
     """Photos and cut-outs -> `Layers`. Holds the pipelines; no state passes from one sample to the next.
 
-    photometric: False leaves colour and camera to `photometry`.
+    photometric: False leaves colour and camera to `photometry`. strength: of both, as `strengthened` has it.
     """
 
-    def __init__(self, photometric: bool = True) -> None:
+    def __init__(self, photometric: bool = True, strength: float = 1.0) -> None:
         cv2.setNumThreads(0)  # threads cost more than they give at these sizes, and hang in forked processes
         affine = {"scale": (0.75, 1.25), "rotate": (-10, 10), "translate_percent": (-0.1, 0.1), "p": 0.8}
         affine |= {"border_mode": cv2.BORDER_REFLECT_101, "interpolation": cv2.INTER_LINEAR}
         self.geometry = compose(
             [("HorizontalFlip", {"p": 0.5}), ("Affine", affine)],
-            additional_targets={"foreground": "image", "known_back": "mask", "known_front": "mask"},
+            additional_targets={
+                "foreground": "image",
+                "known_back": "mask",
+                "known_front": "mask",
+                "agreement": "mask",
+            },
         )
-        self.colour, self.camera, self.photometric = compose(COLOUR), compose(CAMERA), photometric
+        self.colour, self.camera = (compose(strengthened(table, strength)) for table in (COLOUR, CAMERA))
+        self.photometric = photometric
 
-    def photo(self, image: np.ndarray, alpha: np.ndarray, foreground: np.ndarray, chance: Chance) -> Layers:
-        """A labelled photo with its own background, uint8 (S, S, 3), (S, S), (S, S, 3); reflected beyond its frame."""
-        moved = chance.apply(self.geometry, image=image, mask=alpha, foreground=foreground)
+    def photo(
+        self,
+        image: np.ndarray,
+        alpha: np.ndarray,
+        foreground: np.ndarray,
+        chance: Chance,
+        agreement: np.ndarray | None = None,
+    ) -> Layers:
+        """A photo with its own background, uint8 (S, S, 3), (S, S), (S, S, 3); reflected beyond its frame.
+
+        agreement: (S, S) uint8, of an alpha that is a teacher's; it moves with the photo.
+        """
+        beside = {} if agreement is None else {"agreement": agreement}
+        moved = chance.apply(self.geometry, image=image, mask=alpha, foreground=foreground, **beside)
         front, matte = _unit(moved["foreground"]), _unit(moved["mask"])[..., None]
         front, back = solve_background(_unit(moved["image"]), front, matte)
-        return self._finish(Layers(front, matte, back), chance)
+        layers = self._finish(Layers(front, matte, back), chance)
+        return layers._replace(agreement=_unit(moved["agreement"])[..., None]) if beside else layers
 
     def unlabelled(self, image: np.ndarray, trimap: np.ndarray, guess: np.ndarray | None, chance: Chance) -> Layers:
         """A photo (S, S, 3) with a trimap (S, S) of 0, 128 and 255, and perhaps a teacher's alpha (S, S), uint8."""
@@ -126,9 +167,23 @@ class Augment:
             photo = chance.apply(pipeline, image=photo)["image"].clip(0, 1)
         return Layers(photo, trimap if guess is None else _unit(moved["mask"])[..., None], photo, trimap)
 
-    def cutout(self, colour: np.ndarray, alpha: np.ndarray, background: np.ndarray, chance: Chance) -> Layers:
-        """Straight colour (S, S, 3) and alpha (S, S), uint8, placed at random on a background (S, S, 3)."""
-        colour, alpha = place_cutout(colour, alpha, chance.numpy, mirror=chance.under(0.5))
+    def cutout(
+        self,
+        colour: np.ndarray,
+        alpha: np.ndarray,
+        background: np.ndarray,
+        chance: Chance,
+        boxes: Iterator[Box] | None = None,
+    ) -> Layers:
+        """Straight colour (S, S, 3) and alpha (S, S), uint8, placed on a background (S, S, 3).
+
+        boxes: of real subjects, where it may stand; None: its own place is changed at random.
+        """
+        mirror = chance.under(0.5)
+        if boxes is None:
+            colour, alpha = place_cutout(colour, alpha, chance.numpy, mirror)
+        else:
+            colour, alpha = place_in_box(colour, alpha, boxes, chance.numpy, mirror)
         return self._finish(Layers(_unit(colour), _unit(alpha)[..., None], _unit(background)), chance)
 
     def background(self, picture: np.ndarray | None, side: int, chance: Chance) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,8 @@ from torch.utils.data import DataLoader, Dataset
 from stylematte import distributed
 from stylematte.data import photometry
 from stylematte.data.augment import Augment, Chance, Layers
+from stylematte.data.placement import hard_background
+from stylematte.data.subject_boxes import Box, subject_box
 from stylematte.data.trimap_input import exact_trimap, unknown_everywhere, widened_trimap
 from stylematte.errors import DataError
 from stylematte.imagefile import read_alpha, read_rgb, read_rgba, read_trimap
@@ -30,9 +32,12 @@ class Source(NamedTuple):
     """Pictures that share slots of the batch.
 
     rows: records with absolute paths: `image`, `alpha` and `foreground` (a labelled photo), `rgba` (a cut-out), or, if
-    `by_trimap`, `image`, `trimap` and perhaps `closed_form` (a teacher's alpha). share: part of the global batch
-    (shares are relative to their sum). weight: loss weight of each sample. by_trimap: whether the trimap is all these
-    pictures teach, whatever else they have.
+    `by_trimap`, `image`, `trimap` and perhaps `closed_form` (a teacher's alpha). A photo whose alpha is a teacher's
+    may have `agreement` (a grey picture: how far the alpha may be believed) and `confidence` (a factor on its weight).
+    share: part of the global batch (shares are relative to their sum). weight: loss weight of each sample. by_trimap:
+    whether the trimap is all these pictures teach, whatever else they have. new_background: probability for these
+    photos; None: that of all. placed_as: labelled photos (records with `alpha` and perhaps `box`) where whose subjects
+    are cut-outs are placed; none: at random. strength: of colour and camera changes, 1 as for all.
     """
 
     name: str
@@ -40,6 +45,9 @@ class Source(NamedTuple):
     share: float
     weight: float = 1.0
     by_trimap: bool = False
+    new_background: float | None = None
+    placed_as: Sequence[dict[str, Any]] = ()
+    strength: float = 1.0
 
 
 class MatterDataset(Dataset[MattingBatch]):
@@ -54,10 +62,14 @@ class MatterDataset(Dataset[MattingBatch]):
         cache_bytes: int = CACHE_BYTES,
         trimap_shown: float = 0.0,
         photometric: bool = True,
+        hard_background: float = 0.0,
     ) -> None:
         self.sources, self.backgrounds = list(sources), [Path(path) for path in backgrounds]
         self.size, self.new_background, self.trimap_shown = size, new_background, trimap_shown
-        self.augment, self.cache = Augment(photometric), PictureCache(size, cache_bytes)
+        self.hard_background, self.cache = hard_background, PictureCache(size, cache_bytes)
+        strengths = {source.strength for source in self.sources}
+        self.augments = {strength: Augment(photometric, strength) for strength in strengths}
+        self.boxes: dict[str, Box | None] = {}
 
     def __getitem__(self, draws: Sequence[Draw]) -> MattingBatch:
         samples = [self.sample(draw) for draw in draws]
@@ -68,18 +80,23 @@ class MatterDataset(Dataset[MattingBatch]):
             foreground=_stack([layers.foreground for layers in samples]),
             background=_stack([layers.background for layers in samples]),
             trimap=_stack([exact_trimap(layers) for layers in samples]),
-            weight=torch.tensor([source.weight for source in sources], dtype=torch.float32),
+            weight=torch.tensor([self._weight(draw) for draw in draws], dtype=torch.float32),
             known_alpha=torch.tensor([float(not source.by_trimap) for source in sources]),
             taught=torch.tensor([float(self._taught(draw)) for draw in draws]),
             trimap_input=_stack(
                 [self._trimap_input(layers, draw) for layers, draw in zip(samples, draws, strict=True)]
             ),
+            agreement=_agreement(samples),
         )
 
     def _trimap_input(self, layers: Layers, draw: Draw) -> np.ndarray:
         """Decided by numbers of its own: whether a trimap is shown changes nothing else about a sample."""
         chance = Chance(position_seed(draw.seed, "guide"))
         return widened_trimap(layers, chance) if chance.under(self.trimap_shown) else unknown_everywhere(layers)
+
+    def _weight(self, draw: Draw) -> float:
+        source = self.sources[draw.source]
+        return source.weight * float(source.rows[draw.index].get("confidence", 1.0))
 
     def _taught(self, draw: Draw) -> bool:
         source = self.sources[draw.source]
@@ -88,26 +105,53 @@ class MatterDataset(Dataset[MattingBatch]):
     def sample(self, draw: Draw) -> Layers:
         """One augmented sample, float32."""
         source, chance = self.sources[draw.source], Chance(draw.seed)
-        row = source.rows[draw.index]
+        row, augment = source.rows[draw.index], self.augments[source.strength]
         if source.by_trimap:
             trimap = self.cache.get(row["trimap"], read_trimap)[..., 0]
             guess = self.cache.get(row["closed_form"], read_alpha)[..., 0] if row.get("closed_form") else None
-            return self.augment.unlabelled(self.cache.get(row["image"], read_rgb), trimap, guess, chance)
+            return augment.unlabelled(self.cache.get(row["image"], read_rgb), trimap, guess, chance)
         if row.get("rgba"):
             rgba = self.cache.get(row["rgba"], read_rgba)
-            return self.augment.cutout(rgba[..., :3], rgba[..., 3], self._background(chance), chance)
+            return self._cutout(rgba[..., :3], rgba[..., 3], draw, chance)
         image = self.cache.get(row["image"], read_rgb)
         alpha = self.cache.get(row["alpha"], read_alpha)[..., 0]
         foreground = self.cache.get(row["foreground"], read_rgb) if row.get("foreground") else image
-        if chance.under(self.new_background):
-            return self.augment.cutout(foreground, alpha, self._background(chance), chance)
-        return self.augment.photo(image, alpha, foreground, chance)
+        if chance.under(self.new_background if source.new_background is None else source.new_background):
+            return self._cutout(foreground, alpha, draw, chance)
+        agreement = self.cache.get(row["agreement"], read_alpha)[..., 0] if row.get("agreement") else None
+        return augment.photo(image, alpha, foreground, chance, agreement)
 
-    def _background(self, chance: Chance) -> np.ndarray:
+    def _cutout(self, colour: np.ndarray, alpha: np.ndarray, draw: Draw, chance: Chance) -> Layers:
+        source = self.sources[draw.source]
+        background = self._background(colour, alpha, draw, chance)
+        boxes = self._boxes(source.placed_as, draw) if source.placed_as else None
+        return self.augments[source.strength].cutout(colour, alpha, background, chance, boxes)
+
+    def _background(self, colour: np.ndarray, alpha: np.ndarray, draw: Draw, chance: Chance) -> np.ndarray:
+        """Whether it is a hard one is decided by numbers of its own: the share of those changes no other sample."""
+        hard = Chance(position_seed(draw.seed, "hard"))
+        if hard.under(self.hard_background):
+            return hard_background(colour, alpha, hard.numpy)
         picture = None
         if self.backgrounds:
             picture = self.cache.get(self.backgrounds[chance.numpy.integers(len(self.backgrounds))], read_rgb)
-        return self.augment.background(picture, self.size, chance)
+        return self.augments[self.sources[draw.source].strength].background(picture, self.size, chance)
+
+    def _boxes(self, rows: Sequence[dict[str, Any]], draw: Draw) -> Iterator[Box]:
+        """Boxes of labelled subjects in random order; each is measured when it is first asked for."""
+        for index in np.random.default_rng(position_seed(draw.seed, "box")).permutation(len(rows)):
+            box = self._box(rows[index])
+            if box is not None:
+                yield box
+
+    def _box(self, row: dict[str, Any]) -> Box | None:
+        """Of a labelled photo's content, without padding."""
+        path = str(row["alpha"])
+        if path not in self.boxes:
+            alpha = self.cache.get(path, read_alpha)[..., 0]
+            top, left, height, width = row.get("box", (0, 0, *alpha.shape))
+            self.boxes[path] = subject_box(alpha[top : top + height, left : left + width])
+        return self.boxes[path]
 
 
 class MatterData(LightningDataModule):
@@ -116,6 +160,7 @@ class MatterData(LightningDataModule):
     The trainer must be made with `use_distributed_sampler=False`: the sampler already gives each rank its rows.
     new_background: probability that a photo's foreground is put on one of `backgrounds` (cut-outs always are; plain
     colours if the list is empty). trimap_shown: probability that a sample's `trimap_input` is a trimap.
+    hard_background: probability that a new background has the subject's own colour.
     photometry_on_device: colours and camera are changed where the network is (`photometry`), not by the loading
     processes. Raises DataError if a source with a share has no usable rows.
     """
@@ -133,6 +178,7 @@ class MatterData(LightningDataModule):
         cache_bytes: int = CACHE_BYTES,
         trimap_shown: float = 0.0,
         photometry_on_device: bool = False,
+        hard_background: float = 0.0,
     ) -> None:
         super().__init__()
         self.sources = [source for source in sources if source.share > 0]
@@ -147,7 +193,7 @@ class MatterData(LightningDataModule):
         self.sources = [s._replace(weight=s.weight * by) for s, by in zip(self.sources, exact, strict=True)]
         self.backgrounds, self.size, self.new_background = list(backgrounds), size, new_background
         self.steps, self.workers, self.seed, self.trimap_shown = steps_per_epoch, workers, seed, trimap_shown
-        self.batch, self.photometry_on_device = batch, photometry_on_device
+        self.batch, self.photometry_on_device, self.hard_background = batch, photometry_on_device, hard_background
         self.cache_bytes = cache_bytes // max(1, workers)  # each loading process keeps its own
 
     def train_dataloader(self) -> DataLoader[MattingBatch]:
@@ -159,7 +205,7 @@ class MatterData(LightningDataModule):
         sizes = [len(source.rows) for source in self.sources]
         sampler = MixtureSampler(sizes, self.slots, self.steps, self.seed, distributed.rank(), distributed.world())
         options = self.new_background, self.cache_bytes, self.trimap_shown, not self.photometry_on_device
-        dataset = MatterDataset(self.sources, self.backgrounds, self.size, *options)
+        dataset = MatterDataset(self.sources, self.backgrounds, self.size, *options, self.hard_background)
         return LateLoader(
             dataset,
             sampler=sampler,
@@ -175,7 +221,8 @@ class MatterData(LightningDataModule):
         """Lightning calls it on the device, just before the training step."""
         if not self.photometry_on_device:
             return batch
-        drawn = photometry.draw(self.seed, self.trainer.global_step, self.batch)
+        strengths = [s.strength for s, slots in zip(self.sources, self.slots, strict=True) for _ in range(slots)]
+        drawn = photometry.draw(self.seed, self.trainer.global_step, self.batch, torch.tensor(strengths))
         return photometry.apply(batch, photometry.Photometry(*map(distributed.rank_slice, drawn)))
 
 
@@ -197,6 +244,13 @@ def _stack(pictures: Sequence[np.ndarray]) -> torch.Tensor:
     for picture, own in zip(pictures, planes, strict=True):
         cv2.split(np.ascontiguousarray(picture, dtype=np.float32), list(own))
     return torch.from_numpy(planes)
+
+
+def _agreement(samples: Sequence[Layers]) -> torch.Tensor:
+    """(N, 1, H, W), or ones (N, 1, 1, 1) where every alpha of the batch may be believed."""
+    if all(layers.agreement is None for layers in samples):
+        return torch.ones(len(samples), 1, 1, 1)
+    return _stack([np.ones_like(each.alpha) if each.agreement is None else each.agreement for each in samples])
 
 
 def _as_it_is(batch: MattingBatch) -> MattingBatch:

@@ -31,7 +31,7 @@ MEASURED = ("alpha", "pseudo-alpha")
 PASSED_OVER = ("generated-rgba",)
 KINDS = (*WITH_ALPHA, "trimap", "none", "background", *PASSED_OVER)
 BACKGROUND = "background"
-PICTURES = ("image", "alpha", "foreground", "trimap", "closed_form", "rgba")
+PICTURES = ("image", "alpha", "foreground", "trimap", "closed_form", "rgba", "agreement")
 """Keys of a record that name files."""
 
 Record = dict[str, Any]

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from kornia.color import hsv_to_rgb, rgb_to_hsv
@@ -27,7 +27,7 @@ from kornia.enhance.jpeg import jpeg_codec_differentiable
 from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
-from stylematte.data.augment import CAMERA, COLOUR
+from stylematte.data.augment import CAMERA, COLOUR, strengthened
 from stylematte.rgba import MattingBatch
 from stylematte.sampling import generator_at
 
@@ -56,12 +56,28 @@ class Photometry(NamedTuple):
     seed: Tensor
 
 
-def draw(seed: int, step: int, count: int) -> Photometry:
-    """The photometry of the global batch of `count` samples at a step."""
+def draw(seed: int, step: int, count: int, strength: Tensor | None = None) -> Photometry:
+    """The photometry of the global batch of `count` samples at a step.
+
+    strength: (count,), how many times as strong as usual each sample's is (`augment.strengthened`); None: 1. The same
+    numbers are drawn whatever it is.
+    """
+    drawn = _draw(seed, step, count, TABLE)
+    if strength is None:
+        return drawn
+    for value in sorted(set(strength.tolist()) - {1.0}):
+        stronger = _draw(seed, step, count, dict(strengthened([*COLOUR, *CAMERA], value)))
+        drawn = Photometry(
+            *(torch.where(strength == value, new, old) for new, old in zip(stronger, drawn, strict=True))
+        )
+    return drawn
+
+
+def _draw(seed: int, step: int, count: int, table: dict[str, dict[str, Any]]) -> Photometry:
     generator = generator_at(seed, "photometry", step)
     chance, amount = torch.rand(5, count, generator=generator), torch.rand(8, count, generator=generator)
-    lit, hued, blurred, noisy, coded = (each < TABLE[name]["p"] for name, each in zip(TABLE, chance, strict=True))
-    light, hue = TABLE["RandomBrightnessContrast"], TABLE["HueSaturationValue"]
+    lit, hued, blurred, noisy, coded = (each < table[name]["p"] for name, each in zip(table, chance, strict=True))
+    light, hue = table["RandomBrightnessContrast"], table["HueSaturationValue"]
 
     def between(row: int, low: float, high: float) -> Tensor:
         return low + (high - low) * amount[row]
@@ -69,15 +85,15 @@ def draw(seed: int, step: int, count: int) -> Photometry:
     def around(row: int, limit: float) -> Tensor:
         return between(row, -limit, limit)
 
-    worst, best = TABLE["ImageCompression"]["quality_range"]
+    worst, best = table["ImageCompression"]["quality_range"]
     return Photometry(
         contrast=1 + lit * around(0, light["contrast_limit"]),
         brightness=lit * around(1, light["brightness_limit"]),
         hue=hued * around(2, hue["hue_shift_limit"]) * (math.pi / 90),  # OpenCV's 8-bit hue counts in 2 degrees
         saturation=hued * around(3, hue["sat_shift_limit"]) / 255,
         value=hued * around(4, hue["val_shift_limit"]) / 255,
-        blur=blurred * between(5, *TABLE["GaussianBlur"]["sigma_limit"]),
-        noise=noisy * between(6, *TABLE["GaussNoise"]["std_range"]),
+        blur=blurred * between(5, *table["GaussianBlur"]["sigma_limit"]),
+        noise=noisy * between(6, *table["GaussNoise"]["std_range"]),
         quality=coded * between(7, worst, best + 1).floor(),  # whole numbers, both ends included
         seed=torch.randint(2**62, (count,), generator=generator),
     )

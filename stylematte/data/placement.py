@@ -28,7 +28,11 @@ def place_cutout(
     """
     if mirror:
         colour, alpha = colour[:, ::-1], alpha[:, ::-1]
-    matrix = placement(touched_sides(alpha), alpha.shape[0], rng)
+    return move_cutout(colour, alpha, placement(touched_sides(alpha), alpha.shape[0], rng))
+
+
+def move_cutout(colour: np.ndarray, alpha: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A straight cut-out (S, S, 3), (S, S) moved by a 2 x 3 matrix, source to frame; transparent where it was not."""
     frame = alpha.shape[1], alpha.shape[0]
     weight = np.ascontiguousarray(alpha, dtype=np.float32)[..., None] / 255
     seen = cv2.warpAffine(colour * weight, matrix, frame, borderMode=cv2.BORDER_CONSTANT)
@@ -64,6 +68,40 @@ def placement(touched: tuple[bool, bool, bool, bool], side: int, rng: np.random.
     return matrix
 
 
+def hard_background(colour: np.ndarray, alpha: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(S, S, 3) uint8 in the mean colour of a visible part of a cut-out (S, S, 3), (S, S).
+
+    The part is what a window of an 8th to a third of the side, around a pixel with alpha above 1/2, shows of the
+    subject (`mean_colour`). One in two is flat; the others have a slope (about 24 levels from end to end) and noise (up
+    to a deviation of 8). A cut-out of which nothing is visible gets a plain background.
+    """
+    side = alpha.shape[0]
+    seen = np.argwhere(alpha > 127)
+    if not len(seen):
+        return plain_background(side, rng)
+    row, column = seen[rng.integers(len(seen))]
+    reach = max(1, round(side * rng.uniform(1 / 16, 1 / 6)))
+    part = slice(max(0, row - reach), row + reach + 1), slice(max(0, column - reach), column + reach + 1)
+    mean = mean_colour(colour[part], alpha[part])
+    flat = np.broadcast_to(mean, (side, side, 3))
+    if rng.random() < 0.5:
+        return flat.round().astype(np.uint8)
+    sloped = flat + slope(side, rng)[..., None] * rng.uniform(-24, 24, 3)
+    return (sloped + rng.normal(0, rng.uniform(0, 8), flat.shape)).round().clip(0, 255).astype(np.uint8)
+
+
+def mean_colour(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """(3,) in 0 to 255: the mean of a straight colour (H, W, 3), each pixel weighted by its alpha (H, W)."""
+    weight = alpha.astype(np.float64)[..., None]
+    return (colour * weight).sum((0, 1)) / weight.sum()
+
+
+def slope(side: int, rng: np.random.Generator) -> np.ndarray:
+    """(side, side) in [-1/2, 1/2], rising evenly in a random direction."""
+    angle, axis = rng.uniform(0, 2 * np.pi), np.linspace(-0.5, 0.5, side)
+    return (np.cos(angle) * axis[None, :] + np.sin(angle) * axis[:, None]) / np.sqrt(2)
+
+
 def crop_background(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A random square crop of (S, S, 3), mirrored or not, enlarged to (S, S, 3)."""
     side = picture.shape[0]
@@ -80,7 +118,5 @@ def plain_background(side: int, rng: np.random.Generator) -> np.ndarray:
     first, second = rng.uniform(0, 255, (2, 3))
     if rng.random() < 0.5:
         second = first
-    angle = rng.uniform(0, 2 * np.pi)
-    axis = np.linspace(-0.5, 0.5, side)
-    along = (np.cos(angle) * axis[None, :] + np.sin(angle) * axis[:, None]) / np.sqrt(2) + 0.5
+    along = slope(side, rng) + 0.5
     return (first + (second - first) * along[..., None]).round().astype(np.uint8)

@@ -20,17 +20,19 @@ from stylematte.imagefile import from_uint8, read_rgb, to_uint8
 from stylematte.inference.options import AskedOptions, InferenceOptions, options_for, predict_in
 from stylematte.networks.weights import load_matter, matter_files, read_description
 from stylematte.ops.foreground import estimate_foreground
-from stylematte.rounds import files_of_rounds
+from stylematte.rounds import best_matter
 
 
 def matter_folder(path: Path) -> Path:
-    """The folder with the weights: `path` itself, an export's `matter`, or the accepted one of a run. DataError."""
+    """The folder with the weights: `path` itself, an export's `matter`, or a run's best accepted one. DataError."""
     if (path / "matter.json").is_file() or (path / "model.safetensors").is_file():  # ours, or the hub's names
         return path
-    found = files_of_rounds(path, "accept/matter.json") or sorted(path.glob("matter/matter.json"))
-    if not found:
+    best = best_matter(path)
+    if best is None and (path / "matter/matter.json").is_file():
+        best = path / "matter"
+    if best is None:
         raise DataError(f"{path}: no accepted matter; expected a run folder after round 0, or an exported one")
-    return found[-1].parent
+    return best
 
 
 def trained_at(folder: Path) -> int:
@@ -84,7 +86,7 @@ class Matter:
 
 
 def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Matter:
-    """The matter of a run (the accepted one), an export, or a folder with matter.safetensors and matter.json, or the
+    """The matter of a run (its best), an export, or a folder with matter.safetensors and matter.json, or the
     hub's names. Nothing is downloaded. Raises DataError, WeightsError."""
     folder = matter_folder(Path(path).expanduser())
     side = trained_at(folder)

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 SCALES = (0.75, 1.25)
+COLOURS = ((1.15, 1.0, 0.85), (0.85, 1.0, 1.15))
+"""Factors on red, green and blue: the light of a lamp, and that of the sky."""
 EMPTY = 1e-3
 """A matte with a smaller mean alpha is empty: nothing was found, so nothing can be trusted."""
 
@@ -78,6 +80,23 @@ def predict_views(network: nn.Module, image: Tensor) -> Tensor:
     with evaluating(network):
         views = _views(network, image.to(_device(network))).float().clamp(0, 1)
     return views.to(image.device).clone()
+
+
+def predict_agreement(network: nn.Module, image: Tensor) -> Tensor:
+    """image (N, 3, H, W) -> (N, 1, H, W) in [0, 1] on image's device: how far alpha may be believed at each pixel.
+
+    `pixel_agreement` of six views: the four of `predict_views`, and the picture in warmer and in colder light.
+    """
+    with evaluating(network):
+        batch = image.to(_device(network))
+        lit = [network((batch * batch.new_tensor(by)[:, None, None]).clamp(0, 1)) for by in COLOURS]
+        seen = pixel_agreement(torch.cat([_views(network, batch), torch.stack(lit)]).float().clamp(0, 1))
+    return seen.to(image.device).clone()
+
+
+def pixel_agreement(views: Tensor) -> Tensor:
+    """views (V, N, 1, H, W) of one matte -> (N, 1, H, W): 1 minus the largest difference of two views at a pixel."""
+    return 1 - (views.amax(0) - views.amin(0))
 
 
 def predict_with_confidence(network: nn.Module, image: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,8 @@
 
 The terms on alpha apply to a sample with an alpha, and nothing else does; to a sample with a trimap apply its known
 region, `ddc` in the unknown one and, where a teacher solved it, the teacher's alpha there. A term is computed on
-the samples it applies to and is 0 on the others.
+the samples it applies to and is 0 on the others. Where an alpha may not be believed (`agreement` below 1), the
+difference to it counts for less in every term on alpha.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ def named_terms(
     ddc: how that term is measured. semantic: what the network's semantic head says, for the term of that name; None:
     it is computed on the prediction itself.
     """
+    counted = _counted(prediction, batch)
     functions: dict[str, Compute] = {
         "l1": lambda p, b: on_alpha.l1(p, b.alpha),
         "laplacian": lambda p, b: on_alpha.laplacian(p, b.alpha),
@@ -62,7 +64,9 @@ def named_terms(
     terms: dict[str, Term] = {}
     for name in names:
         applies = applies_to(name, batch)
-        given = semantic if name == "semantic" and semantic is not None else prediction
+        given = counted if name in ON_ALPHA else prediction
+        if name == "semantic" and semantic is not None:
+            given = _counted(semantic, batch)
         value = _where(applies, functions[name], given, batch, (2,) if name == "ddc" else ())
         if name == "ddc":
             value, lowest = value.unbind(1)
@@ -70,6 +74,13 @@ def named_terms(
         else:
             terms[name] = Term(value, applies)
     return terms
+
+
+def _counted(prediction: Tensor, batch: MattingBatch) -> Tensor:
+    """alpha + agreement (prediction - alpha): terms on alpha are norms of the difference, which this scales."""
+    if batch.agreement.shape[-2:] == (1, 1):
+        return prediction  # all of alpha may be believed
+    return torch.lerp(batch.alpha, prediction, batch.agreement)
 
 
 def applies_to(name: str, batch: MattingBatch) -> Float[Tensor, " n"]:

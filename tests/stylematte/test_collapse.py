@@ -75,7 +75,9 @@ class Squares(Dataset):
         front, back = (0.5 + spread * (torch.rand(3, size, size, generator=g) - 0.5) for spread in (0.6, 0.1))
         image = composite(front, alpha, back)
         none = torch.tensor(0.0)
-        return MattingBatch(image, trimap, image, image, trimap, torch.tensor(1.0), none, none, trimap)
+        return MattingBatch(
+            image, trimap, image, image, trimap, torch.tensor(1.0), none, none, trimap, torch.ones(1, 1, 1)
+        )
 
 
 def fit(weight: float, epochs: int, folder, resume=None) -> MatterModule:

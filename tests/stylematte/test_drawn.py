@@ -187,6 +187,22 @@ def test_prepared_folder(tmp_path):
     )
 
 
+def test_an_oracle_knows_the_alpha_of_the_same_photos(tmp_path):
+    rows = {}
+    for name, oracle in (("blind", False), ("oracle", True)):
+        counts = write_drawn(tmp_path / name, 32, {"portraits": "portrait"}, 1, 1, 2, 1, seed=2, oracle=oracle)
+        rows[name] = [json.loads(line) for line in (tmp_path / name / "index.jsonl").read_text().splitlines()]
+    assert counts["portraits/alpha/train"] == 3
+    assert [row["id"] for row in rows["blind"]] == [row["id"] for row in rows["oracle"]]
+    for blind, oracle in zip(rows["blind"], rows["oracle"], strict=True):
+        files = [tmp_path / "blind" / blind["image"], tmp_path / "oracle" / oracle["image"]]
+        assert files[0].read_bytes() == files[1].read_bytes()
+        if blind["kind"] == "none":
+            truth = draw("portrait", picture_seed(2, "portraits", "train", int(oracle["id"].split("/")[1])), 32)
+            assert (oracle["kind"], oracle["split"]) == ("alpha", "train")
+            assert (read_alpha(tmp_path / "oracle" / oracle["alpha"]) - truth.alpha).abs().max() < 1 / 255
+
+
 def test_prepared_folder_has_the_same_bytes_again(tmp_path):
     for name in ("a", "b"):
         write_drawn(tmp_path / name, 32, {"portraits": "portrait"}, 1, 1, 1, 1, seed=2)

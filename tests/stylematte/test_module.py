@@ -46,7 +46,18 @@ def disc(seed, size=32):
     trimap = trimap_from_alpha(alpha[None], 2)[0]
     one, none = torch.tensor(1.0), torch.tensor(0.0)
     nothing = torch.full_like(trimap, 0.5)
-    return composite(foreground, alpha, background), alpha, foreground, background, trimap, one, one, none, nothing
+    return (
+        composite(foreground, alpha, background),
+        alpha,
+        foreground,
+        background,
+        trimap,
+        one,
+        one,
+        none,
+        nothing,
+        one[None, None, None],
+    )
 
 
 class Discs(Dataset):

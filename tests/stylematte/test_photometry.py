@@ -40,7 +40,8 @@ def soft_batch(count: int = 4) -> MattingBatch:
     image = back + alpha * (front - back)
     known = one.clone()
     known[-1] = 0
-    return MattingBatch(image, alpha, front, back, trimap, one, known, 0 * one, torch.full_like(trimap, 0.5))
+    nothing, all_of_it = torch.full_like(trimap, 0.5), torch.ones(count, 1, 1, 1)
+    return MattingBatch(image, alpha, front, back, trimap, one, known, 0 * one, nothing, all_of_it)
 
 
 def alike(count: int = 4, **values: float) -> Photometry:
@@ -247,7 +248,12 @@ def test_on_the_cpu_batches_pass_as_they_are(sources: list[Source], tmp_path: Pa
         assert all(torch.equal(a, b) for a, b in zip(found, loaded, strict=True))
 
 
-def test_two_processes_see_what_one_sees(sources: list[Source], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("strengths", [(1.0, 1.0), (1.0, 3.0)])
+def test_two_processes_see_what_one_sees(
+    sources: list[Source], strengths: tuple[float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = [source._replace(strength=value) for source, value in zip(sources, strengths, strict=True)]
+
     def seen(rank: int, world: int) -> list[MattingBatch]:
         monkeypatch.setattr("stylematte.distributed.rank", lambda: rank)
         monkeypatch.setattr("stylematte.distributed.world", lambda: world)

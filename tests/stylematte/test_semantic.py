@@ -22,7 +22,8 @@ def a_batch(size: int = 64) -> MattingBatch:
     image, alpha = torch.rand(2, 3, size, size, generator=g), torch.zeros(2, 1, size, size)
     alpha[..., : size // 2] = 1
     one, none = torch.ones(2), torch.zeros(2)
-    return MattingBatch(image, alpha, image, image, alpha, one, one, none, torch.full_like(alpha, 0.5))
+    nothing, all_of_it = torch.full_like(alpha, 0.5), torch.ones(2, 1, 1, 1)
+    return MattingBatch(image, alpha, image, image, alpha, one, one, none, nothing, all_of_it)
 
 
 def test_half_the_mean_square_of_what_cells_are_off() -> None:

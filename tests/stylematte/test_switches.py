@@ -38,7 +38,8 @@ class Batches(Dataset):
         shown, known = torch.full_like(trimap, 0.5), torch.tensor([1.0, 1.0, 0.0, 0.0])
         shown[::2] = trimap[::2]
         image = composite(0.5 + 0.5 * front, alpha, 0.5 * back)
-        return MattingBatch(image, alpha, front, back, trimap, torch.ones(4), known, torch.zeros(4), shown)
+        one, all_of_it = torch.ones(4), torch.ones(4, 1, 1, 1)
+        return MattingBatch(image, alpha, front, back, trimap, one, known, 0 * one, shown, all_of_it)
 
 
 def losses(precision: str = "32-true", compiled: bool = False, **changes: Any) -> list[float]:

@@ -23,7 +23,8 @@ def a_batch(known: list[float], taught: list[float] | None = None) -> tuple[torc
     trimap[..., :5], trimap[..., 11:] = 0.0, 1.0
     flags = torch.tensor([known, taught or [0.0] * n], dtype=torch.float32)
     weight = torch.rand(n, generator=g)
-    return prediction, MattingBatch(image, alpha, foreground, background, trimap, weight, *flags, trimap)
+    agreement = torch.ones(n, 1, 1, 1)
+    return prediction, MattingBatch(image, alpha, foreground, background, trimap, weight, *flags, trimap, agreement)
 
 
 def test_each_sample_is_judged_by_its_own_terms_alone() -> None:

@@ -74,7 +74,8 @@ def a_batch() -> MattingBatch:
     alpha[..., :32] = 1
     front, back = torch.full((2, 3, 48, 64), 0.8), torch.full((2, 3, 48, 64), 0.2)
     one, none = torch.ones(2), torch.zeros(2)
-    return MattingBatch(composite(front, alpha, back), alpha, front, back, alpha, one, one, none, alpha)
+    all_of_it = torch.ones(2, 1, 1, 1)
+    return MattingBatch(composite(front, alpha, back), alpha, front, back, alpha, one, one, none, alpha, all_of_it)
 
 
 def test_a_new_variant_is_configured_fitted_saved_and_loaded(registered: None, tmp_path: Path) -> None:

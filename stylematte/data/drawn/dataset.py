@@ -101,16 +101,20 @@ def write_drawn(
     backgrounds: int,
     seed: int,
     track: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+    oracle: bool = False,
 ) -> dict[str, Any]:
     """Write a prepared data folder (index.jsonl, left_out.jsonl, image/ alpha/ foreground/) of drawn pictures.
 
     domains: domain name -> "portrait" or "animal". alpha, heldout, none: pictures in each domain (labelled for
     training, labelled for measurement, unlabelled); backgrounds: in all. The same arguments give the same bytes.
-    track: hands the pictures to be drawn through, for a progress bar.
+    track: hands the pictures to be drawn through, for a progress bar. oracle: the same pictures, but those that would
+    be unlabelled have their alpha, too, and are of kind alpha.
     Returns counts: "pictures", "left_out" and one per "domain/kind/split". Raises ValueError for an unknown subject.
     """
     out = Path(out)
     items = list(_items(domains, alpha, heldout, none, backgrounds))
+    if oracle:
+        items = [item._replace(kind="alpha") if item.kind == "none" else item for item in items]
     out.mkdir(parents=True, exist_ok=True)
     rows, counts = [], dict[str, int]()
     for item in track(items):

@@ -17,6 +17,7 @@ import pytest
 
 from loop.cli.main import main
 from loop.engine.record import StageRecord
+from stylematte.rounds import best_matter
 
 ROOT = Path(__file__).parents[3]
 
@@ -100,7 +101,7 @@ def test_long_results_are_not_made_again_without_consent(run: Path, capsys: pyte
     assert (run / "rounds/00/fit_matter/matter.safetensors").read_bytes() == damaged
 
 
-MATTER, GENERATOR = "rounds/01/accept/matter.safetensors", "rounds/01/portraits/select_generator/G_ema.safetensors"
+MATTER, GENERATOR = "BEST/matter.safetensors", "rounds/01/portraits/select_generator/G_ema.safetensors"
 USES = [
     (MATTER, ["matte", "PHOTO", "--matter", "RUN", "-o", "OUT"]),
     (MATTER, ["trimap", "PHOTO", "--from", "matter", "--matter", "RUN", "-o", "OUT"]),
@@ -117,10 +118,11 @@ USES = [
 def test_no_verb_reads_damaged_weights(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str, words: list[str]
 ) -> None:
+    best = best_matter(run)
+    assert best is not None
+    file = file.replace("BEST", str(best.relative_to(run)))
     flip(run / file)
     photo = next(run.glob("rounds/01/evaluate/photo/*.png"))
-    accepted = sorted(run.glob("rounds/*/accept/verdict.json"))[-1].parent
-    assert accepted == (run / MATTER).parent
     names = {"RUN": str(run), "OUT": str(tmp_path / "out"), "PHOTO": str(photo)}
     assert main([names.get(word, word) for word in words]) == 3
     (line,) = capsys.readouterr().err.splitlines()

@@ -26,6 +26,8 @@ TABLE = [
     (["run", QUICKSTART, "matter.first.batch=x"], 2, "matter.first.batch=x: Value 'x' of type 'str' could not be"),
     (["run", QUICKSTART, "data.root=/none"], 2, "data.root=/none: no such folder"),
     (["run", str(ROOT / "configs/real-small.yaml")], 2, "add data.root=... to the command"),
+    (["run", QUICKSTART, "data.root=TMP/empty", "data.drawn.oracle=true"], 2, "data.drawn.oracle=true needs drawn"),
+    (["run", QUICKSTART, "data.root=TMP/empty", "synthesize.source=drawn"], 2, "synthesize.source=drawn needs drawn"),
     (["plan", QUICKSTART, "data.size=100"], 2, "the generator needs a power of two"),
     (["run", "TMP/nomanifest.yaml"], 3, "manifest.csv"),
     (["run", "TMP/nomodel.yaml"], 2, "has no such model; did you mean"),

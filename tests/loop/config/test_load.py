@@ -90,6 +90,13 @@ def test_each_bad_override_is_one_line(override: str, line: str) -> None:
     assert str(caught.value) == line
 
 
+def test_a_key_that_is_gone_may_be_off_but_not_on() -> None:
+    """A run folder of before has it written out."""
+    assert load_config(QUICKSTART, ["matter.later.unlabelled_share=0.0"]) == load_config(QUICKSTART)
+    with pytest.raises(ConfigError, match=r"^matter.later.unlabelled_share=0.5: this key is gone; use"):
+        load_config(QUICKSTART, ["matter.later.unlabelled_share=0.5"])
+
+
 def test_float16_is_for_gpus() -> None:
     words = ["launch.accelerator=cpu", "generator.fit.precision=fp16"]
     with pytest.raises(ConfigError, match=r"^generator.fit.precision=fp16: .*cpu has no float16 .*; use bf16 or fp32$"):

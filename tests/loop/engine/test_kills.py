@@ -23,6 +23,7 @@ ROOMS = [
     "select",
     "evaluate",
     "accept",
+    "compare",
 ]
 
 
@@ -33,6 +34,7 @@ def turn(folder: str, at_once: int) -> None:
 
 
 SETTINGS = ["matter.first.steps=8", "matter.later.steps=8", "generator.fit.steps=8", "generator.fit.augment_p=0.3"]
+SETTINGS += ["run.control=true"]
 
 
 def records(folder: Path) -> dict[str, dict]:

@@ -1,9 +1,11 @@
 """The interval of a change over seeds and pictures: by hand where it can be, and how often it holds the truth."""
 
+import math
+
 import numpy as np
 import pytest
 
-from loop.experiments.statistics import UNKNOWN, _variance_of_mean, detectable, interval
+from loop.experiments.statistics import UNKNOWN, _variance_of_mean, detectable, interval, p_value
 
 
 def test_no_difference_has_no_width():
@@ -54,3 +56,21 @@ def test_the_interval_holds_the_truth_about_19_times_in_20(seeds, pictures):
         _, low, high = interval(control + difference, control, resamples=400)
         held += low <= 0 <= high
     assert 0.89 <= held / 200 <= 0.995
+
+
+def test_p_of_two_seeds_by_hand():
+    """Differences 1 and 3: t = 2 with 1 degree of freedom, whose tail is 1/2 - atan(2)/pi on either side."""
+    new, control = np.array([[11.0], [13.0]]), np.array([[10.0], [10.0]])
+    assert p_value(new, control) == pytest.approx(1 - 2 * math.atan(2) / math.pi)
+
+
+def test_p_of_one_seed_is_that_of_the_paired_t_test():
+    from scipy.stats import ttest_rel
+
+    new, control = np.random.default_rng(0).random((2, 1, 12))
+    assert p_value(new, control) == pytest.approx(ttest_rel(new[0], control[0]).pvalue)
+
+
+def test_p_where_nothing_varies():
+    ones = np.ones((2, 3))
+    assert (p_value(ones, ones), p_value(2 * ones, ones), p_value(ones[:1, :1], ones[:1, :1])) == (1.0, 0.0, None)

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from loop.experiments.experiment import Experiment
+from loop.experiments.experiment import Experiment, Pair, Row
 from loop.experiments.folder import ask
-from loop.experiments.summary import Row, compare, sentence
-from loop.experiments.tables import write_summary
+from loop.experiments.summary import compare, sentence
+from loop.experiments.tables import row_name, write_summary
 
 ARMS = {"control": (), "other": ("run.rounds=0",)}
 EXPERIMENT = Experiment("toy", "Is it so?", ARMS, "control", lambda folder: {})
@@ -26,6 +26,20 @@ def test_means_and_changes_over_common_seeds():
     assert (other.of_seeds, other.seeds, other.pictures) == ((3.75, 11.25), (0, 1), 4)
     assert other.change == pytest.approx(0.5)
     assert other.low < other.change < other.high
+
+
+def test_arms_are_compared_with_each_other_beside_the_control():
+    found = {arm: {0: measured(error)} for arm, error in (("control", 1.0), ("one", 2.0), ("two", 3.0))}
+    rows = compare(found, "control", [Pair("two", "one"), Pair("three", "one")])
+    assert [(row.arm, row.against) for row in rows] == [
+        ("control", None),
+        ("one", "control"),
+        ("two", "control"),
+        ("two", "one"),
+    ]
+    assert rows[-1].change == pytest.approx(0.5)
+    assert row_name(rows[-1], "control") == "two against one"
+    assert row_name(rows[-2], "control") == "two"
 
 
 def test_groups_of_one_arm_alone_have_no_change():
@@ -67,4 +81,4 @@ def test_a_fit_that_was_stopped_is_in_the_table(tmp_path):
     assert found.stopped == {"other, seed 0": "00/fit_matter: loss is NaN"}
     text = (tmp_path / "table.md").read_text()
     assert "- A fit was stopped: other, seed 0: 00/fit_matter: loss is NaN" in text
-    assert "| faces | control | 2.5 | 2.5 |  |  | 4 | 1 |  |" in text
+    assert "| faces | control | 2.5 | 2.5 |  |  |  | 4 | 1 |  |" in text

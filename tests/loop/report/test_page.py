@@ -64,7 +64,7 @@ def test_a_whole_run_shows_every_section_in_one_file(whole):
 def test_the_page_says_what_happened(whole):
     text = build_report(whole).read_text()
     for words in (
-        "accepted matter is that of <b>round 1</b>. Refused: round 2.",
+        "best matter is that of <b>round 1</b>. Refused: round 2. No control: nothing says that the pairs helped;",
         "all-zero matte",
         "best constant matte",
         "disagreement 2, body 1",
@@ -73,7 +73,7 @@ def test_the_page_says_what_happened(whole):
         "the previous generator is selected, this round&#x27;s fit is at 7.250",
         "torn.jpg: truncated &lt;file&gt;",
         "Portraits may be worse than the best so far",
-        "−13.0 %</b> against round 0 (interval −29.0 % to +2.0 %)",
+        "−13.0 % against round 0 (interval −29.0 % to +2.0 %)",
         "margin: 0.05",
         "tiny &amp; &lt;run&gt;",
     ):

@@ -29,7 +29,7 @@ def test_round_table_is_plain_data(whole: Path) -> None:
 def test_the_terminal_table_is_whole(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
     print_round_table(whole)
     printed = capsys.readouterr().out
-    assert "accepted, current" in printed
+    assert "  best" in printed
     assert "1/4" in printed
     assert "…" not in printed
 

@@ -24,7 +24,7 @@ def test_a_run_fits_the_detail_network(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw, drawn = photometry.draw, []
-    monkeypatch.setattr(photometry, "draw", lambda seed, step, count: drawn.append(step) or draw(seed, step, count))
+    monkeypatch.setattr(photometry, "draw", lambda seed, step, *more: drawn.append(step) or draw(seed, step, *more))
     assert main(["run", str(TINY), *ASKED, f"run.dir={tmp_path}/run"]) == 0
     assert drawn == [0, 1, 2, 3]  # of the four steps
     folder = tmp_path / "run/rounds/00/fit_matter"

@@ -97,7 +97,8 @@ def test_a_matter_that_calls_everything_one_thing_trips_it(
     data, matter = tiny_run / "rounds/00/prepare", tiny_run / "rounds/00/accept"
     rules = {"min_confidence": 0.0, "min_foreground": 0.0, "max_foreground": 1.0}
     inputs = {"data": data, "matter": matter}
-    labels = label.run(context(tmp_path / "l", inputs, domain=DOMAIN, size=32, rules=rules, trimaps=False))
+    asked = dict(domain=DOMAIN, size=32, rules=rules, trimaps=False, targets=False, agreement=False)
+    labels = label.run(context(tmp_path / "l", inputs, **asked))
     scores = evaluate.run(context(tmp_path / "e", inputs, domains=[DOMAIN]))
     assert labels["foreground"] == pytest.approx(value)
     assert 0.2 < labels["true_foreground"] < 0.8

@@ -17,7 +17,7 @@ from tests.loop.planned import planned
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 TINY, WITHOUT = CONFIGS / "tiny.yaml", CONFIGS / "without-alpha.yaml"
-MATTER = {"first": ("mask_share=0.25", "batch=8"), "later": ("mask_share=0.25", "unlabelled_share=0.25", "batch=12")}
+MATTER = {"first": ("mask_share=0.25", "batch=8"), "later": ("mask_share=0.25", "roads.trimaps=1", "batch=12")}
 
 
 def rows(path: Path) -> list[dict]:
@@ -109,13 +109,13 @@ def test_a_collapse_ends_the_fit_and_the_round_falls_back(run: Path, monkeypatch
     assert (run / "rounds/01/accept/matter.safetensors").read_bytes() == before
 
 
-def test_only_a_share_of_unlabelled_photos_makes_the_fit_read_labels() -> None:
+def test_only_a_road_that_needs_labels_makes_the_fit_read_labels() -> None:
     def inputs(*words: str) -> dict[str, str]:
         found = {step.id: step for step in planned(load_config(TINY, words))}
         return {name: id_ for name, id_ in found["01/fit_matter"].inputs.items() if name.startswith("labels/")}
 
     assert inputs() == {}
-    asked = inputs("matter.later.unlabelled_share=0.2", "matter.later.batch=8")
+    asked = inputs("matter.later.roads.trimaps=0.2", "matter.later.batch=8")
     assert asked == {f"labels/{domain}": f"01/{domain}/label" for domain in ("portraits", "animals")}
 
 
@@ -126,10 +126,11 @@ def test_what_a_mask_is_taken_for_does_not_wake_prepare() -> None:
 
 
 def test_the_truest_pictures_take_what_the_others_leave() -> None:
-    asked = {"mask": 0.2, "trimap": 0.25, "unlabelled": 0.5}
-    pictures = {"labelled": 3, "mask": 9, "trimap": 0, "unlabelled": 40}
-    assert domain_shares(pictures, asked) == pytest.approx({"labelled": 0.3, "mask": 0.2, "unlabelled": 0.5})
-    assert domain_shares({**pictures, "labelled": 0}, asked) == {"mask": 0.5, "unlabelled": 0.5}
+    asked = {"mask": 0.2, "trimap": 0.5}
+    pictures = {"labelled": 3, "mask": 9, "trimap": 40}
+    assert domain_shares(pictures, asked) == pytest.approx({"labelled": 0.3, "mask": 0.2, "trimap": 0.5})
+    assert domain_shares({**pictures, "mask": 0}, asked) == {"labelled": 0.5, "trimap": 0.5}
+    assert domain_shares({**pictures, "labelled": 0}, asked) == {"mask": 0.5, "trimap": 0.5}
     assert domain_shares(dict.fromkeys(pictures, 0), asked) == {}
 
 
@@ -158,9 +159,9 @@ BAD = [
         "matter.first.losses.known=0.0: expected a positive weight, else nothing keeps a matte learned from trimaps",
     ),
     (
-        "matter.first.unlabelled_share=0.1",
-        "matter.first.unlabelled_share=0.1: Key 'unlabelled_share' not in 'MatterFitConfig'. "
-        "Did you mean: 'matter.later.unlabelled_share'?",
+        "matter.later.unlabelled_share=0.1",
+        "matter.later.unlabelled_share=0.1: this key is gone; use matter.later.roads.trimaps, a relative weight beside "
+        "roads.pairs: 1",
     ),
 ]
 
@@ -173,6 +174,6 @@ def test_each_impossible_value_is_one_line(override: str, line: str) -> None:
 
 
 def test_shares_must_leave_something(data_root: Path) -> None:
-    words = [f"data.root={data_root}", "matter.later.mask_share=0.6", "matter.later.unlabelled_share=0.3"]
-    with pytest.raises(ConfigError, match=r"trimap_share and unlabelled_share add up to 1\.15: expected 1 or less"):
+    words = [f"data.root={data_root}", "matter.later.mask_share=0.9"]
+    with pytest.raises(ConfigError, match=r"mask_share and trimap_share add up to 1\.15: expected 1 or less"):
         load_config(WITHOUT, words)

@@ -1,0 +1,34 @@
+"""The oracle in `synthesize`'s place: as many flawless cut-outs, drawn by code, as the generator would have made.
+
+They are framed as the generator's are (`frame_cutout`), and no picture of the data set is among them. What a generator
+without a fault would teach, and so the most that its road can bring. Out: rgba/*.png (straight), index.jsonl {id, rgba,
+kept, reason, seed}.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from loop.config.steps import DrawPairsStep, read
+from loop.engine.heartbeat import tracked
+from loop.engine.stage import Context, Metrics
+from loop.pools import Row, write_index
+from stylematte.data.drawn.dataset import draw
+from stylematte.imagefile import write_rgba
+from stylematte.sampling import position_seed
+from stylemattegan.framing import frame_cutout
+
+
+def run(ctx: Context) -> Metrics:
+    config = read(DrawPairsStep, ctx.config)
+    rows: list[Row] = []
+    (ctx.out / "rgba").mkdir()
+    for number in tracked(ctx, range(config.count)):
+        seed = position_seed(ctx.seed, "pair", number)
+        drawn = draw(config.subject, seed, config.size)  # type: ignore[arg-type]  # checked with the configuration
+        name = f"rgba/{number:06d}.png"
+        write_rgba(ctx.out / name, frame_cutout(torch.cat([drawn.foreground, drawn.alpha]), config.size))
+        id_ = f"{config.round:02d}/{config.domain}/{number:06d}"
+        rows.append({"id": id_, "rgba": name, "kept": True, "reason": None, "seed": seed})
+    write_index(ctx.out, rows)
+    return {"count": len(rows)}
