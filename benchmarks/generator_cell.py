@@ -207,7 +207,7 @@ def main() -> None:
     save_file({name: value.contiguous() for name, value in first().items()}, task["outputs"])
     taken = [timed() for _ in range(task["repeats"])]
     peak = memory("VmHWM") - before
-    more = {"profile": profiled(timed)} if task["profile"] else {}
+    more = {"profile": profiled(timed, task["side"])} if task["profile"] else {}
     seconds = {
         clock: {name: sum(each[name][n] for each in taken) / len(taken) for name in taken[0]}
         for n, clock in enumerate(("wall", "cpu"))

@@ -1,23 +1,24 @@
 """Where the time of one pass of our C++ path goes, and what its convolutions would take as direct sums.
 
-Percents are torch's profiler's own time by operation, in groups. The floor: multiplications and additions of all
-convolutions by their shapes, over the rate of a 1024 x 1024 matrix product in float32 on as many threads: what direct
-convolutions cost at least. Winograd's algorithm may go below it (a fourth of the multiplications at best).
+Percents are torch's profiler's own time by operation, in groups. The floor is what direct convolutions cost at least:
+multiplications and additions of all convolutions by their shapes, over the rate of a large one by oneDNN in float32.
+Winograd's algorithm may go below it (a fourth of the multiplications at best).
 """
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from stylemattegan.ops import convolution
+from stylemattegan.ops import set_default
 
 GROUPS = {
     "convolutions": r"[Cc]onvolution|InputGradient|WeightGradient",
@@ -29,61 +30,56 @@ GROUPS = {
     "matrix products": r"::(mm|addmm|bmm|baddbmm)",
     "Adam": r"adam",
 }
-SIZE = 1024
+CHANNELS, SIZE = 256, 64
 
 
-@contextmanager
-def counted() -> Iterator[list[float]]:
-    """Inside, the list gets the operations of every convolution of the C++ path and of its gradients."""
-    operations: list[float] = []
-    names = ("convolved", "input_gradient", "weight_gradient")
-    before = {name: getattr(convolution, name) for name in names}
+class Operations(TorchDispatchMode):
+    """Adds up the multiplications and additions of torch's convolutions and of their gradients.
 
-    def counting(name: str) -> Callable[..., Tensor]:
-        def run(*args: Any) -> Tensor:
-            form = args[-1]
-            first, second = (
-                args[0].shape,
-                args[1].shape,
-            )  # the weight's gradient is of x and g, the others have w second
-            inputs, outputs = (first[1], second[1]) if name == "weight_gradient" else (second[1], second[0])
-            rows, columns = (
-                (size + 2 * form.padding - kernel) // form.stride + 1
-                for size, kernel in ((form.height, form.kernel_y), (form.width, form.kernel_x))
-            )
-            operations.append(2.0 * len(args[0]) * rows * columns * inputs * outputs * form.kernel_y * form.kernel_x)
-            return before[name](*args)
+    Not those with one channel, which resample planes in our plain path.
+    """
 
-        return run
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0.0
 
-    for name in names:
-        setattr(convolution, name, counting(name))
-    try:
-        yield operations
-    finally:
-        for name, function in before.items():
-            setattr(convolution, name, function)
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten.convolution.default:
+            x, w, *_, transposed, _, groups = args
+            self._add(x if transposed else result, w, groups, 1)
+        elif func is torch.ops.aten.convolution_backward.default:
+            g, x, w, *_, transposed, _, groups, mask = args
+            self._add(x if transposed else g, w, groups, sum(mask[:2]))
+        return result
+
+    def _add(self, plane: Tensor, w: Tensor, groups: int, times: int) -> None:
+        if groups == 1 and max(w.shape[:2]) > 1:
+            self.total += 2.0 * times * len(plane) * plane.shape[2] * plane.shape[3] * w.numel()
 
 
 def rate() -> float:
-    """Operations per CPU second of a matrix product in float32, the best of ten."""
-    a, b = torch.rand(SIZE, SIZE), torch.rand(SIZE, SIZE)
+    """Operations per CPU second of oneDNN's convolution of 256 channels, 3 x 3 over 64 x 64, the best of ten."""
+    x, w = torch.rand(4, CHANNELS, SIZE, SIZE), torch.rand(CHANNELS, CHANNELS, 3, 3)
+    x = x.contiguous(memory_format=torch.channels_last)
     taken = []
     for _ in range(10):
         start = time.process_time()
-        a @ b
+        F.conv2d(x, w, padding=1)
         taken.append(time.process_time() - start)
-    return 2.0 * SIZE**3 / min(taken)
+    return 2.0 * x.numel() * CHANNELS * 9 / min(taken)
 
 
 def group_of(name: str) -> str:
     return next((group for group, pattern in GROUPS.items() if re.search(pattern, name)), "other")
 
 
-def profiled(work: Callable[[], object]) -> dict[str, Any]:
-    """percent by group, TFLOP in convolutions, GFLOP/s of a matrix product, floor: CPU seconds."""
-    with counted() as operations:
+def profiled(work: Callable[[], object], impl: str) -> dict[str, Any]:
+    """percent by group, TFLOP in convolutions, GFLOP/s of a direct one, floor: CPU seconds. impl: of the ops."""
+    set_default("reference")
+    with Operations() as counted:
         work()
+    set_default(impl)
     with profile(activities=[ProfilerActivity.CPU]) as found:
         work()
     own: dict[str, float] = {}
@@ -91,5 +87,4 @@ def profiled(work: Callable[[], object]) -> dict[str, Any]:
         own[group_of(entry.key)] = own.get(group_of(entry.key), 0.0) + entry.self_cpu_time_total
     total, speed = sum(own.values()), rate()
     percent = {name: round(100 * taken / total, 1) for name, taken in sorted(own.items(), key=lambda pair: -pair[1])}
-    tflop = sum(operations) / 1e12
-    return {"percent": percent, "tflop": tflop, "gflops": speed / 1e9, "floor": sum(operations) / speed}
+    return {"percent": percent, "tflop": counted.total / 1e12, "gflops": speed / 1e9, "floor": counted.total / speed}
