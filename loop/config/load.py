@@ -25,7 +25,8 @@ from stylematte.errors import ConfigError
 from stylematte.fields import to_plain
 
 SHIPPED = Path(__file__).parents[1] / "_configs"
-"""Where a wheel carries configs/*.yaml."""
+"""Where a wheel carries the folder configs."""
+CONFIGS = "configs"
 VARIANT = "matter.network.variant"
 WHOLE = (
     "data.domains",
@@ -96,8 +97,16 @@ def _absolute(config: Config) -> Config:
             setattr(section, key, str(Path(value).expanduser().resolve()))
     config.run.dir = os.path.expanduser(config.run.dir)
     given = config.generator.init_from
-    config.generator.init_from = {domain: str(Path(path).expanduser().resolve()) for domain, path in given.items()}
+    config.generator.init_from = {domain: str(_or_shipped(path)) for domain, path in given.items()}
     return config
+
+
+def _or_shipped(path: str) -> Path:
+    """A folder such as configs/start/portraits, or what an installed copy carries under that name."""
+    here = Path(path).expanduser()
+    if here.exists() or here.parts[:1] != (CONFIGS,) or not SHIPPED.joinpath(*here.parts[1:]).exists():
+        return here.resolve()
+    return SHIPPED.joinpath(*here.parts[1:]).resolve()
 
 
 def to_yaml(config: Config) -> str:
