@@ -16,21 +16,33 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from benchmarks.generator_works import Official, Work, memory
+from benchmarks.generator_cell import memory
+from benchmarks.generator_sides import import_from
 from stylemattegan.networks import Discriminator
 from stylemattegan.ops import keep_big_blocks
 from stylemattegan.ops.measure import interleaved
 from stylemattegan.training import losses
 
 ROOT = Path(__file__).parents[1]
+Work = Callable[[], None]
 SIZES = {"big": (256, 32768, 512, 4), "small": (64, 512, 64, 16)}
 """Resolution, channel base and most, batch."""
+
+
+def official_discriminator(folder: Path, resolution: int, base: int, most: int) -> nn.Module:
+    """Of the checkout at `folder`, in float32."""
+    import_from(str(folder))
+    from training.networks_stylegan2 import Discriminator as OfficialD
+
+    size = dict(img_resolution=resolution, img_channels=4, channel_base=base, channel_max=most)
+    return OfficialD(c_dim=0, epilogue_kwargs=dict(mbstd_group_size=4), **size)
 
 
 class Side:
@@ -41,7 +53,7 @@ class Side:
         torch.manual_seed(0)
         ours = Discriminator(resolution, 4, channel_base=base, channel_max=most)
         self.x = torch.randn(batch or usual, 4, resolution, resolution)
-        self.D = ours if official is None else Official(str(official)).networks(resolution, base, most)[1]
+        self.D = ours if official is None else official_discriminator(official, resolution, base, most)
         if official is not None:
             self.D.load_state_dict(ours.state_dict(), strict=False)  # but its filters, which both have
         self.also = () if official is None else (None,)

@@ -10,6 +10,7 @@ import yaml
 
 import stylematte
 from loop.cli.main import main
+from loop.config.load import load_config
 from stylematte.config import BackboneConfig, FpnConfig
 from stylematte.networks.variants import build_matter
 from stylematte.networks.weights import save_matter
@@ -88,3 +89,19 @@ def test_a_broken_matter_leaves_nothing_and_a_full_folder_is_left_alone(kind, ma
     assert "not a safetensors file" in first
     assert "nothing is overwritten" in second
     assert [path.name for path in out.iterdir()] == ["mine.txt"]
+
+
+def test_start_weights_of_a_run_are_what_a_fit_goes_on_from(
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert export(tiny_run, tmp_path / "start", "--start-weights") == 0
+    said = capsys.readouterr().out.strip().removeprefix("to go on from them: ")
+    domains = ["animals", "portraits"]
+    assert sorted(folder.name for folder in (tmp_path / "start").iterdir()) == domains
+    for domain in domains:
+        files = sorted(file.name for file in (tmp_path / "start" / domain).iterdir())
+        assert files == ["D.safetensors", "G_ema.safetensors", "generator.json"]
+    config = load_config(Path("configs/tiny.yaml"), [said])
+    assert config.generator.init_from == {domain: str(tmp_path / "start" / domain) for domain in domains}
+    assert export(tiny_run, tmp_path / "other", "--start-weights", "--format", "hub") == 2
+    assert "--start-weights goes with no other option" in capsys.readouterr().err
