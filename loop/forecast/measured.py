@@ -1,0 +1,50 @@
+"""What finished steps took, against what the cost model says they would have: a factor for each stage."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from loop.config.fingerprints import Fingerprints
+from loop.config.load import load_config
+from loop.engine.record import StageError, StageRecord
+from loop.engine.step import Step, step_folder
+from loop.forecast.hardware import Hardware
+from loop.forecast.seconds import StepSeconds
+from loop.plan import plan
+
+
+def measured_seconds(run: Path, steps: Iterable[Step]) -> dict[str, float]:
+    """Step id -> seconds of the finished results in `run` that were made with that step's part of the configuration."""
+    found = {}
+    for step in steps:
+        try:
+            record = StageRecord.load(step_folder(run, step.id))
+        except StageError:
+            continue
+        if record is not None and record.config == step.config:
+            found[step.id] = record.seconds
+    return found
+
+
+def factors(run: Path, hardware: Hardware) -> dict[str, float]:
+    """Stage -> seconds measured in `run`, by those of the cost model for the run's own configuration.
+
+    Raises ConfigError where `run` is not one of this version.
+    """
+    config = load_config(run / "config.yaml", check=False)
+    steps = plan(config, Fingerprints())
+    # What of the user's files was read is in no folder's record but by digests, and `prepare` alone has that of data.
+    return factors_of(measured_seconds(run, steps), steps, StepSeconds(config, hardware))
+
+
+def factors_of(seconds: Mapping[str, float], steps: Iterable[Step], costs: StepSeconds) -> dict[str, float]:
+    """Stage -> all seconds measured by all that the model says of the same steps; diverged fits are among them."""
+    measured: dict[str, float] = defaultdict(float)
+    modelled: dict[str, float] = defaultdict(float)
+    for step in steps:
+        if step.id in seconds:
+            measured[step.stage] += seconds[step.id]
+            modelled[step.stage] += costs.of(step)
+    return {stage: measured[stage] / modelled[stage] for stage in measured}
