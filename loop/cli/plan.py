@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from loop.cli.console import wide_console
 from loop.runs.status import Outlook, outlook
-from stylematte.errors import UserError
+from stylematte.errors import ConfigError
 
 if TYPE_CHECKING:
     from loop.forecast.forecast import Forecast
@@ -56,23 +56,23 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _devices(count: int | None) -> list[str]:
-    """Raises UserError."""
+    """Raises ConfigError."""
     if count is None:
         return []
     if count < 1:
-        raise UserError(f"--devices {count}: expected 1 or more")
+        raise ConfigError(f"--devices {count}: expected 1 or more")
     return [f"launch.devices={count}", *(["launch.kind=torchrun"] if count > 1 else [])]
 
 
 def _forecast(args: argparse.Namespace, found: Outlook) -> Forecast:
-    """Raises UserError."""
+    """Raises ConfigError."""
     from loop.forecast.forecast import forecast
     from loop.forecast.hardware import NAMES, assumed, hardware
     from loop.runs.folder import check_run
 
     name = (args.on or assumed(found.config)).lower()
     if name not in NAMES:
-        raise UserError(f"--on {args.on}: expected one of {', '.join(NAMES)}")
+        raise ConfigError(f"--on {args.on}: expected one of {', '.join(NAMES)}")
     if args.measured:
         check_run(args.measured)
     finished = {step.step: step.seconds for step in found.steps if step.state == "fresh" and step.seconds is not None}

@@ -138,8 +138,8 @@ class SynthesizeConfig:
     count_by_round: list[int] = field(default_factory=list)
     """Of the rounds 1, 2, ... in place of count; the last one holds. [] = count in every round."""
     psi_by_round: list[list[float]] = field(default_factory=list)
-    """Intervals of the rounds 1, 2, ... in place of psi; the last one holds: a young generator draws best near its mean,
-    a grown one may show what is rare. [] = psi in every round."""
+    """Intervals of the rounds 1, 2, ... in place of psi; the last one holds: a young generator draws best near its
+    mean, a grown one may show what is rare. [] = psi in every round."""
     batch: int = ranged(16, 1)
     """Pictures drawn at once; they do not depend on it."""
 

@@ -53,12 +53,11 @@ def forecast(
     own = factors_of(finished, steps, costs)
     scale |= own
     seconds = {step.id: finished.get(step.id, costs.of(step) * scale.get(step.stage, 1.0)) for step in steps}
-    fits = {step.stage: step.round for step in steps if step.fit}
     return Forecast(
         seconds,
         wall_seconds(steps, seconds, config.launch),
         wall_seconds(steps, {**seconds, **dict.fromkeys(finished, 0.0)}, config.launch),
-        {stage: fit_memory(costs, stage, round_) for stage, round_ in fits.items()},
+        {stage: max(fit_memory(costs, step) for step in steps if step.stage == stage) for stage in _fits(steps)},
         hardware.memory,
         disk(costs, steps),
         list(_assumptions(costs, scale, measured, own)),
@@ -70,9 +69,7 @@ def wall_seconds(steps: Sequence[Step], seconds: Mapping[str, float], launch: La
     return _walk(steps, seconds, launch.at_once, lambda step: runs_apart(step, launch))
 
 
-def _walk(
-    steps: Sequence[Step], seconds: Mapping[str, float], at_once: int, apart: Callable[[Step], bool]
-) -> float:
+def _walk(steps: Sequence[Step], seconds: Mapping[str, float], at_once: int, apart: Callable[[Step], bool]) -> float:
     waiting, done, running, now = list(steps), set[str](), dict[str, float](), 0.0
     while waiting or running:
         for id_ in [id_ for id_, end in running.items() if end <= now]:
@@ -107,13 +104,13 @@ def _assumptions(
         yield f"{measured} has no finished step that says more"
     if hardware.gpu:
         yield (
-            f"{costs.devices} x {hardware.name}: as many as launch.devices; fits side by side share them. Gradients are "
-            "exchanged at 50 GB/s; no run on several GPUs was measured"
+            f"{costs.devices} x {hardware.name}: as many as launch.devices; fits side by side share them. Gradients "
+            "are exchanged at 50 GB/s; no run on several GPUs was measured"
         )
         if config.generator.fit.precision.value != "fp32" or config.launch.precision != "32-true":
             yield "16 bits are counted as slow as float32 (no measurement): hours may be fewer by half"
     else:
-        yield f"{cores()} cores, n threads {THREADS:g}th power of n as fast as one, nothing else on them"
+        yield f"{cores()} cores with nothing else on them; n threads are n ** {THREADS:g} times as fast as one"
     yield (
         f"G {costs.generator.macs / 1e9:.3g}, D {costs.discriminator.macs / 1e9:.3g} and the matter "
         f"{costs.matter.macs / 1e9:.3g} thousand million multiply-adds a picture of {config.data.size} x "
@@ -121,13 +118,18 @@ def _assumptions(
     )
     labelled, heldout, photos = (sum(part.values()) for part in (seen.labelled, seen.heldout, seen.photos))
     yield (
-        f"{labelled} labelled training pictures, {heldout} held out, {photos} photos to label; every photo is taken to be "
-        "kept; disk without the checkpoint of a fit under way"
+        f"{labelled} labelled training pictures, {heldout} held out, {photos} photos to label; every photo is taken "
+        "to be kept; disk without the checkpoint of a fit under way"
     )
     if config.generator.init_from:
         yield "generators are counted as generator.network says, not as generator.init_from was built"
     if config.generator.composite_discriminator.kind is not CompositeDiscriminatorKind.none:
         yield "the composite discriminator is counted as another D"
+
+
+def _fits(steps: Sequence[Step]) -> list[str]:
+    """The stages that fit something."""
+    return list(dict.fromkeys(step.stage for step in steps if step.fit))
 
 
 def _factors(scale: Mapping[str, float]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from loop.config.fingerprints import Fingerprints
 from loop.config.load import load_config
@@ -13,6 +14,8 @@ from loop.engine.step import Step, step_folder
 from loop.forecast.hardware import Hardware
 from loop.forecast.seconds import StepSeconds
 from loop.plan import plan
+
+DIGESTS = {"fingerprint", "init_digests", "backbone_digest"}
 
 
 def measured_seconds(run: Path, steps: Iterable[Step]) -> dict[str, float]:
@@ -23,9 +26,14 @@ def measured_seconds(run: Path, steps: Iterable[Step]) -> dict[str, float]:
             record = StageRecord.load(step_folder(run, step.id))
         except StageError:
             continue
-        if record is not None and record.config == step.config:
+        if record is not None and _asked(record.config) == _asked(step.config):
             found[step.id] = record.seconds
     return found
+
+
+def _asked(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A step's part of the configuration without what says which files were there: they may have moved away."""
+    return {key: value for key, value in config.items() if key not in DIGESTS}
 
 
 def factors(run: Path, hardware: Hardware) -> dict[str, float]:
@@ -35,7 +43,6 @@ def factors(run: Path, hardware: Hardware) -> dict[str, float]:
     """
     config = load_config(run / "config.yaml", check=False)
     steps = plan(config, Fingerprints())
-    # What of the user's files was read is in no folder's record but by digests, and `prepare` alone has that of data.
     return factors_of(measured_seconds(run, steps), steps, StepSeconds(config, hardware))
 
 

@@ -1,7 +1,7 @@
 """Seconds of each step: how often its networks compute what, over the rates of the hardware, and its pictures' files.
 
-What a generator's step computes: G forward twice and backward once, D forward three times and backward three times (once
-to its input alone), and the penalties. Backward counts as two passes forward.
+What a generator's step computes: G forward twice and backward once, D forward three times and backward three times
+(once to its input alone), and the penalties. Backward counts as two passes forward.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 
 from loop.config.schema import Config
+from loop.engine.config import Launch
 from loop.engine.launchers.choice import runs_apart
 from loop.engine.step import Step
 from loop.forecast.hardware import Hardware, cores
@@ -18,22 +19,25 @@ from loop.forecast.work import Work, discriminator_work, generator_work, matter_
 from stylematte.config import FitConfig
 from stylemattegan.config import CompositeDiscriminatorKind, GeneratorLoss
 
-VIEWS = 4
-"""Of each photo that `label` looks at."""
+VIEWS, AGREEMENT_VIEWS, TRIMAP_VIEWS = 5, 6, 4
+"""Of each photo that `label` looks at, the larger ones counted by their area; and of what roads ask for beside."""
 PENALTY = 8
 """Passes forward that R1 takes, or R2."""
 PATH = 8
 """That path length takes, through G."""
-THREADS = 0.6
-"""n CPU threads are n ** THREADS times as fast as one: a matter's fit took 1.5 times as long on one as on two."""
+THREADS = 0.4
+"""n CPU threads are n ** THREADS times as fast as one: a matter's step took 75 ms on two idle cores, 93 on one thread."""
 EXCHANGE = 5e10
 """Bytes a second of gradients between devices: assumed, as of GPUs joined by NVLink."""
 # Seconds a picture and a pixel, on one core of an AMD EPYC: foreground estimation, framing and PNG; PNG alone; reading;
 # a held-out picture's measures and pictures; a sample of the matter's data (half of it if the device changes colours).
-CUT_OUT, WRITE, READ, SCORE, SAMPLE = (1e-3, 2.9e-7), (5e-4, 1.3e-7), (4e-4, 2.0e-8), (2e-2, 4e-7), (2e-4, 1.1e-7)
+CUT_OUT, WRITE, READ, SCORE, SAMPLE = (2e-3, 2.9e-7), (5e-4, 1.3e-7), (4e-4, 2.0e-8), (2e-2, 4e-7), (2e-4, 1.1e-7)
 PREPARE, DRAW = (8e-3, 7e-7), (1.2e-2, 1.2e-6)
 DISTANCES = 1.0
-"""Seconds that `watch` and `select_generator` take beside networks and files."""
+"""Seconds that `watch` takes beside networks and files."""
+START, FIRST_LOOK = 8.0, 3.0
+"""Seconds until a process of its own begins its step (Python, torch, Lightning; assumed), and until a matter's fit goes
+at its pace: its pictures are read for the first time."""
 
 
 class StepSeconds:
@@ -73,7 +77,9 @@ class StepSeconds:
             "watch": self._watch,
             "evaluate": self._evaluate,
         }
-        return stages[step.stage](step) / self._speed(step) if step.stage in stages else 0.1
+        work = stages[step.stage](step) / self._speed(step) if step.stage in stages else 0.1
+        launch = self.config.launch
+        return work + (START if launch.kind is Launch.torchrun or runs_apart(step, launch) else 0.0)
 
     def _speed(self, step: Step) -> float:
         """Of a step's CPU work, against one thread. A GPU's rates are not per thread."""
@@ -82,7 +88,7 @@ class StepSeconds:
         shared = self.config.launch.at_once if runs_apart(step, self.config.launch) else 1
         return float(max(1, cores() // shared) ** THREADS)
 
-    def _rivals(self, step: Step) -> int:
+    def rivals(self, step: Step) -> int:
         """Fits that share each GPU with this one: as many devices are taken to be there as a fit has."""
         if not (self.hardware.gpu and runs_apart(step, self.config.launch)):
             return 1
@@ -106,9 +112,9 @@ class StepSeconds:
         each, hardware = fit.batch / self.devices, self.hardware
         pixels = self.config.data.size**2
         compute = each * (3 * self.matter.macs / hardware.matter_macs + pixels * hardware.pixel)
-        compute = max(compute, hardware.matter_step) * self._rivals(step) + self._exchange(self.matter.parameters)
+        compute = max(compute, hardware.matter_step) * self.rivals(step) + self._exchange(self.matter.parameters)
         half = 0.5 if fit.photometry.value == "device" else 1.0
-        return fit.steps * self._with_loading(compute, self._files(each, SAMPLE) * half, fit)
+        return FIRST_LOOK + fit.steps * self._with_loading(compute, self._files(each, SAMPLE) * half, fit)
 
     def _fit_generator(self, step: Step) -> float:
         fit, hardware = self.config.generator.fit, self.hardware
@@ -120,7 +126,7 @@ class StepSeconds:
         multiplied = (4 + path) * G.macs + d_passes * D.macs
         filtered = (3.5 + path) * G.values / hardware.fine + d_passes * D.values / hardware.maps
         compute = each * (multiplied / hardware.macs + filtered) + (4 * G.layers + d_passes * D.layers) * hardware.layer
-        compute = max(compute * self._rivals(step), hardware.step) + self._exchange(G.parameters + D.parameters)
+        compute = max(compute * self.rivals(step), hardware.step) + self._exchange(G.parameters + D.parameters)
         return fit.steps * self._with_loading(compute, self._files(each, READ), fit)
 
     def _exchange(self, parameters: float) -> float:
@@ -136,7 +142,7 @@ class StepSeconds:
     def _label(self, step: Step) -> float:
         domain = step.domain or ""
         photos, labelled = self.pictures.photos.get(domain, 0), self.pictures.labelled.get(domain, 0)
-        views = VIEWS * (1 + (step.config["agreement"] or step.config["trimaps"]))
+        views = VIEWS + AGREEMENT_VIEWS * step.config["agreement"] + TRIMAP_VIEWS * step.config["trimaps"]
         return self._matte(views * photos) + self._files(photos, CUT_OUT) + self._files(labelled, WRITE)
 
     def _real(self, step: Step) -> int:
@@ -148,7 +154,7 @@ class StepSeconds:
         fit, images = self.config.generator.fit, self.config.generator.select_images
         sampled = images * (min(fit.snapshots, fit.steps // fit.tick) + (step.round > 1))
         looked = sampled + self._real(step)
-        return self._draw(sampled) + self._matte(looked) + self._files(self._real(step), READ) + DISTANCES
+        return self._draw(sampled) + self._matte(looked) + self._files(self._real(step), READ)
 
     def _synthesize(self, step: Step) -> float:
         return self._draw(self._drawn(step)) + self._files(self._drawn(step), WRITE)

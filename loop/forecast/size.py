@@ -1,7 +1,8 @@
 """Bytes that a run will need: memory of each fit on each device, and the disk of what the steps leave.
 
-StyleGAN3-T at 256 x 256 in batches of 16 took 20.7 GB for G forward and backward and 8.2 GB for R1 on an H200
-(docs/ops.md): 2.0 and 1.7 times the feature maps that are kept.
+StyleGAN3-T at 256 x 256 in batches of 16 took 20.7 GB for G and 4.9 GB for D, each forward and backward, on an H200
+(docs/ops.md): 2.0 and 1.0 times the feature maps that are kept. Both are there at once where G learns. A matter's 1.3
+times are assumed.
 """
 
 from __future__ import annotations
@@ -14,19 +15,23 @@ from loop.forecast.seconds import StepSeconds
 FLOAT = 4
 OVERHEAD = 1.0e9
 """Of a process: torch and its libraries, CUDA's context or the pictures in the cache."""
-G_KEPT, D_KEPT, MATTER_KEPT = 2.0, 1.7, 1.3
+G_KEPT, D_KEPT, MATTER_KEPT = 2.0, 1.0, 1.3
 PIXEL = {"rgba": 1.5, "rgb": 1.2, "alpha": 0.2}
 """Bytes a pixel of a PNG: those of one quickstart, where photos are drawn; noisier ones take more."""
 
 
-def fit_memory(costs: StepSeconds, stage: str, round_: int) -> float:
-    """Bytes at the peak of a fit, on each device."""
+def fit_memory(costs: StepSeconds, step: Step) -> float:
+    """Bytes at the peak of a fit on each device, with those that are fitted beside it there."""
+    return _fit_memory(costs, step) * costs.rivals(step)
+
+
+def _fit_memory(costs: StepSeconds, step: Step) -> float:
     config = costs.config
-    if stage == "fit_generator":
+    if step.stage == "fit_generator":
         G, D, each = costs.generator, costs.discriminator, config.generator.fit.batch / costs.devices
         maps = FLOAT * each * (G_KEPT * G.kept + D_KEPT * D.kept)
         return maps + FLOAT * (5 * G.parameters + 4 * D.parameters) + OVERHEAD
-    fit = config.matter.later if round_ else config.matter.first
+    fit = config.matter.later if step.round else config.matter.first
     half = 0.5 if config.launch.precision == "bf16-mixed" else 1.0
     maps = FLOAT * half * MATTER_KEPT * fit.batch / costs.devices * costs.matter.kept
     return maps + FLOAT * 5 * costs.matter.parameters + OVERHEAD
@@ -44,7 +49,7 @@ def _disk(costs: StepSeconds, step: Step) -> float:
     real = photos + costs.pictures.labelled.get(step.domain or "", 0)
     extra = PIXEL["rgb"] + 2 * PIXEL["alpha"] if step.stage == "label" and step.config["targets"] else 0.0
     return {
-        "prepare": costs.pictures.total * pixels * (2 * PIXEL["rgb"] + PIXEL["alpha"]),
+        "prepare": pixels * (costs.pictures.total * PIXEL["rgb"] + _labelled(costs) * (PIXEL["rgb"] + PIXEL["alpha"])),
         "label": pixels * (real * PIXEL["rgba"] + photos * extra),
         "fit_generator": config.generator.fit.snapshots * generator,
         "select_generator": generator,
@@ -54,6 +59,11 @@ def _disk(costs: StepSeconds, step: Step) -> float:
         "fit_matter": FLOAT * costs.matter.parameters,
         "accept": FLOAT * costs.matter.parameters,
     }.get(step.stage, 0.0)
+
+
+def _labelled(costs: StepSeconds) -> int:
+    """Pictures with an alpha, held-out ones among them: they have a foreground, too."""
+    return sum(costs.pictures.labelled.values()) + sum(costs.pictures.heldout.values())
 
 
 def _kept(costs: StepSeconds, step: Step) -> int:

@@ -54,7 +54,9 @@ def outlook(path: Path, overrides: Sequence[str] = ()) -> Outlook:
     folder = path if run else Path(config.run.dir)
     planned = plan(config, fingerprints(config, folder))
     steps = [_state(config, folder, *found) for found in freshness(folder, planned)]
-    return Outlook(folder, config, planned, steps, _size(folder), shutil.disk_usage(_existing(folder)).free, holder(folder))
+    return Outlook(
+        folder, config, planned, steps, _size(folder), shutil.disk_usage(_existing(folder)).free, holder(folder)
+    )
 
 
 def status(run: Path) -> Outlook:
