@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check slow clean
+.PHONY: demo test check slow start-weights clean
 
 demo: $(VENV)/ready
 	$(BIN)/stylematte run configs/quickstart.yaml
@@ -22,6 +22,13 @@ check: $(VENV)/ready
 # Kills the loop at twenty random moments, and other tests that take minutes.
 slow: $(VENV)/ready
 	$(BIN)/python -m pytest -m slow
+
+# The generators that the quickstart starts from, made anew; minutes on a GPU, a night without.
+start-weights: $(VENV)/ready
+	$(BIN)/stylematte run configs/start.yaml
+	rm -rf runs/start-weights
+	$(BIN)/stylematte export runs/start -o runs/start-weights --start-weights
+	cp -r runs/start-weights/. configs/start/
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 found: apt-get install python3 python3-venv, or make PYTHON=/path/to/python"; exit 2; }

@@ -19,7 +19,7 @@ from torch import Tensor
 from benchmarks.generator_ops import training
 from stylemattegan.networks import Generator
 from stylemattegan.ops import keep_big_blocks, set_default
-from stylemattegan.ops.convolution import Form, convolved, input_gradient, set_winograd, weight_gradient
+from stylemattegan.ops.convolution_algorithms import Form, convolved, input_gradient, set_winograd, weight_gradient
 from stylemattegan.ops.cpu import channels_last
 from stylemattegan.ops.measure import interleaved
 

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import cpp_extension
 
-from benchmarks.generator_works import Official
+from benchmarks.generator_sides import import_from
 from stylemattegan.networks import Discriminator, Generator
 from stylemattegan.networks.synthesis import CLAMP
 from stylemattegan.training import losses
@@ -34,11 +34,11 @@ WARM_UP, REPEATS = 3, 9
 Work = Callable[[], object]
 
 
-class OfficialOnGpu(Official):
+class OfficialOnGpu:
     """The official package with its plugins, which torch no longer registers under the names they are asked for by."""
 
     def __init__(self, folder: str) -> None:
-        super().__init__(folder)
+        import_from(folder)
         load = cpp_extension.load
 
         def registered(name: str, **arguments: Any) -> Any:

@@ -57,8 +57,8 @@ VERSIONS = {
     "prepare": 3,
     "label": 4,
     "gather_cutouts": 1,
-    "fit_generator": 5,
-    "select_generator": 5,
+    "fit_generator": 6,
+    "select_generator": 6,
     "synthesize": 3,
     "draw_pairs": 1,
     "select": 1,
@@ -268,7 +268,6 @@ def _fit_matter(config: Config, files: Fingerprints, round_: int) -> FitMatterSt
         mask_as=config.data.mask_as,
         real_weight=later.real_weight if round_ else 1.0,
         roads=later.roads if round_ else RoadsConfig(),
-        placement=later.placement if round_ else Placement.free,
         student_photometry=later.student_photometry if round_ and later.roads.photos > 0 else 1.0,
         backbone_digest=files.backbone if _starts_fresh(config, round_) else None,
     )
@@ -284,12 +283,13 @@ def _control(config: Config, files: Fingerprints, round_: int) -> list[Step]:
     start = {"matter": last, "fallback": "00/accept"} if round_ > 1 else {"matter": "00/accept"}
     start = {} if _starts_fresh(config, round_) else start
     # What is said of roads that are closed stays out of the key; how real pictures are shown is not the loop's merit.
-    everywhere = config.matter.later.placement is Placement.everywhere
+    loops = _fit_matter(config, files, round_)
+    everywhere = loops.fit.placement is Placement.everywhere
     fit = replace(
-        _fit_matter(config, files, round_),
+        loops,
+        fit=replace(loops.fit, placement=Placement.everywhere if everywhere else Placement.free),
         real_weight=1.0,
         roads=RoadsConfig(),
-        placement=Placement.everywhere if everywhere else Placement.free,
         student_photometry=1.0,
     )
     compare = CompareStep(list(config.data.domains), config.accept.confidence, config.accept.resamples)

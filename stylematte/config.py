@@ -266,6 +266,12 @@ class PhotometryPlace(str, Enum):
     device = "device"
 
 
+class Placement(str, Enum):
+    free = "free"
+    labelled = "labelled"
+    everywhere = "everywhere"
+
+
 @dataclass
 class MatterFitConfig(FitConfig):
     lr: float = ranged(1e-3, 1e-9, 1)
@@ -287,6 +293,11 @@ class MatterFitConfig(FitConfig):
     hard_background: float = ranged(0.0, 0, 1)
     """Probability that a new background has the mean colour of a visible part of the subject: flat, or with a slight
     slope and noise. The subject can then be told from it by its shape alone."""
+    placement: Placement = Placement.free
+    """Where cut-outs and pairs stand on their new backgrounds. free: their own place, size and place changed at random.
+    labelled: position and size of a labelled subject of the domain, drawn anew each time, with jitter. everywhere: the
+    foregrounds of labelled pictures on new backgrounds, too (without any road, -7 and -12 % SAD: docs/roads.md), which
+    is all that it is in round 0."""
     trimap_shown: float = ranged(0.0, 0, 1)
     """Probability that the network is shown a sample's trimap, widened at random (detail): between 0 and 1 one network
     learns to matte with a trimap and without."""
@@ -339,12 +350,6 @@ class RoadsConfig:
         return {name: weight for name, weight in weights.items() if weight > 0}
 
 
-class Placement(str, Enum):
-    free = "free"
-    labelled = "labelled"
-    everywhere = "everywhere"
-
-
 class Start(str, Enum):
     accepted = "accepted"
     fresh = "fresh"
@@ -363,10 +368,6 @@ class LaterMatterFitConfig(MatterFitConfig):
     """Share of the loss that real pictures keep, and they keep more where the roads have few. At 1 nothing else joins
     (control)."""
     roads: RoadsConfig = field(default_factory=RoadsConfig)
-    placement: Placement = Placement.free
-    """Where cut-outs and pairs stand on their new backgrounds. free: their own place, size and place changed at random.
-    labelled: position and size of a labelled subject of the domain, drawn anew each time, with jitter. everywhere: the
-    foregrounds of labelled pictures on new backgrounds, too (without any road, -7 and -12 % SAD: docs/roads.md)."""
     student_photometry: float = ranged(2.0, 0.1, 4)
     """On road `photos`, how many times as strong as elsewhere colour changes, blur, noise and JPEG are. The accepted
     matter saw the photo as it is; its student has to say the same of a worse one (noisy student, 1911.04252)."""

@@ -23,9 +23,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--half", action="store_true", help="onnx: float16 weights, alpha within 0.02 (else 0.001)")
     parser.add_argument("--size", type=int, help="pt2: for pictures of this height and width only")
+    parser.add_argument(
+        "--start-weights",
+        action="store_true",
+        help="the generators alone, one folder a domain, small: what generator.init_from goes on from",
+    )
+
+
+def _start_weights(args: argparse.Namespace) -> int:
+    from loop.runs.export import export_start_weights
+
+    if args.format != "safetensors" or args.half or args.size:
+        raise ConfigError("--start-weights goes with no other option")
+    found = export_start_weights(args.run, args.out)
+    folders = ", ".join(f"{domain}: {args.out}/{domain}" for domain in found)
+    print(f"to go on from them: generator.init_from={{{folders}}}")
+    return 0
 
 
 def main(args: argparse.Namespace) -> int:
+    if args.start_weights:
+        return _start_weights(args)
     if args.format in FILES:
         from loop.runs.model_card import licence_at
         from stylematte.export import export_file

@@ -11,6 +11,8 @@ from loop.config.schema import Config
 
 DESCRIPTION = "generator.json"
 INIT_FILES = (DESCRIPTION, "G.safetensors", "D.safetensors", "G_ema.safetensors")
+NEEDED = (DESCRIPTION, "D.safetensors", "G_ema.safetensors")
+"""Start weights have no G of their own."""
 LARGEST = 2**24
 """Bytes of a description."""
 CURE = "make one with stylematte import-generator FILE.pkl -o DIR --rgba"
@@ -29,7 +31,7 @@ def initial_generators(config: Config) -> Iterator[str]:
 
 
 def _problem(folder: Path, config: Config) -> str | None:
-    missing = [file for file in INIT_FILES if not (folder / file).is_file()]
+    missing = [file for file in NEEDED if not (folder / file).is_file()]
     if missing:
         return f"holds no {missing[0]}; {CURE}"
     try:

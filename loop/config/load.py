@@ -25,7 +25,10 @@ from stylematte.errors import ConfigError
 from stylematte.fields import to_plain
 
 SHIPPED = Path(__file__).parents[1] / "_configs"
-"""Where a wheel carries configs/*.yaml."""
+"""Where a wheel carries the folder configs."""
+CONFIGS = "configs"
+REPOSITORY = Path(__file__).parents[2] / CONFIGS
+"""The same in a checkout."""
 VARIANT = "matter.network.variant"
 WHOLE = (
     "data.domains",
@@ -96,8 +99,18 @@ def _absolute(config: Config) -> Config:
             setattr(section, key, str(Path(value).expanduser().resolve()))
     config.run.dir = os.path.expanduser(config.run.dir)
     given = config.generator.init_from
-    config.generator.init_from = {domain: str(Path(path).expanduser().resolve()) for domain, path in given.items()}
+    config.generator.init_from = {domain: str(_or_shipped(path)) for domain, path in given.items()}
     return config
+
+
+def _or_shipped(path: str) -> Path:
+    """A folder such as configs/start/portraits, or what an installed copy carries under that name."""
+    here = Path(path).expanduser()
+    if not here.exists() and here.parts[:1] == (CONFIGS,):
+        for folder in (SHIPPED, REPOSITORY):
+            if (own := folder.joinpath(*here.parts[1:])).exists():
+                return own.resolve()
+    return here.resolve()
 
 
 def to_yaml(config: Config) -> str:

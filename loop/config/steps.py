@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from loop.config.schema import AcceptConfig, DrawnConfig, HeldoutConfig, LabelConfig, MaskAs, SelectConfig, TrimapConfig
-from stylematte.config import MatterFitConfig, NetworkConfig, Placement, RoadsConfig, network_from_plain
+from stylematte.config import MatterFitConfig, NetworkConfig, RoadsConfig, network_from_plain
 from stylematte.fields import from_plain
 from stylemattegan.config import (
     AlphaRegularizerConfig,
@@ -132,7 +132,6 @@ class FitMatterStep:
     real_weight: float
     """Share of the loss that real pictures keep; 1: nothing else joins."""
     roads: RoadsConfig
-    placement: Placement
     student_photometry: float
     backbone_digest: str | None = None
     """Of network.backbone.weights, where the fit begins with them."""

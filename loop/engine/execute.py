@@ -17,6 +17,7 @@ from loop.engine.config import LaunchConfig
 from loop.engine.freshness import Freshness, freshness
 from loop.engine.heartbeat import Progress
 from loop.engine.launchers.choice import runs_apart, stage_runner
+from loop.engine.launchers.forked import fork_servers
 from loop.engine.lock import one_writer, this_command
 from loop.engine.log import log_tail
 from loop.engine.manifest import write_manifest
@@ -96,7 +97,7 @@ def execute(
             write_manifest(run_dir, steps)
         report(step, result.how, record=result.record)  # may raise; all is on disk by now
 
-    with signals.handled(), one_writer(run_dir):
+    with signals.handled(), one_writer(run_dir), fork_servers():
         for step in steps:
             StepFolders(run_dir, step.id).recover()
         write_manifest(run_dir, steps)

@@ -72,7 +72,7 @@ class Experiment:
     """The metric that is plotted and put into words."""
     settings: Sequence[str] = ()
     """key=value words of all arms; those of the command come after them, an arm's own last."""
-    config: str = "configs/quickstart.yaml"
+    config: str = "configs/small.yaml"
     """Used when the command names no configuration."""
     until: str | None = None
     """The stage after which a run is over; None: the whole plan."""

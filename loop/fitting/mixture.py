@@ -49,7 +49,7 @@ def matter_sources(ctx: Context, config: FitMatterStep) -> list[Source]:
     real_share = 1 - sum(sum(of_road.values()) for of_road in shares.values())
     total = sum(r.share for r in real)
     sources = [Source(r.name, r.rows, real_share * r.share / total, 1.0, r.by_trimap) for r in real]
-    if config.placement is Placement.everywhere:
+    if config.fit.placement is Placement.everywhere:
         sources = [s._replace(placed_as=s.rows) if s.name.endswith("/labelled") else s for s in sources]
     for road, found in roads.items():
         for domain, rows in found.items():
@@ -124,7 +124,7 @@ def _road_source(ctx: Context, config: FitMatterStep, road: str, domain: str, ro
         return source._replace(new_background=0.0, strength=config.student_photometry)
     if road == "trimaps":
         return source._replace(by_trimap=True)
-    placed_as = _rows(ctx.inputs["data"], domain, MEASURED) if config.placement is not Placement.free else []
+    placed_as = _rows(ctx.inputs["data"], domain, MEASURED) if config.fit.placement is not Placement.free else []
     return source._replace(new_background=1.0, placed_as=placed_as)
 
 

@@ -50,6 +50,25 @@ def export(source: Path, out: Path, hub: bool = False) -> Exported:
     return Exported(out, matter, best_round(run) if run else None, list(found))
 
 
+def export_start_weights(run: Path, out: Path) -> list[str]:
+    """Write the selected generators of `run` into the new folder `out`, one folder a domain, for generator.init_from.
+
+    Returns the domains. Raises DataError if there are none, or they are damaged.
+    """
+    from stylemattegan.generator_folder import generator_folders
+    from stylemattegan.networks.weights import save_start_weights
+
+    check_new(out)
+    check_run(run)
+    found = generator_folders(run)
+    if not found:
+        raise DataError(f"{run}: has no generator yet; `stylematte run {run}` goes on with it")
+    with new_folder(out) as folder:
+        for domain, generator in found.items():
+            save_start_weights(sound(generator), folder / domain)
+    return list(found)
+
+
 def _own_matter(source: Path, target: Path) -> dict[str, Any]:
     from stylematte.networks.weights import read_description
 

@@ -35,6 +35,22 @@ def save_generator(folder: Path, G: Generator, D: Discriminator, G_ema: Generato
     (folder / DESCRIPTION).write_text(text + "\n")
 
 
+def save_start_weights(folder: Path, target: Path) -> None:
+    """Write what a fit can go on from and little else: G_ema and D of `folder`, their parameters in float16.
+
+    A quarter of the space. Buffers keep their type, for filters of 16 bits would let aliases through. Adam's moments
+    were never kept, and G begins as its own average. Raises WeightsError.
+    """
+    about = read_description(folder)
+    networks = {"G_ema": load_generator(folder), "D": _load(folder, "D", Discriminator, about.discriminator)}
+    target.mkdir(parents=True, exist_ok=True)
+    for name, network in networks.items():
+        halved = {key for key, _ in network.named_parameters()}
+        state = {k: (v.half() if k in halved else v).contiguous() for k, v in network.state_dict().items()}
+        save_file(state, target / f"{name}.safetensors")
+    shutil.copyfile(folder / DESCRIPTION, target / DESCRIPTION)
+
+
 def is_generator(folder: Path) -> bool:
     """Whether `save_generator` has written here."""
     return (Path(folder) / DESCRIPTION).is_file()
@@ -77,7 +93,7 @@ def build_networks(
 
     Raises WeightsError if they cannot be, or, before they take memory, if `folder` holds tensors of other shapes.
     """
-    networks = (("G", Generator, generator), ("D", Discriminator, discriminator))
+    networks = ((_learned_from(folder), Generator, generator), ("D", Discriminator, discriminator))
     for name, kind, arguments in networks:
         tensors = _tensors(folder, name)
         with _refusals(folder, name, kind):
@@ -92,9 +108,12 @@ def load_generator(folder: Path) -> Generator:
 
 
 def load_all(folder: Path) -> tuple[Generator, Discriminator, Generator, dict[str, Any]]:
-    """(G, D, G_ema, meta) on the CPU: G and D in training mode, G_ema as `load_generator` gives it."""
+    """(G, D, G_ema, meta) on the CPU: G and D in training mode, G_ema as `load_generator` gives it.
+
+    Of start weights, which have no G, it is another G_ema.
+    """
     about = read_description(folder)
-    G = _load(folder, "G", Generator, about.generator)
+    G = _load(folder, _learned_from(folder), Generator, about.generator)
     D = _load(folder, "D", Discriminator, about.discriminator)
     return G, D, load_generator(folder), about.meta
 
@@ -103,6 +122,11 @@ def licence_note(folder: Path) -> dict[str, str]:
     """What generator.json says of the weights' licence, for the generator.json of what is fitted from them."""
     licence = read_description(folder).meta.get("licence")
     return {"licence": licence} if licence else {}
+
+
+def _learned_from(folder: Path) -> str:
+    """The file that G is read from: start weights have G_ema alone."""
+    return "G" if _file(folder, "G").exists() or not _file(folder, "G_ema").exists() else "G_ema"
 
 
 def _tensors(folder: Path, name: str) -> dict[str, Tensor]:

@@ -1,28 +1,36 @@
 """Convolution on the CPU by whichever algorithm is fastest for its shape, differentiable any number of times.
 
-3 x 3 with stride 1 goes by Winograd's F(4 x 4, 3 x 3) (csrc/winograd.h; Lavin and Gray 2016, "Fast Algorithms for
-Convolutional Neural Networks"), anything else by oneDNN. Which one is decided by the shapes alone.
+A leaky ReLU behind it and a blur before it are parts of the same operation where that pays (convolution_algorithms.py).
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from stylemattegan.ops import cpu
+from stylemattegan.ops.bias_act import bias_act
+from stylemattegan.ops.compiled import plans
+from stylemattegan.ops.convolution_algorithms import (
+    BLUR,
+    Form,
+    LeakyReLU,
+    by_blurred,
+    convolved,
+    input_gradient,
+    weight_gradient,
+)
 from stylemattegan.ops.cpu import call, channels_last
+from stylemattegan.ops.engine import side
+from stylemattegan.ops.geometry import axes
 from stylemattegan.ops.implementation import chosen, widened
-
-_winograd = True
-
-
-def set_winograd(enabled: bool) -> None:
-    """Whether `conv2d` may use Winograd's algorithm. For benchmarks and for doubts."""
-    global _winograd
-    _winograd = enabled
+from stylemattegan.ops.upfirdn2d import upfirdn2d
 
 
 def conv2d(
@@ -32,103 +40,62 @@ def conv2d(
     stride: int = 1,
     padding: int | tuple[int, int] = 0,
     impl: str | None = None,
+    act: LeakyReLU | None = None,
 ) -> Float[Tensor, "n o _ _"]:
-    """`torch.nn.functional.conv2d`; of the implementations only cpu differs from it.
+    """`torch.nn.functional.conv2d` and a leaky ReLU; of the implementations only cpu differs from it.
 
     Winograd's results differ from the direct sum's by about 3e-6 of the largest in float32 (1e-6 for the latter).
     """
     if isinstance(padding, tuple) and padding[0] == padding[1]:
         padding = padding[0]
     how = chosen(impl, x)
-    if isinstance(padding, tuple) or x.dtype != w.dtype or how != "cpu":
-        if widened(how, x) and isinstance(padding, int) and 2 * padding >= w.shape[-1]:
-            x, padding = F.pad(x, [padding] * 4), 0  # as in `weight_gradient`
-        return F.conv2d(x, w, bias, stride, padding)
-    return Convolution.apply(x, w, bias, Form(x.shape[2], x.shape[3], w.shape[2], w.shape[3], stride, padding))
+    if not isinstance(padding, tuple) and x.dtype == w.dtype and how == "cpu":
+        return _apply(x, w, bias, Form(x.shape[2], x.shape[3], w.shape[2], w.shape[3], stride, padding), act)
+    if widened(how, x) and isinstance(padding, int) and 2 * padding >= w.shape[-1]:
+        x, padding = F.pad(x, [padding] * 4), 0  # as in `weight_gradient`
+    y = F.conv2d(x, w, bias, stride, padding)
+    if act is None:
+        return y
+    clamp = None if math.isinf(act.clamp) else act.clamp
+    return bias_act(y, act="lrelu", alpha=act.slope, gain=1.0, clamp=clamp, impl=impl)
 
 
-class Form(NamedTuple):
-    """Sizes of a convolution's input and kernel, and how it goes over the input."""
+def blurred_conv2d(
+    x: Float[Tensor, "n i h w"],
+    f: Float[Tensor, " taps"] | Float[Tensor, "taps_y taps_x"],
+    w: Float[Tensor, "o i kh kw"],
+    bias: Float[Tensor, " o"] | None = None,
+    stride: int = 1,
+    padding: Sequence[int] = (0, 0, 0, 0),
+    impl: str | None = None,
+    act: LeakyReLU | None = None,
+) -> Float[Tensor, "n o _ _"]:
+    """x filtered by f with `padding` around it (`upfirdn2d`), then `conv2d` without padding.
 
-    height: int
-    width: int
-    kernel_y: int
-    kernel_x: int
-    stride: int
-    padding: int
-
-    def arguments(self, input_gradient: bool) -> tuple[Any, ...]:
-        """What aten::convolution_backward wants behind its tensors, to return one of its gradients."""
-        twice = [self.stride] * 2, [self.padding] * 2, [1, 1]
-        return None, *twice, False, [0, 0], 1, [input_gradient, not input_gradient, False]
-
-
-def by_winograd(n: int, inputs: int, outputs: int, form: Form) -> bool:
-    """Whether Winograd's algorithm is the faster one for n pictures and so many channels (benchmarks.convolutions).
-
-    Not where there are so few channels that moving the transformed samples takes longer than the products (8 x 8,
-    13 x 8), nor where so few tiles share the transformed weights that reading these (4 times the weights) does.
+    cpu: for 3 x 3 weights at stride 2 and 4 taps the blurred picture is never in memory, nor kept for the gradients.
     """
-    if form.kernel_y != 3 or form.kernel_x != 3 or form.stride != 1 or form.padding > 2 or not _winograd:
-        return False
-    height, width = form.height + 2 * form.padding - 2, form.width + 2 * form.padding - 2
-    if min(inputs, outputs) < 8 or inputs * outputs < 128 or height < 1 or width < 1:
-        return False
-    tiles = n * -(-height // 4) * -(-width // 4)
-    return tiles >= (16 if inputs * outputs <= 128**2 else 32)
+    form = _blurred_form(x, f, w, stride, list(padding)) if chosen(impl, x) == "cpu" and x.dtype == w.dtype else None
+    if form is not None:
+        return _apply(x, w, bias, form, act)
+    return conv2d(upfirdn2d(x, f, padding=padding, impl=impl), w, bias, stride, impl=impl, act=act)
 
 
-def convolved(x: Tensor, w: Tensor, bias: Tensor | None, form: Form) -> Tensor:
-    """x (N, I, H, W) correlated with w (O, I, k, k), plus bias (O,)."""
-    if by_winograd(len(x), x.shape[1], len(w), form):
-        return _winograd_products(x, w, bias, len(w), form.padding, False)
-    return F.conv2d(channels_last(x), w, bias, form.stride, form.padding)
+def _blurred_form(x: Tensor, f: Tensor, w: Tensor, stride: int, padding: list[int]) -> Form | None:
+    """None where one operation for both does not exist or does not pay."""
+    taps = (f.shape[0], f.shape[-1])
+    if stride != 2 or w.shape[2:] != (3, 3) or taps != (BLUR, BLUR) or len(set(padding)) > 1 or padding[0] < 0:
+        return None
+    axis_x, axis_y = axes(1, 1, padding)
+    blur = side(cpu.ENGINE, f, *plans(x.shape, taps, axis_x, axis_y), False, 1.0, x)
+    form = Form(x.shape[2], x.shape[3], 3, 3, stride, padding[0], blur)
+    sizes = form.results(form.height, 3), form.results(form.width, 3)
+    return form if len(blur.pairs) == 1 and by_blurred(len(x), x.shape[1], len(w), *sizes) else None
 
 
-def input_gradient(g: Tensor, w: Tensor, form: Form) -> Tensor:
-    """Of `convolved` by x, along g (N, O, H', W')."""
-    inputs = w.shape[1]
-    if by_winograd(len(g), inputs, len(w), form):  # the weight turned by half a turn, over g
-        return _winograd_products(g, w, None, inputs, 2 - form.padding, True)
-    size = (len(g), inputs, form.height, form.width)  # its shape and order alone are looked at
-    x = g.new_empty(1).expand(size)
-    if min(inputs, len(w)) >= 8:
-        x = torch.empty(size, dtype=g.dtype, memory_format=torch.channels_last)
-    return torch.ops.aten.convolution_backward(channels_last(g), x, w, *form.arguments(True))[0]
-
-
-def weight_gradient(x: Tensor, g: Tensor, form: Form) -> Tensor:
-    """Of `convolved` by w, along g (N, O, H', W')."""
-    (n, inputs), outputs = x.shape[:2], g.shape[1]
-    if by_winograd(n, inputs, outputs, form):
-        x, g = channels_last(x), channels_last(g)
-        found = torch.empty((outputs, inputs, 3, 3), dtype=x.dtype)
-        call("winograd_weight", x.dtype, x, g, found, n, form.height, form.width, form.padding, inputs, outputs)
-        return found
-    if form.stride > 1 and inputs * outputs >= WIDE:
-        x, g = x.contiguous(), g.contiguous()
-    else:
-        x, g = channels_last(x), channels_last(g)
-    if 2 * form.padding >= max(form.kernel_y, form.kernel_x):
-        # with channels last, oneDNN takes seven times as long if the padding is its own (128 x 128 channels,
-        # 148 samples, padding 2: 374 ms, zeros from here 50 ms)
-        x, form = F.pad(x, [form.padding] * 4), form._replace(padding=0)
-    w = x.new_empty(1).expand(outputs, inputs, form.kernel_y, form.kernel_x)
-    return torch.ops.aten.convolution_backward(g, x, w, *form.arguments(False))[1]
-
-
-WIDE = 128 * 256
-"""Products of channels from which on oneDNN's gradient of a strided weight is faster with channels first: 1.3 to 1.75
-times, the copies included (256 x 512 channels, 64 samples; half that size: 0.75 times)."""
-
-
-def _winograd_products(x: Tensor, w: Tensor, bias: Tensor | None, outputs: int, padding: int, turned: bool) -> Tensor:
-    (n, inputs, height, width), x = x.shape, channels_last(x)
-    size = (n, outputs, height + 2 * padding - 2, width + 2 * padding - 2)
-    y = torch.empty(size, dtype=x.dtype, memory_format=torch.channels_last)
-    w, bias = w.contiguous(), None if bias is None else bias.contiguous()
-    call("winograd", x.dtype, x, w, bias, y, n, height, width, padding, inputs, outputs, int(turned))
-    return y
+def _apply(x: Tensor, w: Tensor, bias: Tensor | None, form: Form, act: LeakyReLU | None) -> Tensor:
+    if act is None:
+        return Convolution.apply(x, w, bias, form)
+    return Activated.apply(x, w, bias, form, act)
 
 
 class Convolution(torch.autograd.Function):
@@ -149,6 +116,50 @@ class Convolution(torch.autograd.Function):
             g.sum([0, 2, 3]) if by_bias else None,
             None,
         )
+
+
+class Activated(torch.autograd.Function):
+    """`convolved` with a leaky ReLU behind it, which its output shows the signs of: nothing else is kept of it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, w: Tensor, bias: Tensor | None, form: Form, act: LeakyReLU) -> Tensor:
+        y = convolved(x.detach(), w.detach(), None if bias is None else bias.detach(), form, act)
+        ctx.save_for_backward(x, w, y)
+        ctx.form, ctx.act = form, act
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gy: Tensor) -> tuple[Tensor | None, ...]:
+        (x, w, y), (by_x, by_w, by_bias, _, _) = ctx.saved_tensors, ctx.needs_input_grad
+        g = MaskedByOutput.apply(gy, y, ctx.act)
+        return (
+            InputGradient.apply(g, w, ctx.form) if by_x else None,
+            WeightGradient.apply(x, g, ctx.form) if by_w else None,
+            g.sum([0, 2, 3]) if by_bias else None,
+            None,
+            None,
+        )
+
+
+class MaskedByOutput(torch.autograd.Function):
+    """g times the derivative of the leaky ReLU whose output is y: linear in g and its own adjoint.
+
+    By y it has no derivative but zeros. None are made: autograd puts them in where nothing else comes from y.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, g: Tensor, y: Tensor, act: LeakyReLU) -> Tensor:
+        ctx.save_for_backward(y)
+        ctx.act = act
+        g, y = channels_last(g.detach()), channels_last(y.detach())
+        z = torch.empty_like(y)
+        call("act_masked", g.dtype, g, y, z, g.numel(), act.slope, 1.0, act.clamp)
+        return z
+
+    @staticmethod
+    def backward(ctx: Any, gz: Tensor) -> tuple[Tensor | None, ...]:
+        (y,) = ctx.saved_tensors
+        return MaskedByOutput.apply(gz, y, ctx.act), None, None
 
 
 class InputGradient(torch.autograd.Function):

@@ -31,8 +31,13 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "act_masked": (_I, [_P, _P, _P, _L, _D, _D, _D, _P, _I]),
     "scale_planes": (_I, [_P, _P, _P, _L, _L, _I, _P, _I]),
     "scale_planes_backward": (_I, [_P, _P, _P, _P, _P, _L, _L, _I, _P, _I]),
-    "winograd": (_I, [*[_P] * 4, _L, *[_I] * 6, _P, _I]),
+    "winograd": (_I, [*[_P] * 4, _D, _D, _L, *[_I] * 6, _P, _I]),
     "winograd_weight": (_I, [*[_P] * 3, _L, *[_I] * 5, _P, _I]),
+    "dense": (_I, [*[_P] * 4, _D, _D, _L, *[_I] * 3, _P, _I]),
+    "dense_weight": (_I, [*[_P] * 3, _L, *[_I] * 2, _P, _I]),
+    "blurred": (_I, [*[_P] * 5, _D, _D, _L, *[_I] * 5, _P, _I]),
+    "blurred_input": (_I, [*[_P] * 4, _L, *[_I] * 5, _P, _I]),
+    "blurred_weight": (_I, [*[_P] * 4, _L, *[_I] * 5, _P, _I]),
 }
 
 
@@ -131,9 +136,9 @@ class CppEngine(Engine):
         return x.dtype in SUFFIX
 
     def native(self, side: Side) -> int:
-        ints, taps = side.integers(), torch.cat([t for pair in side.pairs for t in pair]).contiguous()
+        ints = side.integers()
         functions = _loaded().functions
-        handle = functions["side_new", side.dtype]((c_int32 * len(ints))(*ints), taps.data_ptr())
+        handle = functions["side_new", side.dtype]((c_int32 * len(ints))(*ints), side.taps.data_ptr())
         if not handle:
             raise MemoryError("no memory left for a filter")
         weakref.finalize(side, functions["side_free", side.dtype], handle)

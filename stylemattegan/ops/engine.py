@@ -40,7 +40,7 @@ class Side:
     """A filter with zero insertion, padding and decimation, from one picture size to another; and its adjoint.
 
     pairs: (taps along y, taps along x) in float64, correlating; their outer products add up. native: what the engine
-    made of it.
+    made of it. taps: all of them in a row.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Side:
         device: torch.device,
     ) -> None:
         self.engine, self.pairs, self.y, self.x, self.dtype, self.device = engine, pairs, y, x, dtype, device
+        self.taps = torch.cat([taps for pair in pairs for taps in pair]).contiguous()
         self._adjoint: Side | None = None
         self.native: Any = engine.native(self)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,7 +18,11 @@ from stylemattegan.networks.weights import (
     load_generator,
     read_description,
     save_generator,
+    save_start_weights,
 )
+from stylemattegan.sample import sample
+
+START = Path(__file__).parents[2] / "configs" / "start"
 
 
 @pytest.fixture
@@ -39,6 +44,37 @@ def test_round_trip(folder):
         assert a.config == b.config
         assert all(torch.equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())
     assert not any(p.requires_grad for p in G_ema2.parameters())
+
+
+def test_start_weights_are_small_and_g_begins_as_its_average(folder, tmp_path):
+    path, _, D, G_ema = folder
+    save_start_weights(path, tmp_path / "start")
+    assert sorted(f.name for f in (tmp_path / "start").iterdir()) == [
+        "D.safetensors",
+        "G_ema.safetensors",
+        "generator.json",
+    ]
+    G2, D2, G_ema2, meta = load_all(tmp_path / "start")
+    assert meta == {"kimg": 1.5}
+    assert all(torch.equal(v, G_ema2.state_dict()[k]) for k, v in G2.state_dict().items())
+    for before, after in ((G_ema, G_ema2), (D, D2)):
+        parameters = dict(before.named_parameters())
+        for key, value in after.state_dict().items():
+            old = before.state_dict()[key]
+            assert value.dtype == old.dtype
+            assert torch.equal(value, old.half().to(old.dtype) if key in parameters else old)
+
+
+@pytest.mark.parametrize("domain", ["portraits", "animals"])
+def test_the_shipped_start_weights_draw_cut_outs(domain):
+    """Small enough for a repository; a subject in the middle of each, nothing in a corner, one picture aside."""
+    sizes = [file.stat().st_size for file in (START / domain).glob("*.safetensors")]
+    assert len(sizes) == 2
+    assert max(sizes) < 2e6
+    rgba = sample(load_generator(START / domain), range(1, 9), [1.0] * 8, 8)
+    assert rgba.shape == (8, 4, 64, 64)
+    assert (rgba[:, 3, 24:40, 24:40].mean((1, 2)) > 0.8).sum() >= 7
+    assert (rgba[:, 3, :4, :4].mean((1, 2)) < 0.1).sum() >= 7
 
 
 def truncate(path):

@@ -24,7 +24,7 @@ def runs_apart(step: Step, launch: LaunchConfig) -> bool:
 def launcher_for(step: Step, launch: LaunchConfig, apart: bool) -> Launcher:
     """apart: the step runs beside others, so it cannot run in this process."""
     if launch.kind == Launch.inline:
-        return ProcessLauncher() if apart else InlineLauncher()
+        return ProcessLauncher(fork=True) if apart else InlineLauncher()
     return TorchrunLauncher(launch.devices) if step.fit else ProcessLauncher()
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from loop.engine import orphans, signals
 from loop.engine.heartbeat import Beat, read_beat
+from loop.engine.launchers.forked import Forked, forked
 from loop.engine.launchers.launcher import Job
 from loop.engine.log import headline
 from loop.engine.outcome import Outcome, Problem, read_outcome
@@ -24,11 +25,16 @@ POLL = 0.05  # seconds
 
 
 class ProcessLauncher:
-    """`python -m loop.engine.worker`, its output in the step's log."""
+    """`python -m loop.engine.worker`, its output in the step's log.
 
-    def __init__(self) -> None:
+    fork: the first attempt is a fork of a process that has done the imports, where that can be had. A further attempt
+    never is, in case that was what went wrong.
+    """
+
+    def __init__(self, fork: bool = False) -> None:
+        self.fork = fork
         self.job: Job | None = None
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
         self.outcome: Outcome | None = None
         self.at_second_interrupt: Callable[[], None] = lambda: None
 
@@ -42,17 +48,24 @@ class ProcessLauncher:
         write_spec(spec, job.ctx, job.step.stage)
         with open(job.log, "ab", buffering=0) as log:
             log.write(headline(f"{job.step.id} attempt {attempt}").encode())
-            self.process = subprocess.Popen(
+        environment = {**os.environ, **job.environment}
+        self.process = forked(job.step.stage, spec, job.log, environment) if self.fork and attempt == 1 else None
+        if self.process is None:
+            self.process = self._started(spec, job.log, environment)
+        self.at_second_interrupt = partial(_signal_group, self.process.pid, signal.SIGKILL)
+        signals.at_second_interrupt(self.at_second_interrupt)
+
+    def _started(self, spec: Path, log: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+        with open(log, "ab", buffering=0) as output:
+            return subprocess.Popen(
                 self.command(spec),
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **job.environment},
+                stdout=output,
+                stderr=output,
+                env=environment,
                 start_new_session=True,
                 preexec_fn=orphans.die_with_parent(os.getpid()),
             )
-        self.at_second_interrupt = partial(_signal_group, self.process.pid, signal.SIGKILL)
-        signals.at_second_interrupt(self.at_second_interrupt)
 
     def poll(self) -> Outcome | None:
         if self.job is None or self.process is None or self.process.poll() is None:
@@ -83,7 +96,7 @@ class ProcessLauncher:
     def heartbeat(self) -> Beat | None:
         return None if self.job is None else read_beat(self.job.ctx.scratch)
 
-    def _end_hung(self, process: subprocess.Popen[bytes], grace: float) -> None:
+    def _end_hung(self, process: subprocess.Popen[bytes] | Forked, grace: float) -> None:
         self._signal_ranks(signal.SIGQUIT)  # each writes where it hangs into the log
         time.sleep(0.2)
         _signal_group(process.pid, signal.SIGTERM)

@@ -2,7 +2,7 @@
 
     stylematte experiment matter-variants [CONFIG] [data.root=FOLDER] [--seeds 3]
 
-Small networks on the small Swin of configs/quickstart.yaml, from random weights, round 0 alone. "detail-trimap" is
+Small networks on the small Swin of configs/small.yaml, from random weights, round 0 alone. "detail-trimap" is
 shown a trimap in half of its samples, and measured without one and ("..., given a trimap") with one. It compares how
 fast they learn; nothing follows for pretrained encoders at full size. docs/matter-variants.md has what an earlier form
 of it found.

@@ -2,7 +2,7 @@
 
     stylematte experiment without-alpha [CONFIG] [data.root=FOLDER] [--seeds 3]
 
-Each arm is round 0 of a run with the small Swin of configs/quickstart.yaml: alphas as they are, or cut down to hard
+Each arm is round 0 of a run with the small Swin of configs/small.yaml: alphas as they are, or cut down to hard
 masks (data.weaken) that are believed to the pixel or become trimaps. Photos stay on their own background. With a root
 of your own, rows of kind mask are learned from in the arms of masks and trimaps alone: leave them out of the manifest,
 or the arms see different pictures. docs/without-alpha.md has what an earlier form of it found.

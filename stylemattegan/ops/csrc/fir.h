@@ -10,6 +10,7 @@ namespace sm {
 
 constexpr int AT_ONCE = SM_BYTES == 64 ? 8 : 4;
 #define SM_INLINE inline __attribute__((always_inline))
+#define SM_HERE __attribute__((always_inline))  // of a lambda
 
 // f(first, number) over [0, count) in blocks of AT_ONCE. A lone sum waits for each of its additions, so the rest is done
 // by a last block that overlaps the one before it, unless that would add twice.

@@ -1,6 +1,8 @@
 // Elementwise ops over whole tensors, and products with one number per plane.
 #pragma once
 
+#include <limits>
+
 #include "blocks.h"
 
 namespace sm {
@@ -13,6 +15,17 @@ void pieces(const Workers& workers, int64_t count, F f) {
     for (int64_t i = begin; i < end; ++i) f(i * PIECE, std::min(count, (i + 1) * PIECE));
   });
 }
+
+// clip(leaky(v)) of one register, in the very steps of `act` with a gain of 1.
+template <class T>
+struct Bend {
+  T slope = 1, clamp = std::numeric_limits<T>::infinity();
+  Vec<T> operator()(Vec<T> v) const {
+    v = v > Vec<T>{} ? v : v * slope;
+    v = v > splat(clamp) ? splat(clamp) : v;
+    return v < splat(-clamp) ? splat(-clamp) : v;
+  }
+};
 
 // y = clip(leaky(x) gain)
 template <class T>

@@ -13,7 +13,7 @@ from loop.cli.main import main, message
 from loop.config.load import load_config
 
 ROOT = Path(__file__).parents[3]
-QUICKSTART = str(ROOT / "configs" / "quickstart.yaml")
+QUICKSTART = str(ROOT / "configs" / "small.yaml")
 
 TINY = str(ROOT / "configs" / "tiny.yaml")
 KWARGS, COMPOSITE = "matter.network.backbone.kwargs", "generator.composite_discriminator.backbone.kwargs"

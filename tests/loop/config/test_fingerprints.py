@@ -10,7 +10,7 @@ from loop.config.fingerprints import CACHE, GONE, FileDigests, Fingerprints, fin
 from loop.config.load import load_config
 from loop.plan import plan
 
-QUICKSTART = Path(__file__).parents[3] / "configs" / "quickstart.yaml"
+QUICKSTART = Path(__file__).parents[3] / "configs" / "small.yaml"
 SHA256_OF_ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, appendix B.1
 
 

@@ -8,7 +8,7 @@ from loop.config.load import load_config, to_yaml
 from stylematte.config import DetailConfig
 from stylematte.errors import ConfigError
 
-QUICKSTART = Path(__file__).parents[3] / "configs" / "quickstart.yaml"
+QUICKSTART = Path(__file__).parents[3] / "configs" / "small.yaml"
 
 BAD_OVERRIDES = [
     ("lr=3", "lr=3: Key 'lr' not in 'Config'. Did you mean: 'matter.first.lr'?"),

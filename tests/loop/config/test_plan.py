@@ -13,7 +13,7 @@ from loop.plan import plan
 from stylematte.errors import ConfigError
 from tests.loop.planned import planned
 
-QUICKSTART = Path(__file__).parents[3] / "configs" / "quickstart.yaml"
+QUICKSTART = Path(__file__).parents[3] / "configs" / "small.yaml"
 
 
 def steps(*overrides: str):
@@ -154,7 +154,7 @@ def test_the_control_has_the_steps_and_the_seed_of_the_loops_fit_and_real_pairs_
     more = steps("run.rounds=2", "run.control=true", "matter.later.roads.photos=1", "matter.later.placement=labelled")
     assert more["02/control/fit_matter"] == control
     placed = steps("run.rounds=2", "run.control=true", "matter.later.placement=everywhere")["02/control/fit_matter"]
-    assert placed.config == control.config | {"placement": "everywhere"}  # real pictures are placed, too
+    assert placed.config["fit"] == control.config["fit"] | {"placement": "everywhere"}  # real pictures are placed, too
     fresh = steps("run.rounds=2", "run.control=true", "matter.later.start=fresh")["02/control/fit_matter"]
     assert fresh.inputs == {"data": "00/prepare"}
     first = {"data": "00/prepare", "matter": "00/accept"}

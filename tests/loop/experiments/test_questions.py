@@ -20,7 +20,7 @@ ALL = [pytest.param(e, arm, id=f"{e.name}-{arm}") for e in experiments().values(
 
 
 def config_of(experiment, arm, *words):
-    return load_config(CONFIGS / "quickstart.yaml", [*experiment.settings, *words, *experiment.arms[arm]])
+    return load_config(CONFIGS / "small.yaml", [*experiment.settings, *words, *experiment.arms[arm]])
 
 
 @pytest.mark.parametrize(("experiment", "arm"), ALL)

@@ -169,7 +169,7 @@ BAD = [
 @pytest.mark.parametrize(("override", "line"), BAD)
 def test_each_impossible_value_is_one_line(override: str, line: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_config(CONFIGS / "quickstart.yaml", [override])
+        load_config(CONFIGS / "small.yaml", [override])
     assert str(caught.value) == line
 
 
