@@ -26,7 +26,7 @@ PENALTY = 8
 PATH = 8
 """That path length takes, through G."""
 THREADS = 0.4
-"""n CPU threads are n ** THREADS times as fast as one: a matter's step took 75 ms on two idle cores, 93 on one thread."""
+"""n CPU threads are n ** THREADS times as fast as one: a matter's step took 75 ms on two idle cores, 93 on one."""
 EXCHANGE = 5e10
 """Bytes a second of gradients between devices: assumed, as of GPUs joined by NVLink."""
 # Seconds a picture and a pixel, on one core of an AMD EPYC: foreground estimation, framing and PNG; PNG alone; reading;

@@ -51,7 +51,7 @@ def test_real_small_is_within_30_percent_of_what_was_measured(root: Path, monkey
 
 
 def test_the_official_generator_on_the_gpu_it_was_measured_on() -> None:
-    words = ["data.size=256", "launch.accelerator=gpu", "generator.fit.steps=420"]
+    words = ["data.size=256", "launch.accelerator=gpu", "generator.fit.steps=420", "generator.init_from={}"]
     words += [f"generator.network.{key}=32768" for key in ("channel_base", "d_channel_base")]
     words += [f"generator.network.{key}=512" for key in ("channel_max", "d_channel_max")]
     words += ["generator.network.num_layers=14", "generator.network.margin_size=10", "launch.at_once=1"]
@@ -113,7 +113,7 @@ def test_two_fits_side_by_side_take_as_long_as_the_longer_one() -> None:
 
 def test_eight_devices_share_a_batch() -> None:
     words = ["data.size=512", "matter.first.batch=64", "matter.first.steps=1000", "matter.first.workers=8"]
-    words += ["matter.later.batch=64"]
+    words += ["matter.later.batch=64", "generator.init_from={}"]
     spent = []
     for devices in (1, 8):
         launch = [
