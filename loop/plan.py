@@ -182,10 +182,10 @@ def _domain_steps(config: Config, files: Fingerprints, round_: int, domain: str)
         (
             "synthesize",
             {"generator": f"{here}/select_generator"},
-            SynthesizeStep(round_, domain, drawn.count, drawn.psi, drawn.batch),
+            SynthesizeStep(round_, domain, drawn.count_in(round_), drawn.psi_in(round_), drawn.batch),
         ),
     ]
-    oracle = DrawPairsStep(round_, domain, config.data.domains[domain], config.data.size, drawn.count)
+    oracle = DrawPairsStep(round_, domain, config.data.domains[domain], config.data.size, drawn.count_in(round_))
     if reads_pairs(config):
         steps += generator if fits_generators(config) else [("draw_pairs", {}, oracle)]
         pool = {"data": PREPARE, "matter": matter, "pool": f"{here}/{steps[-1][0]}"}

@@ -1,4 +1,7 @@
-"""`stylematte plan CONFIG|RUN`: the steps of a configuration or a run, what is to be made and why."""
+"""`stylematte plan CONFIG|RUN`: the steps of a configuration or a run, what is to be made and why.
+
+With --devices, --on or --measured also how long it will take, and how much memory and disk.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +9,33 @@ import argparse
 import json
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from loop.cli.console import wide_console
-from loop.runs.status import outlook
+from loop.runs.status import Outlook, outlook
+from stylematte.errors import ConfigError
+
+if TYPE_CHECKING:
+    from loop.forecast.forecast import Forecast
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path, help="a YAML file, or a run folder")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="for example run.rounds=3")
+    parser.add_argument("--devices", type=int, help="forecast the run with so many devices for each fit")
+    parser.add_argument("--on", metavar="HARDWARE", help="of the forecast: cpu, h200, h100, a100, rtx4090, ...")
+    parser.add_argument("--measured", type=Path, metavar="RUN", help="a run whose measured seconds scale the forecast")
     parser.add_argument("--json", action="store_true", help="machine-readable output")
 
 
 def main(args: argparse.Namespace) -> int:
-    found = outlook(args.config, args.overrides)
+    found = outlook(args.config, [*args.overrides, *_devices(args.devices)])
+    forecast = _forecast(args, found) if args.devices or args.on or args.measured else None
     if args.json:
         steps = [{"step": s.step, "state": s.state, "why": s.why, "work": s.work} for s in found.steps]
         disk = {"run_bytes": found.run_bytes, "free_bytes": found.free_bytes}
-        print(json.dumps({"run": str(found.run), "steps": steps, "disk": disk}, indent=2))
+        shown = {"run": str(found.run), "steps": steps, "disk": disk}
+        print(json.dumps({**shown, **({"forecast": forecast._asdict()} if forecast else {})}, indent=2))
         return 0
     from rich.table import Column, Table
 
@@ -35,4 +48,32 @@ def main(args: argparse.Namespace) -> int:
     states = Counter(step.state for step in found.steps)
     console.print(", ".join(f"{count} {state}" for state, count in states.items()))
     console.print(f"disk: the run holds {found.run_bytes / 1e6:.0f} MB, {found.free_bytes / 1e9:.1f} GB are free")
+    if forecast is not None:
+        from loop.cli.forecast_table import print_forecast
+
+        print_forecast(console, forecast, found.planned)
     return 0
+
+
+def _devices(count: int | None) -> list[str]:
+    """Raises ConfigError."""
+    if count is None:
+        return []
+    if count < 1:
+        raise ConfigError(f"--devices {count}: expected 1 or more")
+    return [f"launch.devices={count}", *(["launch.kind=torchrun"] if count > 1 else [])]
+
+
+def _forecast(args: argparse.Namespace, found: Outlook) -> Forecast:
+    """Raises ConfigError."""
+    from loop.forecast.forecast import forecast
+    from loop.forecast.hardware import NAMES, assumed, hardware
+    from loop.runs.folder import check_run
+
+    name = (args.on or assumed(found.config)).lower()
+    if name not in NAMES:
+        raise ConfigError(f"--on {args.on}: expected one of {', '.join(NAMES)}")
+    if args.measured:
+        check_run(args.measured)
+    finished = {step.step: step.seconds for step in found.steps if step.state == "fresh" and step.seconds is not None}
+    return forecast(found.config, found.planned, hardware(name), finished, args.measured)

@@ -135,14 +135,34 @@ class SynthesizeConfig:
     """Cut-outs of each domain and round."""
     psi: tuple[float, float] = (0.5, 1.0)
     """Truncation is drawn uniformly from this interval; it must not contain 0."""
+    count_by_round: list[int] = field(default_factory=list)
+    """Of the rounds 1, 2, ... in place of count; the last one holds. [] = count in every round."""
+    psi_by_round: list[list[float]] = field(default_factory=list)
+    """Intervals of the rounds 1, 2, ... in place of psi; the last one holds: a young generator draws best near its
+    mean, a grown one may show what is rare. [] = psi in every round."""
     batch: int = ranged(16, 1)
     """Pictures drawn at once; they do not depend on it."""
+
+    def count_in(self, round_: int) -> int:
+        """Of that round, from 1."""
+        return self.count_by_round[min(round_, len(self.count_by_round)) - 1] if self.count_by_round else self.count
+
+    def psi_in(self, round_: int) -> tuple[float, float]:
+        """The interval of that round, from 1."""
+        if not self.psi_by_round:
+            return self.psi
+        low, high = self.psi_by_round[min(round_, len(self.psi_by_round)) - 1]
+        return low, high
 
     def problems(self) -> Iterator[str]:
         """What is impossible beyond the fields' ranges: "key=value: expected ..." lines."""
         low, high = self.psi
         if not 0 < low <= high < float("inf"):
             yield f"psi=[{low}, {high}]: expected 0 < low <= high (at psi 0 every sample is the same picture)"
+        if any(count < 1 for count in self.count_by_round):
+            yield f"count_by_round={self.count_by_round}: expected numbers of 1 or more"
+        if not all(len(psi) == 2 and 0 < psi[0] <= psi[1] < float("inf") for psi in self.psi_by_round):
+            yield f"psi_by_round={self.psi_by_round}: expected intervals [low, high] with 0 < low <= high"
 
 
 @dataclass
@@ -190,10 +210,10 @@ class WatchConfig:
     """Share of real pictures with a generated one among their neighbours; young loops: 0 to 0.13, so off."""
     max_area_ratio: float | None = ranged(3.0, 1)
     """Factor, up or down, between the mean area of generated and real subjects."""
-    max_width_ratio: float | None = ranged(20.0, 1)
-    """Factor, up or down, between the transition widths of generated and real alphas; just begun: 5."""
-    max_soft_ratio: float | None = ranged(10.0, 1)
-    """Factor, up or down, between the soft shares of generated and real subjects; just begun: 1.6."""
+    max_width_ratio: float | None = ranged(None, 1)
+    """Factor, up or down, between the transition widths of generated and real alphas; just begun: 5 to 80, so off."""
+    max_soft_ratio: float | None = ranged(None, 1)
+    """Factor, up or down, between the soft shares of generated and real subjects; young generators draw haze, so off."""
     max_holes: float | None = ranged(0.5, 0, 1)
     """Share of holes in generated subjects."""
     max_disagreement: float | None = ranged(0.5, 0, 1)

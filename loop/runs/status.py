@@ -37,7 +37,10 @@ class Outlook:
     """The steps of a configuration over its run folder."""
 
     run: Path
+    config: Config
+    planned: list[Step]
     steps: list[StepState]
+    """Of the planned ones, in their order."""
     run_bytes: int
     free_bytes: int
     writer: dict[str, Any] | None
@@ -49,8 +52,11 @@ def outlook(path: Path, overrides: Sequence[str] = ()) -> Outlook:
     run = is_run(path)
     config = load_config(path / "config.yaml" if run else path, overrides, check=not run or bool(overrides))
     folder = path if run else Path(config.run.dir)
-    steps = [_state(config, folder, *found) for found in freshness(folder, plan(config, fingerprints(config, folder)))]
-    return Outlook(folder, steps, _size(folder), shutil.disk_usage(_existing(folder)).free, holder(folder))
+    planned = plan(config, fingerprints(config, folder))
+    steps = [_state(config, folder, *found) for found in freshness(folder, planned)]
+    return Outlook(
+        folder, config, planned, steps, _size(folder), shutil.disk_usage(_existing(folder)).free, holder(folder)
+    )
 
 
 def status(run: Path) -> Outlook:
@@ -63,13 +69,14 @@ def work(config: Config, step: Step) -> str:
     """How much one step has to do, in its own unit."""
     matter = config.matter.later if step.round else config.matter.first
     generator = config.generator.fit
+    drawn = config.synthesize.count_in(step.round)
     return {
         "fit_matter": f"{matter.steps} steps x {matter.batch}",
         "fit_generator": f"{generator.steps * generator.batch / 1000:g} kimg",
         "select_generator": f"{config.generator.select_images} pictures",
-        "synthesize": f"{config.synthesize.count} pictures",
-        "draw_pairs": f"{config.synthesize.count} pictures",
-        "select": f"{config.synthesize.count} candidates",
+        "synthesize": f"{drawn} pictures",
+        "draw_pairs": f"{drawn} pictures",
+        "select": f"{drawn} candidates",
     }.get(step.stage, "")
 
 

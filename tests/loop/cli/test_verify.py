@@ -50,7 +50,7 @@ def flip(file: Path) -> None:
 
 def test_a_whole_run_is_said_to_be_whole(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", str(run)]) == 0
-    assert capsys.readouterr().out == "17 results, 0 earlier ones and 0 checkpoints read: nothing is damaged\n"
+    assert capsys.readouterr().out == "19 results, 0 earlier ones and 0 checkpoints read: nothing is damaged\n"
 
 
 def test_each_kind_of_file_is_found_by_verify_and_status(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,8 +85,8 @@ def test_run_says_it_keeps_it_and_makes_it_again(run: Path, capsys: pytest.Captu
         flip(file)
     assert main(["run", str(run), "launch.ask_above=1000"]) == 0
     err = capsys.readouterr().err
-    assert err.count("; moved to ") == len(stages) == 9
-    assert len(list(run.glob("kept/**/damaged-1"))) == 9
+    assert err.count("; moved to ") == len(stages) == 10
+    assert len(list(run.glob("kept/**/damaged-1"))) == 10
     after = {path: StageRecord.load(run / path).outputs for path in before}
     assert after == before
     assert main(["verify", str(run)]) == 0
@@ -173,7 +173,7 @@ def test_a_run_that_cannot_be_written_is_read(read_only: Path) -> None:
 
     first = command("status", str(read_only))
     assert first.returncode == 0, first.stderr
-    assert "17 of 17 steps done" in first.stdout
+    assert "19 of 19 steps done" in first.stdout
     refused = command("report", str(read_only))
     assert refused.returncode == 3
     assert refused.stderr.splitlines() == [

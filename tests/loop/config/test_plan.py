@@ -178,3 +178,30 @@ def test_a_domain_may_be_called_control_where_there_is_none() -> None:
     assert load_config(QUICKSTART, words).data.domains.keys() >= {"control"}
     with pytest.raises(ConfigError, match=r"data\.domains\.control: this name is taken"):
         load_config(QUICKSTART, [*words, "run.control=true"])
+
+
+def test_a_list_of_counts_and_intervals_changes_the_rounds_it_speaks_of_alone() -> None:
+    plain = steps("run.rounds=3", "synthesize.count=100", "synthesize.psi=[0.5,1.0]")
+    listed = steps(
+        "run.rounds=3",
+        "synthesize.count=100",
+        "synthesize.psi=[0.5,1.0]",
+        "synthesize.count_by_round=[50,100]",
+        "synthesize.psi_by_round=[[0.3,0.6],[0.5,1.0]]",
+    )
+    changed = [id_ for id_ in plain if plain[id_].config != listed[id_].config]
+    assert changed == ["01/portraits/synthesize", "01/animals/synthesize"]
+    read = [listed[f"{round_:02d}/animals/synthesize"].config for round_ in (1, 2, 3)]
+    assert [one["count"] for one in read] == [50, 100, 100]  # the last one holds
+    assert [one["psi"] for one in read] == [[0.3, 0.6], [0.5, 1.0], [0.5, 1.0]]
+
+
+def test_oracle_pairs_grow_by_the_same_list() -> None:
+    found = steps("run.rounds=2", "synthesize.source=drawn", "synthesize.count_by_round=[50,80]")
+    assert [found[f"{round_:02d}/animals/draw_pairs"].config["count"] for round_ in (1, 2)] == [50, 80]
+
+
+@pytest.mark.parametrize("word", ["count_by_round=[10,0]", "psi_by_round=[[0,1]]", "psi_by_round=[[0.5]]"])
+def test_impossible_lists(word: str) -> None:
+    with pytest.raises(ConfigError, match=rf"synthesize\.{word.partition('=')[0]}=.*expected"):
+        load_config(QUICKSTART, [f"synthesize.{word}"])
