@@ -213,7 +213,7 @@ class WatchConfig:
     max_width_ratio: float | None = ranged(None, 1)
     """Factor, up or down, between the transition widths of generated and real alphas; just begun: 5 to 80, so off."""
     max_soft_ratio: float | None = ranged(None, 1)
-    """Factor, up or down, between the soft shares of generated and real subjects; young generators draw haze, so off."""
+    """Factor, up or down, between the soft shares of generated and real subjects; young ones draw haze, so off."""
     max_holes: float | None = ranged(0.5, 0, 1)
     """Share of holes in generated subjects."""
     max_disagreement: float | None = ranged(0.5, 0, 1)

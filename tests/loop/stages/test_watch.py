@@ -118,6 +118,7 @@ def test_every_threshold_can_be_crossed_and_taken_away() -> None:
     bad_matter = [{"foreground": 0.0, "true_foreground": 0.5}, {"foreground": 1.0, "true_foreground": 0.5}]
     records = [record("watch", watch_values), *(record("label", {**bad, "confidence": 0.0}) for bad in bad_matter)]
     thresholds = WatchConfig(min_precision=0.1, min_recall=0.1, min_coverage=0.1, max_refused=0.9)
+    thresholds.max_width_ratio, thresholds.max_soft_ratio = 20.0, 10.0
     keys = [name for name in vars(thresholds) if name != "images"]
     found = set()
     for each in records:
