@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -35,3 +35,16 @@ def run(op: Callable[..., Tensor], impl: str, *args: Any, **kwargs: Any) -> Tens
     given = [a.to(device) if isinstance(a, Tensor) else a for a in args]
     named = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in kwargs.items()}
     return op(*given, **named, impl=impl).cpu()
+
+
+def demand_equal_bits(everything: Callable[[int], list[Tensor]], threads: Sequence[int], monkeypatch: Any) -> None:
+    """`everything(n)`, which computes with n threads, gives equal bits at 1, at each of `threads`, and with no pool."""
+    before = torch.get_num_threads()
+    try:
+        one = everything(1)
+        for count in threads:
+            assert all(torch.equal(a, b) for a, b in zip(one, everything(count), strict=True))
+        monkeypatch.setattr(cpu.library(), "pool", None)
+        assert all(torch.equal(a, b) for a, b in zip(one, everything(3), strict=True))
+    finally:
+        torch.set_num_threads(before)

@@ -10,15 +10,15 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
-from stylemattegan.ops import convolution_algorithms, cpu
+from stylemattegan.ops import convolution_algorithms
 from stylemattegan.ops.convolution import conv2d
 from stylemattegan.ops.convolution_algorithms import Form, by_winograd
+from tests.stylemattegan.implementations import demand_equal_bits, need
 
 
 @pytest.fixture(autouse=True)
 def compiled() -> Iterator[None]:
-    if not cpu.available():
-        pytest.skip(f"no C++ ops: {cpu.library()}")
+    need("cpu")
     yield
     convolution_algorithms.set_winograd(True)
 
@@ -123,7 +123,6 @@ def test_without_winograd_the_bits_are_those_of_torch():
 @pytest.mark.parametrize("shape", [SHAPES[1], SHAPES[3]])
 def test_equal_bits_from_any_number_of_threads(shape, monkeypatch):
     x, w, b = (t.detach().float().requires_grad_() for t in given(*shape))
-    before = torch.get_num_threads()
 
     def everything(threads: int) -> list[Tensor]:
         torch.set_num_threads(threads)
@@ -133,14 +132,7 @@ def test_equal_bits_from_any_number_of_threads(shape, monkeypatch):
         torch.set_num_threads(threads)
         return [y, *torch.autograd.grad(loss, [x, w])]
 
-    try:
-        one = everything(1)
-        for threads in (2, 3, 5):
-            assert all(torch.equal(a, b) for a, b in zip(one, everything(threads), strict=True))
-        monkeypatch.setattr(cpu.library(), "pool", None)
-        assert all(torch.equal(a, b) for a, b in zip(one, everything(3), strict=True))
-    finally:
-        torch.set_num_threads(before)
+    demand_equal_bits(everything, (2, 3, 5), monkeypatch)
 
 
 def test_memory_order_and_empty_batches_do_not_matter():

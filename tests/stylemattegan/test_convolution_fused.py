@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
-from stylemattegan.ops import convolution_algorithms, cpu, setup_filter
+from stylemattegan.ops import convolution_algorithms, setup_filter
 from stylemattegan.ops.convolution import blurred_conv2d, conv2d
 from stylemattegan.ops.convolution_algorithms import Form, LeakyReLU, by_blurred, by_products, by_winograd
+from tests.stylemattegan.implementations import demand_equal_bits, need
 from tests.stylemattegan.test_convolution import noise
 
 CLIPPED = LeakyReLU(0.2, 4.0)
@@ -22,8 +23,7 @@ UNEVEN = torch.outer(torch.tensor([1.0, 4, 2, 1]) / 8, torch.tensor([3.0, 2, 2, 
 
 @pytest.fixture(autouse=True)
 def compiled() -> Iterator[None]:
-    if not cpu.available():
-        pytest.skip(f"no C++ ops: {cpu.library()}")
+    need("cpu")
     yield
     convolution_algorithms.set_winograd(True)
 
@@ -112,7 +112,7 @@ def test_a_penalty_of_the_gradient_gives_the_bias_zeros_as_plain_torch_does():
 
 @pytest.mark.parametrize("work", [(2, 37, 70, 18, 17), (3, 100, 90, 21, 20), (3, 16, 33, 24, 9)])
 def test_equal_bits_from_any_number_of_threads(work, monkeypatch):
-    f, before = setup_filter([1, 3, 3, 1]), torch.get_num_threads()
+    f = setup_filter([1, 3, 3, 1])
     x, w, _ = (t.detach().float().requires_grad_() for t in given(*work))
     one_by_one = w.detach()[..., :1, :1].requires_grad_()
 
@@ -123,14 +123,7 @@ def test_equal_bits_from_any_number_of_threads(work, monkeypatch):
         gradients = torch.autograd.grad([strided, dense], [x, w, one_by_one], [strided.detach(), dense.detach()])
         return [strided, dense, *gradients]
 
-    try:
-        one = everything(1)
-        for threads in (2, 5):
-            assert all(torch.equal(a, b) for a, b in zip(one, everything(threads), strict=True))
-        monkeypatch.setattr(cpu.library(), "pool", None)
-        assert all(torch.equal(a, b) for a, b in zip(one, everything(3), strict=True))
-    finally:
-        torch.set_num_threads(before)
+    demand_equal_bits(everything, (2, 5), monkeypatch)
 
 
 def test_where_the_blur_is_a_part_of_the_convolution():
