@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.generator_cell import memory
-from benchmarks.generator_sides import import_from
+from benchmarks.generator_sides import import_from, official_networks
 from stylemattegan.networks import Discriminator
 from stylemattegan.ops import keep_big_blocks
 from stylemattegan.ops.measure import interleaved
@@ -36,15 +36,6 @@ SIZES = {"big": (256, 32768, 512, 4), "small": (64, 512, 64, 16)}
 """Resolution, channel base and most, batch."""
 
 
-def official_discriminator(folder: Path, resolution: int, base: int, most: int) -> nn.Module:
-    """Of the checkout at `folder`, in float32."""
-    import_from(str(folder))
-    from training.networks_stylegan2 import Discriminator as OfficialD
-
-    size = dict(img_resolution=resolution, img_channels=4, channel_base=base, channel_max=most)
-    return OfficialD(c_dim=0, epilogue_kwargs=dict(mbstd_group_size=4), **size)
-
-
 class Side:
     """One side's discriminator with the same weights and pictures as the other's."""
 
@@ -53,8 +44,10 @@ class Side:
         torch.manual_seed(0)
         ours = Discriminator(resolution, 4, channel_base=base, channel_max=most)
         self.x = torch.randn(batch or usual, 4, resolution, resolution)
-        self.D = ours if official is None else official_discriminator(official, resolution, base, most)
+        self.D: nn.Module = ours
         if official is not None:
+            import_from(str(official))
+            self.D = official_networks(resolution, base, most)[1]
             self.D.load_state_dict(ours.state_dict(), strict=False)  # but its filters, which both have
         self.also = () if official is None else (None,)
 

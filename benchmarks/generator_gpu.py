@@ -23,9 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils import cpp_extension
 
-from benchmarks.generator_sides import import_from
+from benchmarks.generator_sides import import_from, official_networks
 from stylemattegan.networks import Discriminator, Generator
-from stylemattegan.networks.synthesis import CLAMP
 from stylemattegan.training import losses
 
 BATCH = {256: 16, 512: 8, 1024: 4}
@@ -46,17 +45,6 @@ class OfficialOnGpu:
             return sys.modules[name]
 
         cpp_extension.load = registered
-
-    def with_halves(self, resolution: int, octaves: int) -> tuple[nn.Module, nn.Module]:
-        """G and D in official channels, their finest `octaves` in float16."""
-        from training.networks_stylegan2 import Discriminator as OfficialD
-        from training.networks_stylegan3 import Generator as OfficialG
-
-        size = dict(img_resolution=resolution, img_channels=4, channel_base=32768, channel_max=512)
-        mapping, epilogue = dict(num_layers=2), dict(mbstd_group_size=4)
-        G = OfficialG(z_dim=512, c_dim=0, w_dim=512, mapping_kwargs=mapping, num_fp16_res=octaves, **size)
-        D = OfficialD(c_dim=0, epilogue_kwargs=epilogue, num_fp16_res=octaves, conv_clamp=CLAMP, **size)
-        return G, D
 
 
 class Side:
@@ -109,7 +97,7 @@ def sides(resolution: int, precision: str, official: OfficialOnGpu | None) -> di
     found = {"ours": (ours, False), "ours, tuned": (ours, True)}
     if official is None:
         return found
-    theirs = official.with_halves(resolution, halves)
+    theirs = official_networks(resolution, 32768, 512, halves)
     for own, their in zip((G, D), theirs, strict=True):
         their.load_state_dict(own.state_dict())
     return {"official": (Side(*theirs, official=True), True), **found}

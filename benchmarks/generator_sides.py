@@ -167,6 +167,23 @@ class Augmentation(nn.Module):
         return torch.cat([self.colour(moved[:, :3]), moved[:, 3:]], 1)
 
 
+def official_networks(
+    resolution: int, base: int, most: int, octaves: int | None = None, **generator: Any
+) -> tuple[nn.Module, nn.Module]:
+    """The official G (StyleGAN3-T) and D for RGBA, once `import_from` was called.
+
+    octaves: the finest ones in float16, on a GPU; None: the official choice. generator: more arguments of G.
+    """
+    from training.networks_stylegan2 import Discriminator
+    from training.networks_stylegan3 import Generator
+
+    shape = dict(img_resolution=resolution, img_channels=4, channel_base=base, channel_max=most)
+    halves = {} if octaves is None else dict(num_fp16_res=octaves)
+    G = Generator(z_dim=512, c_dim=0, w_dim=512, mapping_kwargs=dict(num_layers=2), **generator, **shape, **halves)
+    D = Discriminator(c_dim=0, epilogue_kwargs=dict(mbstd_group_size=4), **shape, **halves)
+    return G, D
+
+
 class Official:
     """The official networks and losses of the checkout at `folder`, with our initial weights.
 
@@ -179,17 +196,11 @@ class Official:
         self.parts = size.batch // batch_gpu if batch_gpu else 1
         from torch_utils.ops import conv2d_gradfix, grid_sample_gradfix
         from training.loss import StyleGAN2Loss
-        from training.networks_stylegan2 import Discriminator
-        from training.networks_stylegan3 import Generator
 
         conv2d_gradfix.enabled = grid_sample_gradfix.enabled = True
-        base, most = CHANNELS[size.channels]
-        shape = dict(img_resolution=size.resolution, img_channels=4, channel_base=base, channel_max=most)
-        decay = 0.5 ** (size.batch / 20000)
-        G = Generator(
-            z_dim=512, c_dim=0, w_dim=512, mapping_kwargs=dict(num_layers=2), magnitude_ema_beta=decay, **shape
+        G, D = official_networks(
+            size.resolution, *CHANNELS[size.channels], magnitude_ema_beta=0.5 ** (size.batch / 20000)
         )
-        D = Discriminator(c_dim=0, epilogue_kwargs=dict(mbstd_group_size=4), **shape)
         for theirs, ours in zip((G, D), our_networks(size), strict=True):
             theirs.load_state_dict(ours.state_dict())
         self.modules = G, D
