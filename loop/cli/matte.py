@@ -9,7 +9,7 @@ from pathlib import Path
 
 from loop.cli.bars import bar
 from loop.cli.console import left_out_line
-from loop.cli.inference_options import add_inference_options
+from loop.cli.inference_options import add_inference_options, asked_options
 from loop.runs.folder import newest_run
 from loop.runs.verify import sound
 
@@ -34,11 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     from stylematte.inference.matte import write_mattes
     from stylematte.inference.matter import load, matter_folder
-    from stylematte.inference.options import AskedOptions
     from stylematte.inference.photos import photos_of
 
-    asked = AskedOptions(args.size, args.max_side, args.tile, args.overlap, args.flip)
-    asked.check()
+    asked = asked_options(args)
     photos = photos_of(args.photo, sys.stdin)
     matter = load(sound(matter_folder(args.matter or newest_run())))
     done = write_mattes(

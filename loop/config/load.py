@@ -23,6 +23,7 @@ from loop.config.schema import Config
 from stylematte.config import VARIANTS, variant
 from stylematte.errors import ConfigError
 from stylematte.fields import to_plain
+from stylematte.sealed import check_seal, sealed
 
 SHIPPED = Path(__file__).parents[1] / "_configs"
 """Where a wheel carries the folder configs."""
@@ -114,8 +115,8 @@ def _or_shipped(path: str) -> Path:
 
 
 def to_yaml(config: Config) -> str:
-    """As resolved: every default written out; `load_config` reads it back to an equal Config."""
-    return yaml.safe_dump(to_plain(config), sort_keys=False)
+    """As resolved: every default written out; `load_config` reads it back to an equal Config, or finds it damaged."""
+    return sealed(yaml.safe_dump(to_plain(config), sort_keys=False))
 
 
 def _layers(path: Path, seen: tuple[Path, ...] = ()) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -131,6 +132,10 @@ def _layers(path: Path, seen: tuple[Path, ...] = ()) -> Iterator[tuple[str, dict
         raise ConfigError(f"{path}: no such file{hint}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as text ({error})") from None
+    try:
+        check_seal(text)
+    except ValueError as error:
+        raise ConfigError(f"{path} {error}") from None
     try:
         tree = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)))
     except (yaml.YAMLError, OmegaConfBaseException, OSError) as error:

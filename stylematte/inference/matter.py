@@ -20,6 +20,7 @@ from stylematte.imagefile import from_uint8, read_rgb, to_uint8
 from stylematte.inference.options import AskedOptions, InferenceOptions, options_for, predict_in
 from stylematte.networks.weights import load_matter, matter_files, read_description
 from stylematte.ops.foreground import estimate_foreground
+from stylematte.records import demand_whole
 from stylematte.rounds import best_matter
 
 
@@ -87,8 +88,10 @@ class Matter:
 
 def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Matter:
     """The matter of a run (its best), an export, or a folder with matter.safetensors and matter.json, or the
-    hub's names. Nothing is downloaded. Raises DataError, WeightsError."""
+    hub's names. Nothing is downloaded. A result of a run is read in full and must be what was made. Raises DataError,
+    WeightsError."""
     folder = matter_folder(Path(path).expanduser())
+    demand_whole(folder)
     side = trained_at(folder)
     network = load_matter(folder, str(device))
     return Matter(network, options_for(network.config, side), folder, side)

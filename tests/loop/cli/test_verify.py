@@ -17,7 +17,9 @@ import pytest
 
 from loop.cli.main import main
 from loop.engine.record import StageRecord
+from stylematte.errors import WeightsError
 from stylematte.rounds import best_matter
+from stylematte.sealed import MARK
 
 ROOT = Path(__file__).parents[3]
 
@@ -46,6 +48,48 @@ def flip(file: Path) -> None:
     if data:
         data[place] ^= 1
     file.write_bytes(data or b"\n")
+
+
+def test_python_reads_what_was_made_or_nothing(run: Path) -> None:
+    """`load` knows no loop, but reads its records."""
+    import stylematte
+    import stylemattegan
+
+    best = best_matter(run)
+    assert best is not None
+    generator = run / GENERATOR
+    assert stylematte.load(run).folder == best
+    assert stylemattegan.load(run, "portraits").folder == generator.parent
+    for file in (best / "matter.safetensors", best / "matter.json", best / "stage.json"):
+        whole = file.read_bytes()
+        flip(file)
+        for source in (run, best):
+            with pytest.raises(WeightsError, match="is damaged.* moves it aside and makes it again"):
+                stylematte.load(source)
+        file.write_bytes(whole)
+    flip(generator)
+    with pytest.raises(WeightsError, match="select_generator is damaged"):
+        stylemattegan.load(run, "portraits")
+
+
+CONFIG_SAYS = "config.yaml is damaged or was edited: delete its last line if you meant to change it"
+
+
+def test_a_bit_of_the_configuration_is_said(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A number that is another number: YAML all the same."""
+    whole = (run / "config.yaml").read_text()
+    changed = whole.replace("margin: 0.05", "margin: 0.04")
+    assert changed != whole
+    (run / "config.yaml").write_text(changed)
+    sample = ["sample", "-o", f"{run}/out", "--domain", "portraits"]
+    for words, code in ((["run"], 2), (["status"], 2), (sample, 3), (["report"], 0)):
+        assert main([*words, str(run)]) == code, words
+        (line,) = capsys.readouterr().err.splitlines()
+        assert CONFIG_SAYS in line.replace("config.yaml: is", "config.yaml is"), words
+    assert main(["verify", str(run)]) == 3
+    assert CONFIG_SAYS.removeprefix("config.yaml ") in capsys.readouterr().out
+    (run / "config.yaml").write_text(changed.partition(MARK)[0])
+    assert main(["status", str(run)]) == 0
 
 
 def test_a_whole_run_is_said_to_be_whole(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,6 +62,7 @@ TABLE = [
     (["dataset", "TMP/bomb.zip", "-o", "TMP/out.zip"], 3, "0 pictures can be used"),
     (["dataset", "TMP/bomb.zip", "-o", "TMP/out.zip"], 3, "bytes: no picture does"),
     (["matte", "TMP/a.png", "-o", "TMP/out", "--size", "-1"], 2, "--size -1: must be at least 32"),
+    (["matte", "TMP/a.png", "-o", "TMP/out", "--size", "0"], 2, "--size 0: must be at least 32 pixels; --max-side"),
     (["matte", "TMP/a.png", "-o", "TMP/out", "--max-side", "0"], 2, "--max-side 0: must be at least 32"),
     (["matte", "TMP/a.png", "-o", "TMP/out", "--tile", "0"], 2, "--tile 0: must be at least 32"),
     (["run", TINY, "matter.first.losses.l1=inf"], 2, "matter.first.losses.l1=inf: expected 0 or more"),
