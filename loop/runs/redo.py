@@ -14,6 +14,7 @@ from loop.engine.consent import AtStake
 from loop.engine.freshness import changes, shortened
 from loop.engine.step import Step
 from stylematte.errors import ConfigError
+from stylematte.sealed import check_seal
 
 
 class NeedsConsent(ConfigError):
@@ -65,6 +66,10 @@ def duration(seconds: float) -> str:
 def _changed_options(config: Config, run_dir: Path) -> str:
     """The options that differ from those of the run so far; empty when none does (a stage's version, a data folder)."""
     path = run_dir / "config.yaml"
-    if not path.is_file():
+    try:
+        text = path.read_text(encoding="utf-8")
+        check_seal(text)
+        before = yaml.safe_load(text)
+    except (OSError, ValueError, yaml.YAMLError):  # none yet, or damaged: it is written anew
         return ""
-    return shortened(changes(yaml.safe_load(path.read_text()), yaml.safe_load(to_yaml(config))))
+    return shortened(changes(before, yaml.safe_load(to_yaml(config))))

@@ -198,7 +198,7 @@ def make(
     _check_backbone(config, folder)
     obtain_consent(config, folder, steps, agree)
     text, path = to_yaml(config), folder / "config.yaml"
-    if not path.is_file() or path.read_text() != text:
+    if not path.is_file() or path.read_bytes() != text.encode():
         write_atomically(path, text)
     tracking = {"wandb": config.tracking.wandb.value, "project": config.tracking.project}
     execute(folder, steps, config.launch, on_event, {"tracking": tracking}, shared)

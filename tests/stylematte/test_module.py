@@ -1,6 +1,7 @@
 """Training: resume equals unbroken, two processes equal one, what diverges says so, what is averaged is averaged."""
 
 import math
+import warnings
 from dataclasses import replace
 from datetime import timedelta
 
@@ -129,6 +130,12 @@ def test_a_fit_starts_from_seed_alone_or_from_a_saved_matter(tmp_path):
     assert warm.network.fpn.head.weight.requires_grad
     with pytest.raises(ValueError, match="channels is 8, the config asks for 16"):
         MatterModule(replace(NETWORK, channels=16), FIT, 2, init_from=str(tmp_path))
+
+
+def test_the_start_of_a_fit_silences_no_warning_of_the_process():
+    before = list(warnings.filters)
+    MatterModule(NETWORK, FIT, 1).on_fit_start()
+    assert warnings.filters == before
 
 
 def test_weights_of_samples():

@@ -90,6 +90,10 @@ def test_a_bit_of_the_configuration_is_said(run: Path, capsys: pytest.CaptureFix
     assert CONFIG_SAYS.removeprefix("config.yaml ") in capsys.readouterr().out
     (run / "config.yaml").write_text(changed.partition(MARK)[0])
     assert main(["status", str(run)]) == 0
+    for noise in (b"run: [", b"\xff\xfe", changed.encode()):  # the YAML file that it came from mends it
+        (run / "config.yaml").write_bytes(noise)
+        assert main(["run", str(ROOT / "configs/tiny.yaml"), f"run.dir={run}"]) == 0
+        assert main(["verify", str(run)]) == 0
 
 
 def test_a_whole_run_is_said_to_be_whole(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
