@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bits", type=int, choices=(8, 16), default=8, help="of what is written (default: 8)")
     parser.add_argument("--alpha-only", action="store_true", help="write NAME_alpha.png alone")
     parser.add_argument(
-        "--foreground", default="fast", choices=("fast", "exact", "none"), help="colours of the cut-out: solved at 768 "
+        "--foreground", default="fast", choices=("fast", "exact", "none"), help="colours of the cut-out: solved at 512 "
         "pixels and restored, solved at full size, or the photo's own (default: fast)"
     )  # fmt: skip
     parser.add_argument("--background", help="also write NAME_composite.png on this colour (red, #ff8800) or picture")

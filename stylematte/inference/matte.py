@@ -218,11 +218,11 @@ def _write(photo: Photo, alpha: Tensor, out: Path, outputs: Outputs, background:
     files = outputs.files(out, photo.named.name)
     if "cutout" in files:
         rgba = cut_out(photo.image, alpha, outputs.foreground)
-        write_rgba(files["cutout"], rgba, outputs.bits)
+        write_rgba(files["cutout"], rgba, outputs.bits, quick=True)
         if background is not None:
             foreground, _ = split_rgba(rgba)
             write_rgb(files["composite"], composite(foreground, alpha, covering(background, alpha.shape[-2:])))
-    write_alpha(files["alpha"], alpha, outputs.bits)
+    write_alpha(files["alpha"], alpha, outputs.bits, quick=True)
     return Matted(photo.named.path, files)
 
 

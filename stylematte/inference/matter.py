@@ -34,7 +34,7 @@ FOREGROUNDS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "exact": estimate_foreground,
     "none": lambda image, alpha: image,
 }
-"""How the colours of a cut-out are found: solved at 768 pixels and restored, solved at full size, the photo's own."""
+"""How the colours of a cut-out are found: solved at 512 pixels and restored, solved at full size, the photo's own."""
 
 
 def matter_folder(path: Path) -> Path:

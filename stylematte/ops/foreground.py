@@ -22,7 +22,7 @@ from torch import Tensor
 
 from stylematte.ops.pymatting_methods import method, one_thread, to_rows
 
-REDUCED = 768
+REDUCED = 512
 """Longest side at which `estimate_foreground_reduced` solves."""
 STRIP = 256
 """Rows that it restores at a time: memory beside the result stays small."""
