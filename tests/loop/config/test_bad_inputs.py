@@ -38,7 +38,7 @@ TABLE = [
     (["report", "TMP/empty"], 3, "not a run folder"),
     (["export", "TMP/empty", "-o", "TMP/out"], 3, "not a run folder"),
     (["matte", "TMP/none.jpg", "-o", "TMP/out"], 3, "none.jpg: no such file or folder"),
-    (["matte", "TMP/empty", "-o", "TMP/out"], 3, "holds no pictures"),
+    (["matte", "TMP/empty", "-o", "TMP/out"], 3, "names no pictures"),
     (["matte", "TMP/text.png", "-o", "TMP/out", "--matter", "TMP/empty"], 3, "no accepted matter"),
     (["sample", "TMP/empty", "-o", "TMP/out"], 3, "no generator; expected a run after round 1"),
     (["sample", "TMP/empty", "-o", "TMP/out", "--seeds", "a-b"], 2, "--seeds a-b: expected for example 1-16"),
