@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from loop.cli.bars import bar
 from loop.cli.console import left_out_line
-from loop.cli.inference_options import add_inference_options
+from loop.cli.inference_options import add_inference_options, asked_options
 from loop.runs.folder import newest_run
 from loop.runs.verify import sound
 from stylematte.errors import ConfigError
@@ -73,11 +73,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     from stylematte.inference.known import Known
     from stylematte.inference.matte import Outputs, check_out
-    from stylematte.inference.options import AskedOptions
     from stylematte.inference.photos import photos_of
 
-    asked = AskedOptions(args.size, args.max_side, args.tile, args.overlap, args.flip)
-    asked.check()
+    asked = asked_options(args)
     outputs = Outputs(args.alpha_only, args.bits, args.foreground, args.background, args.skip_existing)
     outputs.check()
     path = args.trimap or args.mask

@@ -23,6 +23,7 @@ from stylematte.inference.devices import InPrecision, check_precision, devices_o
 from stylematte.inference.options import AskedOptions, InferenceOptions, options_for, predict_in
 from stylematte.networks.weights import load_matter, matter_files, read_description
 from stylematte.ops.foreground import estimate_foreground, estimate_foreground_reduced
+from stylematte.records import demand_whole
 from stylematte.rgba import composite, split_rgba
 from stylematte.rounds import best_matter
 
@@ -136,7 +137,7 @@ class Matter:
 
 def load(path: str | os.PathLike[str], device: str | torch.device = "cpu", precision: str = "fp32") -> Matter:
     """The matter of a run (its best), an export, or a folder with matter.safetensors and matter.json, or the
-    hub's names. Nothing is downloaded.
+    hub's names. Nothing is downloaded. A result of a run is read in full and must be what was made.
 
     device: cpu, cuda, cuda:1, or auto (a GPU where there is one). precision: fp32, or bf16 or fp16 (on a GPU) by
     autocast. Raises ConfigError, DataError, WeightsError.
@@ -144,6 +145,7 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu", preci
     place = devices_of(str(device))[0]
     check_precision(precision, place)
     folder = matter_folder(Path(path).expanduser())
+    demand_whole(folder)
     side = trained_at(folder)
     network = load_matter(folder, str(place))
     if precision != "fp32":
