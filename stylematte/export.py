@@ -1,8 +1,9 @@
 """Exporting a matter: one ONNX or .pt2 file that is checked against PyTorch, or a folder in the hub's layout.
 
-ONNX: one picture, any height and width of at least MIN_SIDE; padding is inside the graph. It is traced, not
-`torch.export`ed: on Swin's window attention symbolic sizes take minutes, a trace takes seconds and follows the shapes
-as well. .pt2: `torch.export`, for multiples of UNIT where the backbone has no attention, else for one fixed size.
+ONNX: any number of pictures of one size, any height and width of at least MIN_SIDE; padding is inside the graph. It is
+traced, not `torch.export`ed: on Swin's window attention symbolic sizes take minutes, a trace takes seconds and follows
+the shapes as well. .pt2: `torch.export`, for multiples of UNIT where the backbone has no attention, else for one fixed
+size.
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ from torch import Tensor, nn
 from stylematte.atomic import new_folder
 from stylematte.errors import ConfigError, UserError
 from stylematte.inference.matter import load
+from stylematte.inference.predict import takes_trimap
 from stylematte.networks.weights import HUB_DESCRIPTION, HUB_TENSORS, matter_files, read_description
 
 OPSET = 17
 MIN_SIDE = 32
 EXAMPLE = (75, 101)
 """The traced size: no multiple of anything, so that the padding is in the graph."""
-CHECKED = ((96, 160), (101, 131))
+CHECKED, CHECKED_BATCHES = ((96, 160), (101, 131)), (1, 3)
 UNIT = 32
 """A .pt2 of any size takes multiples of it: padding asks for the size, which an exported graph may not."""
 PT2_MOST = 8192
@@ -38,7 +40,8 @@ TOLERANCE, HALF_TOLERANCE = 1e-3, 2e-2
 """Largest difference of alpha from PyTorch's that is accepted. Half precision: fp16 weights, 11 bits each; the guided
 filter magnifies their rounding."""
 NEEDS = ("onnx", "onnxscript", "onnxruntime")
-INPUT = "RGB, straight sRGB, float32 in [0, 1], NCHW, N = 1"
+INPUT = "RGB, straight sRGB, float32 in [0, 1], NCHW"
+TRIMAP = "trimap, float32 in {0, 1/2, 1}, (N, 1, H, W), 1/2 where nothing is known"
 
 
 def check_packages() -> None:
@@ -82,7 +85,9 @@ def sizes_of(kind: str, size: tuple[int, int] | None) -> str:
     return f"multiples of {UNIT} from {2 * UNIT} to {PT2_MOST}; pad before, cut after"
 
 
-def metadata(network: nn.Module, name: str, licence: str, half: bool, sizes: str) -> dict[str, str]:
+def metadata(
+    network: nn.Module, name: str, licence: str, half: bool, sizes: str, trimap: bool = False, batch: str = "1"
+) -> dict[str, str]:
     """What the file says of itself; all strings. sizes: of `sizes_of`."""
     import stylematte
 
@@ -91,8 +96,8 @@ def metadata(network: nn.Module, name: str, licence: str, half: bool, sizes: str
         "variant": network.config.variant,
         "backbone": network.config.backbone.name,
         "licence": licence,
-        "input": INPUT,
-        "output": "alpha in [0, 1], float32, (1, 1, H, W)",
+        "input": f"{INPUT}, N = {batch}" + (f"; {TRIMAP}" if trimap else ""),
+        "output": "alpha in [0, 1], float32, (N, 1, H, W)",
         "size": sizes,
         "weights": "float16" if half else "float32",
         "opset": str(OPSET),
@@ -110,24 +115,35 @@ class ExportedFile(NamedTuple):
 
 
 def export_file(
-    matter: Path, out: Path, kind: str, licence: str = "", half: bool = False, size: int | None = None
+    matter: Path,
+    out: Path,
+    kind: str,
+    licence: str = "",
+    half: bool = False,
+    size: int | None = None,
+    trimap: bool = False,
 ) -> ExportedFile:
     """Write matter.onnx or matter.pt2 (kind) of a run, an export or a matter folder into the new folder `out`.
 
-    half: onnx, float16 weights. size: pt2, for pictures of this height and width only. Raises ConfigError, DataError,
+    half: onnx, float16 weights. size: pt2, for pictures of this height and width only. trimap: onnx, with a trimap as
+    second input, for a network that takes one. Raises ConfigError, DataError,
     WeightsError, and UserError if alpha differs too much.
     """
     if half and kind != "onnx":
         raise ConfigError("--half is for --format onnx")
     if size and (kind != "pt2" or size < MIN_SIDE):
         raise ConfigError(f"--size {size}: for --format pt2, at least {MIN_SIDE}; an ONNX file takes any size")
+    if trimap and kind != "onnx":
+        raise ConfigError("--trimap is for --format onnx")
     if kind == "onnx":
         check_packages()
     loaded = load(matter)
+    if trimap and not takes_trimap(loaded.network):
+        raise ConfigError(f"--trimap: the network of {matter} takes none; variant detail does")
     name, fixed = f"matter.{kind}", None
     with new_folder(out) as folder:
         if kind == "onnx":
-            worst = export_onnx(loaded.network, folder / name, loaded.folder.name, licence, half)
+            worst = export_onnx(loaded.network, folder / name, loaded.folder.name, licence, half, trimap)
         else:
             fixed = (size, size) if size else fixed_size(loaded.network, loaded.trained_at)
             worst = export_pt2(loaded.network, folder / name, loaded.folder.name, fixed, licence)
@@ -145,10 +161,13 @@ def export_hub(folder: Path, target: Path) -> dict[str, Any]:
     return description
 
 
-def export_onnx(network: nn.Module, path: str | Path, name: str, licence: str = "", half: bool = False) -> float:
+def export_onnx(
+    network: nn.Module, path: str | Path, name: str, licence: str = "", half: bool = False, trimap: bool = False
+) -> float:
     """Write `network` (eval, CPU) to path as ONNX; returns the largest difference found in onnxruntime.
 
-    half: weights stored as float16, computed with in float32. Checked at the sizes CHECKED; raises UserError, and
+    half: weights stored as float16, computed with in float32. trimap: a second input, for a network that takes one.
+    Any number of pictures. Checked at the sizes CHECKED; raises UserError, and
     leaves no file, if alpha differs by more than TOLERANCE (half: HALF_TOLERANCE).
     """
     check_packages()
@@ -156,27 +175,32 @@ def export_onnx(network: nn.Module, path: str | Path, name: str, licence: str = 
 
     def write(file: Path) -> None:
         traced = AnySize(network) if network.config.variant == "released" else network
-        sizes = {2: "height", 3: "width"}
+        axes = {0: "pictures", 2: "height", 3: "width"}
+        names = ["image", "trimap"] if trimap else ["image"]
+        example = drawn_example(EXAMPLE, 2, trimap, torch.Generator().manual_seed(0))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what a trace may not see: checked below
             torch.onnx.export(
                 traced.eval(),
-                (torch.rand(1, 3, *EXAMPLE, generator=torch.Generator().manual_seed(0)),),
+                example,
                 file,
                 dynamo=False,
                 opset_version=OPSET,
-                input_names=["image"],
+                input_names=names,
                 output_names=["alpha"],
-                dynamic_axes={"image": sizes, "alpha": sizes},
+                dynamic_axes={each: axes for each in (*names, "alpha")},
             )
         model = onnx.load(file)
         if half:
             _halve(model)
         model.producer_name = "stylematte"
-        onnx.helper.set_model_props(model, metadata(network, name, licence, half, sizes_of("onnx", None)))
+        onnx.helper.set_model_props(
+            model, metadata(network, name, licence, half, sizes_of("onnx", None), trimap, "any")
+        )
         onnx.save(model, file)
 
-    return _kept(network, Path(path), write, _onnx_runner, CHECKED, HALF_TOLERANCE if half else TOLERANCE)
+    allowed = HALF_TOLERANCE if half else TOLERANCE
+    return _kept(network, Path(path), write, _onnx_runner, CHECKED, allowed, trimap, CHECKED_BATCHES)
 
 
 def export_pt2(
@@ -219,7 +243,8 @@ def _halve(model: Any) -> None:
     model.graph.node.extend(nodes)
 
 
-Runner = Callable[[Tensor], np.ndarray]
+Runner = Callable[..., np.ndarray]
+"""image, and trimap where there is one -> alpha."""
 
 
 def _onnx_runner(file: Path) -> Runner:
@@ -228,12 +253,13 @@ def _onnx_runner(file: Path) -> Runner:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what goes wrong is raised, too
     session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    return lambda image: session.run(None, {"image": image.numpy()})[0]
+    names = [each.name for each in session.get_inputs()]
+    return lambda *given: session.run(None, {n: each.numpy() for n, each in zip(names, given, strict=True)})[0]
 
 
 def _pt2_runner(file: Path) -> Runner:
     module = torch.export.load(file).module()
-    return lambda image: module(image).detach().numpy()
+    return lambda *given: module(*given).detach().numpy()
 
 
 def _kept(
@@ -243,13 +269,15 @@ def _kept(
     runner: Callable[[Path], Runner],
     sizes: tuple[tuple[int, int], ...],
     tolerance: float,
+    trimap: bool = False,
+    batches: tuple[int, ...] = (1,),
 ) -> float:
     """Write beside `path`, compare with PyTorch, then rename; nothing stays if anything fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         write(partial)
-        worst = largest_difference(network, runner(partial), sizes)
+        worst = largest_difference(network, runner(partial), sizes, trimap, batches)
         if not worst <= tolerance:
             raise UserError(
                 f"{path.name}: alpha differs by {worst:.2g} from PyTorch's, allowed {tolerance:g}: not kept"
@@ -260,17 +288,33 @@ def _kept(
     return worst
 
 
-def largest_difference(network: nn.Module, run: Runner, sizes: tuple[tuple[int, int], ...]) -> float:
-    """max |run(image) - network(image)| over smooth random pictures of `sizes`; inf if a shape is wrong."""
+def drawn_example(size: tuple[int, int], count: int, trimap: bool, random: torch.Generator) -> tuple[Tensor, ...]:
+    """count smooth random pictures of `size`, and random trimaps where asked for."""
     from stylematte.imagefile import resize
 
+    low = torch.rand(count, 3, max(1, size[0] // 8), max(1, size[1] // 8), generator=random)
+    image = resize(low, size).contiguous()
+    if not trimap:
+        return (image,)
+    return image, torch.randint(0, 3, (count, 1, *size), generator=random) / 2
+
+
+def largest_difference(
+    network: nn.Module,
+    run: Runner,
+    sizes: tuple[tuple[int, int], ...],
+    trimap: bool = False,
+    batches: tuple[int, ...] = (1,),
+) -> float:
+    """max |run(image) - network(image)| over smooth random pictures of `sizes`, as many at once as `batches` says in
+    turn; inf if a shape is wrong."""
     worst, random = 0.0, torch.Generator().manual_seed(1)
-    for height, width in sizes:
-        image = resize(torch.rand(1, 3, height // 8, width // 8, generator=random), (height, width)).contiguous()
+    for index, (height, width) in enumerate(sizes):
+        given = drawn_example((height, width), batches[index % len(batches)], trimap, random)
         with torch.no_grad():
-            expected = network(image).numpy()
+            expected = network(*given).numpy()
         try:
-            found = run(image)
+            found = run(*given)
         except Exception as error:  # the runtimes raise their own
             raise UserError(f"the exported file fails at {height} x {width}: {str(error).splitlines()[0]}") from error
         if found.shape != expected.shape:

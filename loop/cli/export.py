@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "multiples of 32, or for one size if the backbone attends (default: safetensors)",
     )
     parser.add_argument("--half", action="store_true", help="onnx: float16 weights, alpha within 0.02 (else 0.001)")
+    parser.add_argument("--trimap", action="store_true", help="onnx: a trimap as second input, of variant detail")
     parser.add_argument("--size", type=int, help="pt2: for pictures of this height and width only")
     parser.add_argument(
         "--start-weights",
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _start_weights(args: argparse.Namespace) -> int:
     from loop.runs.export import export_start_weights
 
-    if args.format != "safetensors" or args.half or args.size:
+    if args.format != "safetensors" or args.half or args.size or args.trimap:
         raise ConfigError("--start-weights goes with no other option")
     found = export_start_weights(args.run, args.out)
     folders = ", ".join(f"{domain}: {args.out}/{domain}" for domain in found)
@@ -48,12 +49,12 @@ def main(args: argparse.Namespace) -> int:
         from loop.runs.model_card import licence_at
         from stylematte.export import export_file
 
-        file = export_file(args.run, args.out, args.format, licence_at(args.run), args.half, args.size)
+        file = export_file(args.run, args.out, args.format, licence_at(args.run), args.half, args.size, args.trimap)
         text = f"alpha within {file.difference:.1g} of PyTorch's; H, W: {file.sizes}"
         print(f"{file.file} of {file.folder}: {text}")
         return 0
-    if args.half or args.size:
-        raise ConfigError("--half and --size are for --format onnx and pt2")
+    if args.half or args.size or args.trimap:
+        raise ConfigError("--half, --size and --trimap are for --format onnx and pt2")
     from loop.runs.export import export
 
     made = export(args.run, args.out, hub=args.format == "hub")

@@ -40,8 +40,8 @@ def test_onnx_is_pytorch_at_any_size(variant, tmp_path):
     file = tmp_path / "matter.onnx"
     assert export.export_onnx(network, file, "tiny", "nobody's") <= 1e-3
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    for size in ((33, 50), (64, 224), (130, 65)):
-        image = torch.rand(1, 3, *size)
+    for count, size in enumerate(((33, 50), (64, 224), (130, 65)), start=1):
+        image = torch.rand(count, 3, *size)
         with torch.no_grad():
             expected = network(image).numpy()
         assert np.abs(session.run(None, {"image": image.numpy()})[0] - expected).max() <= 1e-3
@@ -52,6 +52,21 @@ def test_onnx_is_pytorch_at_any_size(variant, tmp_path):
     assert "[0, 1]" in said["input"]
     assert onnx.load(file).opset_import[0].version == export.OPSET
     assert [f.name for f in tmp_path.iterdir()] == ["matter.onnx"]
+
+
+def test_a_trimap_is_a_second_input(tmp_path):
+    network, file = small("detail"), tmp_path / "matter.onnx"
+    assert export.export_onnx(network, file, "tiny", trimap=True) <= 1e-3
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    image, known = torch.rand(2, 3, 40, 70), torch.zeros(2, 1, 40, 70)
+    known[..., 20:] = 1
+    with torch.no_grad():
+        expected, blind = network(image, known).numpy(), network(image).numpy()
+    found = session.run(None, {"image": image.numpy(), "trimap": known.numpy()})[0]
+    assert np.abs(found - expected).max() <= 1e-3
+    found = session.run(None, {"image": image.numpy(), "trimap": np.full_like(known, 0.5)})[0]
+    assert np.abs(found - blind).max() <= 1e-3
+    assert "trimap, float32" in session.get_modelmeta().custom_metadata_map["input"]
 
 
 def test_half_halves_the_weights(tmp_path):

@@ -61,7 +61,7 @@ def test_onnx_and_pt2_are_one_file_in_a_new_folder(matter: Path, tmp_path: Path,
 REFUSED = [
     (["--format", "onnx", "--size", "64"], 2, "an ONNX file takes any size"),
     (["--format", "pt2", "--half"], 2, "--half is for --format onnx"),
-    (["--half"], 2, "--half and --size are for"),
+    (["--half"], 2, "--half, --size and --trimap are for"),
     ([], 3, "not a run folder"),
 ]
 

@@ -14,7 +14,9 @@ from stylematte.trimap import from_mask
 
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text()
-COMMANDS = [line.split("#")[0].strip() for line in README.splitlines() if line.startswith("stylematte ")]
+PAGES = (README, (ROOT / "docs/matte.md").read_text())
+LINES = [line for page in PAGES for line in page.splitlines() if line.startswith("stylematte ")]
+COMMANDS = [line.split("#")[0].strip() for line in LINES]
 
 
 @pytest.fixture(scope="module")
