@@ -1,6 +1,6 @@
 """The gate on pairs: how well it tells good alphas from bad ones, on alphas that are known, and its pairs a second.
 
-    python benchmarks/selection.py [--alphas FOLDER --only sgm,p3m] [--seeds 3]
+    python -m benchmarks.selection [--alphas FOLDER --only sgm,p3m] [--seeds 3]
 
 Each alpha is left clean or spoilt as generators do (`stylematte.refine.artefacts`) by a random strength. A pair is good
 if what would be learned from differs from the truth by less than --good of the subject's area. The gate refuses what
