@@ -198,6 +198,8 @@ def _domain_steps(config: Config, files: Fingerprints, round_: int, domain: str)
         if domain in config.refine.pairs:
             steps.append(("refine_pairs", {"pool": f"{here}/{steps[-1][0]}"}, refine))
         pool = {"data": PREPARE, "matter": matter, "pool": f"{here}/{steps[-1][0]}"}
+        if config.select.max_real_similarity < 1 and fits_generators(config):
+            pool |= {"labels": f"{here}/{cutouts}"}
         steps.append(("select", pool, SelectStep(config.data.size, config.select)))
     if fits_generators(config):
         steps.append(("watch", watched, WatchStep(config.watch.images)))

@@ -180,6 +180,14 @@ class SelectConfig:
     """Share of the foreground in its largest connected body."""
     max_similarity: float = ranged(0.985, -1, 1)
     """Correlation of two small RGBA thumbnails above which the later one is a near-duplicate."""
+    max_cut_sides: int = ranged(4, 0, 4)
+    """Sides of the frame that may cut the subject: a person is cut by one, rarely by two; 4 = never asked."""
+    max_real_similarity: float = ranged(1.0, -1, 1)
+    """As max_similarity, with the cut-outs that the generator learned from, mirrored ones too: above it a pair is
+    memorised. 1 = never asked."""
+    reliability: bool = False
+    """Ask the matter for four views of each kept pair and write how far each pixel's alpha may be believed, 1 minus the
+    largest difference of any two views and the generator's alpha; `fit_matter` weights its loss on the pair by it."""
     keep: int = ranged(0, 0)
     """Keep at most this many (the best agreeing ones); 0 = all that pass."""
 

@@ -1,13 +1,16 @@
 """Filters generated cut-outs to the pairs worth learning from; every refusal has its reason.
 
 A pair is kept if its foreground fraction is sane, its foreground is one connected body, it is no near-duplicate of a
-kept one, and the accepted matter, shown the cut-out on new backgrounds, finds the alpha the generator gave it.
-Out: index.jsonl (all candidates, with scores), rgba/*.png (kept ones), sheet.png (kept, on backgrounds).
+kept one, and the accepted matter, shown the cut-out on new backgrounds, finds the alpha the generator gave it. If
+asked for, it is also not cut by too many sides of the frame and no copy of a training picture.
+Out: index.jsonl (all candidates, with scores), rgba/*.png (kept ones), sheet.png (kept, on backgrounds); with
+select.reliability agreement/*.png (how far each pixel's alpha may be believed).
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -21,9 +24,10 @@ from loop.config.steps import SelectStep, read
 from loop.engine.heartbeat import tracked
 from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
-from loop.pools import Row, background_files, read_index, write_index
-from stylematte.imagefile import read_rgb, read_rgba
-from stylematte.inference.predict import predict
+from loop.pools import Row, background_files, kept_files, read_index, write_index
+from stylematte.data.placement import touched_sides
+from stylematte.imagefile import read_rgb, read_rgba, write_alpha
+from stylematte.inference.predict import pixel_agreement, predict, predict_views
 from stylematte.networks.stylematte import StyleMatte
 from stylematte.networks.weights import load_matter
 from stylematte.rgba import composite, split_rgba
@@ -42,39 +46,48 @@ def run(ctx: Context) -> Metrics:
     network = load_matter(ctx.inputs["matter"]).to(device_for(ctx))
     backgrounds = [read_rgb(file) for file in background_files(ctx.inputs["data"])]
     backgrounds = backgrounds or [torch.full((3, config.size, config.size), grey) for grey in (0.1, 0.5, 0.9)]
-    kept_thumbnails: list[Tensor] = []
+    kept_thumbnails, real_thumbnails = Thumbnails(), _training_thumbnails(ctx)
     for start in tracked(ctx, range(0, len(candidates), BATCH)):
         part = candidates[start : start + BATCH]
         pictures = torch.stack([read_rgba(pool / row["rgba"]) for row in part])
         gaps = disagreement(network, pictures, _backgrounds_for(part, backgrounds, rules.backgrounds))
         for row, picture, gap in zip(part, pictures, gaps.tolist(), strict=True):
             row["disagreement"] = round(gap, 5)
-            apply_rules(row, picture, rules, kept_thumbnails)
+            apply_rules(row, picture, rules, kept_thumbnails, real_thumbnails)
     _keep_best(rows, rules.keep)
+    if rules.reliability:
+        _write_agreement(ctx, [row for row in rows if row["kept"]], network, backgrounds)
     _copy_kept(ctx, rows, backgrounds)
     reasons: dict[str, int] = {}
     for row in rows:
         if not row["kept"]:
             reasons[row["rule"]] = reasons.get(row["rule"], 0) + 1
     kept = sum(row["kept"] for row in rows)
-    return {"candidates": len(rows), "kept": kept, "refused": dict(sorted(reasons.items()))}
+    memories = [row["real_similarity"] for row in candidates if "real_similarity" in row]
+    nearest = {"real_similarity": max(memories)} if memories else {}
+    return {"candidates": len(rows), "kept": kept, "refused": dict(sorted(reasons.items())), **nearest}
 
 
-def apply_rules(row: Row, picture: Tensor, thresholds: SelectConfig, kept: list[Tensor]) -> None:
+def apply_rules(row: Row, picture: Tensor, thresholds: SelectConfig, kept: Thumbnails, real: Thumbnails) -> None:
     """Write into `row` whether `picture` (4, H, W) is kept, and if not, the first rule it breaks and why.
 
-    row has its disagreement already. kept: thumbnails of the pairs kept so far; a new one joins them.
+    row has its disagreement already. kept: thumbnails of the pairs kept so far; a new one joins them. real: those of
+    the training pictures that a pair is compared with, if any.
     """
     alpha = picture[3]
     area, body = float(alpha.mean()), main_body(alpha.numpy())
+    sides = sum(touched_sides((alpha * 255).numpy()))
     small = thumbnail(picture)
-    similarity = max((float(small @ other) for other in kept), default=-1.0)
+    similarity, memory = kept.nearest(small), real.nearest(small)
     row |= {"foreground": round(area, 5), "body": round(body, 5), "similarity": round(similarity, 5)}
+    row |= {"real_similarity": round(memory, 5)} if real.count else {}
     rules = [
         ("foreground", area < thresholds.min_foreground, f"foreground {area:.3f} below {thresholds.min_foreground}"),
         ("foreground", area > thresholds.max_foreground, f"foreground {area:.3f} above {thresholds.max_foreground}"),
         ("body", body < thresholds.min_body, f"largest body {body:.3f} of the foreground, below {thresholds.min_body}"),
+        ("cut", sides > thresholds.max_cut_sides, f"cut by {sides} sides, at most {thresholds.max_cut_sides} expected"),
         ("duplicate", similarity > thresholds.max_similarity, f"near-duplicate, similarity {similarity:.4f}"),
+        ("memorised", memory > thresholds.max_real_similarity, f"a training picture, similarity {memory:.4f}"),
         (
             "disagreement",
             row["disagreement"] > thresholds.max_disagreement,
@@ -84,7 +97,36 @@ def apply_rules(row: Row, picture: Tensor, thresholds: SelectConfig, kept: list[
     row["rule"], row["reason"] = next(((name, why) for name, broken, why in rules if broken), (None, None))
     row["kept"] = row["reason"] is None
     if row["kept"]:
-        kept.append(small)
+        kept.add(small)
+
+
+class Thumbnails:
+    """Unit vectors, to find the nearest of: one product of a matrix and a vector a question."""
+
+    def __init__(self, vectors: Sequence[Tensor] = ()) -> None:
+        self.count, self._rows = 0, torch.empty(0, 0)
+        for vector in vectors:
+            self.add(vector)
+
+    def add(self, vector: Tensor) -> None:
+        if self.count == len(self._rows):
+            grown = torch.empty(max(64, 2 * self.count), len(vector))
+            if self.count:
+                grown[: self.count] = self._rows
+            self._rows = grown
+        self._rows[self.count] = vector
+        self.count += 1
+
+    def nearest(self, vector: Tensor) -> float:
+        """The largest correlation; -1 if there is none."""
+        return float((self._rows[: self.count] @ vector).max()) if self.count else -1.0
+
+
+def _training_thumbnails(ctx: Context) -> Thumbnails:
+    """Of the generator's training pictures and their mirror images; none if they are not asked for."""
+    folder = ctx.inputs.get("labels")
+    pictures = [read_rgba(file) for file in kept_files(folder)] if folder else []
+    return Thumbnails([thumbnail(each) for picture in pictures for each in (picture, picture.flip(-1))])
 
 
 @torch.no_grad()
@@ -117,6 +159,17 @@ def _backgrounds_for(rows: list[Row], backgrounds: list[Tensor], count: int) -> 
     """(count, N, 3, H, W): which background a candidate meets depends on its id alone."""
     picks = [[position_seed("select", row["id"], k) % len(backgrounds) for row in rows] for k in range(count)]
     return torch.stack([torch.stack([backgrounds[i] for i in line]) for line in picks])
+
+
+def _write_agreement(ctx: Context, rows: list[Row], network: StyleMatte, backgrounds: list[Tensor]) -> None:
+    """agreement/*.png of kept pairs: 1 minus the largest difference of the generator's alpha and the matter's views."""
+    for start in tracked(ctx, range(0, len(rows), BATCH)):
+        part = rows[start : start + BATCH]
+        colour, alpha = split_rgba(torch.stack([read_rgba(ctx.inputs["pool"] / row["rgba"]) for row in part]))
+        views = predict_views(network, composite(colour, alpha, _backgrounds_for(part, backgrounds, 1)[0]))
+        for row, plane in zip(part, pixel_agreement(torch.cat([alpha[None], views])), strict=True):
+            row["agreement"] = f"agreement/{Path(row['rgba']).name}"
+            write_alpha(ctx.out / row["agreement"], plane)
 
 
 def _keep_best(rows: list[Row], most: int) -> None:

@@ -174,17 +174,23 @@ class Augment:
         background: np.ndarray,
         chance: Chance,
         boxes: Iterator[Box] | None = None,
+        agreement: np.ndarray | None = None,
     ) -> Layers:
         """Straight colour (S, S, 3) and alpha (S, S), uint8, placed on a background (S, S, 3).
 
-        boxes: of real subjects, where it may stand; None: its own place is changed at random.
+        boxes: of real subjects, where it may stand; None: its own place is changed at random. agreement: (S, S) uint8,
+        of an alpha that is not a label; it moves with the colours.
         """
+        if agreement is not None:
+            colour = np.dstack([colour, agreement])
         mirror = chance.under(0.5)
         if boxes is None:
             colour, alpha = place_cutout(colour, alpha, chance.numpy, mirror)
         else:
             colour, alpha = place_in_box(colour, alpha, boxes, chance.numpy, mirror)
-        return self._finish(Layers(_unit(colour), _unit(alpha)[..., None], _unit(background)), chance)
+        layers = Layers(_unit(colour[..., :3]), _unit(alpha)[..., None], _unit(background))
+        layers = self._finish(layers, chance)
+        return layers if agreement is None else layers._replace(agreement=_unit(colour[..., 3:]))
 
     def background(self, picture: np.ndarray | None, side: int, chance: Chance) -> np.ndarray:
         """A background (side, side, 3) uint8 cut from a picture, or plain colours if there is none."""

@@ -32,8 +32,9 @@ class Source(NamedTuple):
     """Pictures that share slots of the batch.
 
     rows: records with absolute paths: `image`, `alpha` and `foreground` (a labelled photo), `rgba` (a cut-out), or, if
-    `by_trimap`, `image`, `trimap` and perhaps `closed_form` (a teacher's alpha). A photo whose alpha is a teacher's
-    may have `agreement` (a grey picture: how far the alpha may be believed) and `confidence` (a factor on its weight).
+    `by_trimap`, `image`, `trimap` and perhaps `closed_form` (a teacher's alpha). A photo whose alpha is a teacher's,
+    and a cut-out, may have `agreement` (a grey picture: how far the alpha may be believed) and `confidence` (a factor
+    on its weight).
     share: part of the global batch (shares are relative to their sum). weight: loss weight of each sample. by_trimap:
     whether the trimap is all these pictures teach, whatever else they have. new_background: probability for these
     photos; None: that of all. placed_as: labelled photos (records with `alpha` and perhaps `box`) where whose subjects
@@ -112,20 +113,29 @@ class MatterDataset(Dataset[MattingBatch]):
             return augment.unlabelled(self.cache.get(row["image"], read_rgb), trimap, guess, chance)
         if row.get("rgba"):
             rgba = self.cache.get(row["rgba"], read_rgba)
-            return self._cutout(rgba[..., :3], rgba[..., 3], draw, chance)
+            return self._cutout(rgba[..., :3], rgba[..., 3], draw, chance, self._believed(row))
         image = self.cache.get(row["image"], read_rgb)
         alpha = self.cache.get(row["alpha"], read_alpha)[..., 0]
         foreground = self.cache.get(row["foreground"], read_rgb) if row.get("foreground") else image
         if chance.under(self.new_background if source.new_background is None else source.new_background):
             return self._cutout(foreground, alpha, draw, chance)
-        agreement = self.cache.get(row["agreement"], read_alpha)[..., 0] if row.get("agreement") else None
-        return augment.photo(image, alpha, foreground, chance, agreement)
+        return augment.photo(image, alpha, foreground, chance, self._believed(row))
 
-    def _cutout(self, colour: np.ndarray, alpha: np.ndarray, draw: Draw, chance: Chance) -> Layers:
+    def _believed(self, row: dict[str, Any]) -> np.ndarray | None:
+        return self.cache.get(row["agreement"], read_alpha)[..., 0] if row.get("agreement") else None
+
+    def _cutout(
+        self,
+        colour: np.ndarray,
+        alpha: np.ndarray,
+        draw: Draw,
+        chance: Chance,
+        agreement: np.ndarray | None = None,
+    ) -> Layers:
         source = self.sources[draw.source]
         background = self._background(colour, alpha, draw, chance)
         boxes = self._boxes(source.placed_as, draw) if source.placed_as else None
-        return self.augments[source.strength].cutout(colour, alpha, background, chance, boxes)
+        return self.augments[source.strength].cutout(colour, alpha, background, chance, boxes, agreement)
 
     def _background(self, colour: np.ndarray, alpha: np.ndarray, draw: Draw, chance: Chance) -> np.ndarray:
         """Whether it is a hard one is decided by numbers of its own: the share of those changes no other sample."""

@@ -1,0 +1,94 @@
+"""What `select` refuses and why, copies and memorised pictures among it, and what it writes of a pair's reliability."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from loop.config.schema import SelectConfig
+from loop.config.steps import SelectStep
+from loop.engine.stage import Context
+from loop.pools import read_index, write_index
+from loop.stages import select
+from loop.stages.select import Thumbnails, thumbnail
+from stylematte.config import BackboneConfig, FpnConfig
+from stylematte.data.datamodule import MatterDataset, Source
+from stylematte.imagefile import read_alpha, write_rgba
+from stylematte.networks.variants import build_matter
+from stylematte.networks.weights import save_matter
+from stylematte.sampling import Draw
+
+SIZE = 64
+
+
+def disc(row: int, column: int, radius: float, colour: float) -> Tensor:
+    y, x = torch.meshgrid(torch.arange(SIZE), torch.arange(SIZE), indexing="ij")
+    alpha = (radius - ((y - row) ** 2 + (x - column) ** 2).sqrt() + 0.5).clamp(0, 1)[None]
+    return torch.cat([torch.full((3, SIZE, SIZE), colour) * torch.linspace(0.5, 1, SIZE), alpha])
+
+
+@pytest.fixture
+def chosen(tmp_path: Path) -> tuple[dict[str, dict], Path, dict]:
+    pictures = {
+        "good": disc(30, 32, 18, 0.9),
+        "again": disc(30, 32, 18, 0.9),
+        "cut": disc(32, 32, 33, 0.3),
+        "learned": disc(20, 20, 12, 0.6).flip(-1),
+        "refused": disc(40, 40, 10, 0.5),
+    }
+    for folder, names in (("pool", pictures), ("labels", ["learned"])):
+        rows = [{"id": n, "rgba": f"rgba/{n}.png", "kept": n != "refused", "rule": "glass"} for n in names]
+        for row in rows:
+            mirrored = folder == "labels"
+            picture = pictures[row["id"]].flip(-1) if mirrored else pictures[row["id"]]
+            write_rgba(tmp_path / folder / row["rgba"], picture)
+        write_index(tmp_path / folder, rows)
+    torch.manual_seed(0)
+    backbone = BackboneConfig(name="mobilenetv3_small_050")
+    (tmp_path / "matter").mkdir()
+    save_matter(tmp_path / "matter", build_matter(FpnConfig(backbone=backbone, channels=8)), {"size": SIZE})
+    for name in ("data", "out", "scratch"):
+        (tmp_path / name).mkdir()
+    rules = SelectConfig(max_disagreement=1, max_cut_sides=2, max_real_similarity=0.99, reliability=True)
+    inputs = {name: tmp_path / name for name in ("pool", "labels", "matter", "data")}
+    step = SelectStep(SIZE, rules)
+    metrics = select.run(Context(inputs, tmp_path / "out", tmp_path / "scratch", asdict(step), 0))
+    return {row["id"]: row for row in read_index(tmp_path / "out")}, tmp_path / "out", metrics
+
+
+def test_every_refusal_has_its_rule(chosen: tuple[dict[str, dict], Path, dict]) -> None:
+    rows, _, metrics = chosen
+    rules = {name: row["rule"] for name, row in rows.items()}
+    expected = {"good": None, "again": "duplicate", "cut": "cut", "learned": "memorised", "refused": "glass"}
+    assert rules == expected
+    assert rows["cut"]["reason"] == "cut by 4 sides, at most 2 expected"
+    assert metrics["kept"] == 1
+    assert metrics["real_similarity"] == pytest.approx(1, abs=1e-3)
+
+
+def test_a_kept_pair_says_how_far_each_pixel_is_believed(chosen: tuple[dict[str, dict], Path, dict]) -> None:
+    rows, out, _ = chosen
+    assert [name for name, row in rows.items() if "agreement" in row] == ["good"]
+    believed = read_alpha(out / rows["good"]["agreement"])
+    assert believed.shape == (1, SIZE, SIZE)
+    row = {key: str(out / rows["good"][key]) for key in ("rgba", "agreement")}
+    batches = []
+    for each in (row, {"rgba": row["rgba"]}):
+        data = MatterDataset([Source("pairs", [each], 1.0)], [], SIZE, 0.5)
+        batches.append(data[[Draw(0, 0, 5)]])
+    assert torch.equal(batches[0].image, batches[1].image)  # it weighs the loss and changes nothing else
+    assert torch.equal(batches[0].alpha, batches[1].alpha)
+    assert batches[1].agreement.shape == (1, 1, 1, 1)
+    assert float(batches[0].agreement.mean()) == pytest.approx(float(believed.mean()), abs=0.25)
+    assert float(batches[0].agreement.min()) < 1
+
+
+def test_the_nearest_thumbnail_is_the_largest_product() -> None:
+    vectors = [thumbnail(torch.rand(4, SIZE, SIZE, generator=torch.Generator().manual_seed(k))) for k in range(200)]
+    found = Thumbnails(vectors[:-1]).nearest(vectors[-1])
+    assert found == pytest.approx(max(float(each @ vectors[-1]) for each in vectors[:-1]), abs=1e-6)
+    assert Thumbnails().nearest(vectors[0]) == -1.0
