@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import importlib
 import json
 import os
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ from pathlib import Path
 from loop.config.checks_init import INIT_FILES
 from loop.config.schema import Config
 from loop.engine.files import write_json
+from stylematte.config import PUBLISHED, BackboneConfig
+from stylematte.rounds import DESCRIPTION, HUB_DESCRIPTION, HUB_TENSORS, TENSORS, find_matter
 from stylemattegan.config import CompositeDiscriminatorKind
 
 GONE = "gone"
@@ -33,6 +36,10 @@ class Fingerprints:
     data: str = "drawn"
     backbone: str | None = None
     """Of matter.network.backbone.weights."""
+    matter: str | None = None
+    """The folder that matter.init_from means: of a run its best matter."""
+    matter_files: Mapping[str, str] = field(default_factory=dict)
+    """Of that folder: file -> digest."""
     composite_backbone: str | None = None
     """Of generator.composite_discriminator.backbone.weights, if it is read."""
     initial: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -44,10 +51,14 @@ def fingerprints(config: Config, run_dir: Path | None = None, keep: bool = False
     digests = FileDigests(None if run_dir is None else run_dir / CACHE)
     composite = config.generator.composite_discriminator
     reads_backbone = composite.kind is CompositeDiscriminatorKind.projected
+    given = config.matter.init_from
+    matter = None if given is None else find_matter(Path(given)) or Path(given)
     found = Fingerprints(
         data=folder_fingerprint(config.data.root),
-        backbone=digests.of(config.matter.network.backbone.weights),
-        composite_backbone=digests.of(composite.backbone.weights) if reads_backbone else None,
+        backbone=_of_weights(digests, config.matter.network.backbone),
+        matter=None if matter is None else str(matter),
+        matter_files={} if matter is None else _of_matter(digests, matter),
+        composite_backbone=_of_weights(digests, composite.backbone) if reads_backbone else None,
         initial={
             domain: {name: digests.of(str(Path(folder) / name)) or GONE for name in INIT_FILES}
             for domain, folder in config.generator.init_from.items()
@@ -56,6 +67,23 @@ def fingerprints(config: Config, run_dir: Path | None = None, keep: bool = False
     if keep:
         digests.save()
     return found
+
+
+def _of_weights(digests: FileDigests, backbone: BackboneConfig) -> str | None:
+    if backbone.weights != PUBLISHED:
+        return digests.of(backbone.weights)
+    # Only timm knows where its files lie: it is imported where it is asked for, and by nobody else here.
+    path = importlib.import_module("stylematte.networks.pretrained").cached(backbone.name)
+    return GONE if path is None else digests.of(str(path))
+
+
+def _of_matter(digests: FileDigests, folder: Path) -> dict[str, str]:
+    """Whichever names the files have there, the digest of equal ones is equal."""
+    names = (("tensors", TENSORS, HUB_TENSORS), ("description", DESCRIPTION, HUB_DESCRIPTION))
+    files = {
+        what: next((folder / n for n in (own, hub) if (folder / n).is_file()), folder / own) for what, own, hub in names
+    }
+    return {what: digests.of(str(file)) or GONE for what, file in files.items()}
 
 
 def folder_fingerprint(root: str | None) -> str:

@@ -20,19 +20,15 @@ from stylematte.imagefile import from_uint8, read_rgb, to_uint8
 from stylematte.inference.options import AskedOptions, InferenceOptions, options_for, predict_in
 from stylematte.networks.weights import load_matter, matter_files, read_description
 from stylematte.ops.foreground import estimate_foreground
-from stylematte.rounds import best_matter
+from stylematte.rounds import find_matter
 
 
 def matter_folder(path: Path) -> Path:
     """The folder with the weights: `path` itself, an export's `matter`, or a run's best accepted one. DataError."""
-    if (path / "matter.json").is_file() or (path / "model.safetensors").is_file():  # ours, or the hub's names
-        return path
-    best = best_matter(path)
-    if best is None and (path / "matter/matter.json").is_file():
-        best = path / "matter"
-    if best is None:
+    found = find_matter(path)
+    if found is None:
         raise DataError(f"{path}: no accepted matter; expected a run folder after round 0, or an exported one")
-    return best
+    return found
 
 
 def trained_at(folder: Path) -> int:
