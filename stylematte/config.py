@@ -325,6 +325,12 @@ class MatterFitConfig(FitConfig):
     photometry: PhotometryPlace = PhotometryPlace.cpu
     """Who changes colours, blurs, adds noise and JPEG: the loading processes, or kornia where the network is. device
     halves the work of loading and is for GPUs. Same kinds and ranges, other random numbers."""
+    validations: int = ranged(0, 0)
+    """Times in the fit that the averaged network is measured on held-out pictures (at most 24 of each domain): a curve,
+    a sheet of mattes and the best weights, in `validation/` of the fit's folder. Changes nothing of what is learned."""
+    pick: bool = False
+    """The fit gives the best weights of its validations, not the last. They were chosen by held-out pictures, so the
+    round's own figures flatter a little."""
     losses: MatterLossConfig = field(default_factory=MatterLossConfig)
     ddc: DdcConfig = field(default_factory=DdcConfig)
 
@@ -335,6 +341,8 @@ class MatterFitConfig(FitConfig):
             for value in (self.losses.l1, self.losses.laplacian, self.losses.gradient, self.losses.composition)
         ):
             yield "losses: every weight of l1, laplacian, gradient and composition is 0; one must be positive"
+        if self.pick and not self.validations:
+            yield "pick=True: there is nothing to pick from; set validations to 5 or more"
         if self.losses.known == 0:
             yield "losses.known=0.0: expected a positive weight, else nothing keeps a matte learned from trimaps"
 

@@ -3,13 +3,14 @@
 It begins with the accepted matter if that is among its inputs, else with the one given (matter.init_from), else with
 fresh weights. Of no steps the given matter is the result.
 
-Out: matter.safetensors, matter.json; or, when the loss became NaN or the matte collapsed, stopped.json with the reason
-and no weights.
+Out: matter.safetensors, matter.json; with fit.validations also validation/ (`loop.fitting.validation`); or, when the
+loss became NaN or the matte collapsed, stopped.json with the reason and no weights.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from loop.engine.stage import Context, Metrics
 from loop.fitting.checkpoints import sha256
 from loop.fitting.mixture import matter_sources
 from loop.fitting.trainer import fit
+from loop.fitting.validation import BEST, Validation, best, curve
+from loop.fitting.validation import FOLDER as VALIDATION
 from loop.pools import background_files
 from stylematte.config import PhotometryPlace
 from stylematte.data.datamodule import MatterData
@@ -54,16 +57,30 @@ def run(ctx: Context) -> Metrics:
         photometry_on_device=config.fit.photometry is PhotometryPlace.device,
         hard_background=config.fit.hard_background,
     )
+    meta = {"round": config.round, "steps": config.fit.steps, "size": config.size, **_origin(start)}
+    seen = Validation(ctx.scratch / VALIDATION, ctx.inputs["data"], config.domains, config.fit, meta)
     try:
-        fit(module, data, ctx, config.fit, config.precision)
+        fit(module, data, ctx, config.fit, config.precision, [seen] if config.fit.validations else [])
     except Diverged as error:
         if ctx.is_first_rank:
             (ctx.out / "stopped.json").write_text(json.dumps({"reason": str(error)}))
         return {"diverged": str(error)}
+    metrics: Metrics = {"steps": config.fit.steps, "sources": {source.name: len(source.rows) for source in sources}}
     if ctx.is_first_rank:
-        meta = {"round": config.round, "steps": config.fit.steps, "size": config.size, **_origin(start)}
         save_matter(ctx.out, module.ema, meta=meta)
-    return {"steps": config.fit.steps, "sources": {source.name: len(source.rows) for source in sources}}
+        if config.fit.validations:
+            metrics |= _keep_validation(ctx, config)
+    return metrics
+
+
+def _keep_validation(ctx: Context, config: FitMatterStep) -> Metrics:
+    """Curve, sheet and best weights into the result; with fit.pick the best weights are the result."""
+    shutil.copytree(ctx.scratch / VALIDATION, ctx.out / VALIDATION)
+    found = best(ctx.out / VALIDATION)
+    if config.fit.pick:
+        for file in matter_files(ctx.out / VALIDATION / BEST):
+            shutil.copyfile(file, ctx.out / file.name)
+    return {"best_step": found["step"], "best_SAD": found["SAD"], "last_SAD": curve(ctx.out / VALIDATION)[-1]["SAD"]}
 
 
 def _start(ctx: Context, config: FitMatterStep) -> Path | None:
