@@ -2,7 +2,7 @@
 
 Of the data folder names, sizes, times and the manifest's text count (it may hold a terabyte): a touched file makes
 `prepare` run again, and if its output is the same, everything after it sleeps on. Of weights the contents count;
-a digest is kept for each (path, size, time), so that `plan` and `status` need not read them again.
+their digests are kept (`loop.engine.digest_cache`), so that `plan` and `status` need not read them again.
 """
 
 from __future__ import annotations
@@ -10,23 +10,20 @@ from __future__ import annotations
 import csv
 import hashlib
 import importlib
-import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from loop.config.checks_init import INIT_FILES
 from loop.config.schema import Config
-from loop.engine.files import write_json
+from loop.engine.digest_cache import DigestCache
 from stylematte.config import PUBLISHED, BackboneConfig
 from stylematte.rounds import DESCRIPTION, HUB_DESCRIPTION, HUB_TENSORS, TENSORS, find_matter
 from stylemattegan.config import CompositeDiscriminatorKind
 
 GONE = "gone"
 """Of a finished run whose files were moved away: its steps show as stale, nothing else happens."""
-CACHE = ".fingerprints.json"
 
 
 @dataclass(frozen=True)
@@ -46,44 +43,49 @@ class Fingerprints:
     """Of generator.init_from: domain -> file -> digest."""
 
 
-def fingerprints(config: Config, run_dir: Path | None = None, keep: bool = False) -> Fingerprints:
-    """Read what `config` names. run_dir: its kept digests are used, and with `keep` written."""
-    digests = FileDigests(None if run_dir is None else run_dir / CACHE)
+def fingerprints(config: Config, run_dir: Path | None = None, full: bool = False) -> Fingerprints:
+    """Read what `config` names. run_dir: its digests of files are used and kept. full: read weights all the same."""
+    digests = DigestCache(run_dir)
+
+    def digest(file: str) -> str:
+        try:
+            return digests.of_file(Path(file).expanduser().absolute(), full)
+        except OSError:
+            return GONE
+
+    def of(weights: str | None) -> str | None:
+        return None if weights is None else digest(weights)
+
     composite = config.generator.composite_discriminator
     reads_backbone = composite.kind is CompositeDiscriminatorKind.projected
     given = config.matter.init_from
     matter = None if given is None else find_matter(Path(given)) or Path(given)
-    found = Fingerprints(
+    return Fingerprints(
         data=folder_fingerprint(config.data.root),
-        backbone=_of_weights(digests, config.matter.network.backbone),
+        backbone=of(_weights_file(config.matter.network.backbone)),
         matter=None if matter is None else str(matter),
-        matter_files={} if matter is None else _of_matter(digests, matter),
-        composite_backbone=_of_weights(digests, composite.backbone) if reads_backbone else None,
+        matter_files={} if matter is None else {what: digest(str(file)) for what, file in _matter_files(matter)},
+        composite_backbone=of(_weights_file(composite.backbone)) if reads_backbone else None,
         initial={
-            domain: {name: digests.of(str(Path(folder) / name)) or GONE for name in INIT_FILES}
+            domain: {name: digest(str(Path(folder) / name)) for name in INIT_FILES}
             for domain, folder in config.generator.init_from.items()
         },
     )
-    if keep:
-        digests.save()
-    return found
 
 
-def _of_weights(digests: FileDigests, backbone: BackboneConfig) -> str | None:
+def _weights_file(backbone: BackboneConfig) -> str | None:
+    """The file of its weights, if it has some; a name that nothing has where timm's are not in the hub's cache."""
     if backbone.weights != PUBLISHED:
-        return digests.of(backbone.weights)
+        return backbone.weights
     # Only timm knows where its files lie: it is imported where it is asked for, and by nobody else here.
     path = importlib.import_module("stylematte.networks.pretrained").cached(backbone.name)
-    return GONE if path is None else digests.of(str(path))
+    return os.devnull + "/none" if path is None else str(path)
 
 
-def _of_matter(digests: FileDigests, folder: Path) -> dict[str, str]:
+def _matter_files(folder: Path) -> Iterator[tuple[str, Path]]:
     """Whichever names the files have there, the digest of equal ones is equal."""
-    names = (("tensors", TENSORS, HUB_TENSORS), ("description", DESCRIPTION, HUB_DESCRIPTION))
-    files = {
-        what: next((folder / n for n in (own, hub) if (folder / n).is_file()), folder / own) for what, own, hub in names
-    }
-    return {what: digests.of(str(file)) or GONE for what, file in files.items()}
+    for what, own, hub in (("tensors", TENSORS, HUB_TENSORS), ("description", DESCRIPTION, HUB_DESCRIPTION)):
+        yield what, next((folder / name for name in (own, hub) if (folder / name).is_file()), folder / own)
 
 
 def folder_fingerprint(root: str | None) -> str:
@@ -100,39 +102,6 @@ def folder_fingerprint(root: str | None) -> str:
     for name, info in sorted(_files(folder)):
         digest.update(f"{name}\x1f{info.st_size}\x1f{info.st_mtime_ns}\x1e".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
-
-
-class FileDigests:
-    """SHA-256 of files, each read once for every (path, size, time of change). path: where they are kept; or None."""
-
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
-        self.known: dict[str, list[str | int]] = {}
-        self.changed = False
-        with suppress(OSError, ValueError, AttributeError):
-            read = json.loads(path.read_text(encoding="utf-8")) if path is not None else {}
-            self.known = {name: row for name, row in read.items() if isinstance(row, list) and len(row) == 3}
-
-    def of(self, file: str | None) -> str | None:
-        """The digest of `file`: GONE where it cannot be read, None for None."""
-        if file is None:
-            return None
-        path = Path(file).expanduser().absolute()
-        try:
-            info = path.stat()
-            row = self.known.get(str(path))
-            if row is None or row[:2] != [info.st_size, info.st_mtime_ns]:
-                with open(path, "rb") as opened:
-                    digest = hashlib.file_digest(opened, "sha256").hexdigest()
-                row = self.known[str(path)] = [info.st_size, info.st_mtime_ns, digest]
-                self.changed = True
-        except OSError:
-            return GONE
-        return str(row[2])
-
-    def save(self) -> None:
-        if self.changed and self.path is not None and self.path.parent.is_dir():
-            write_json(self.path, self.known)
 
 
 def kinds_in(root: str | None) -> set[str]:

@@ -195,11 +195,10 @@ def make(
     shared: a folder of results that several runs share (`loop.engine.shared`).
     """
     obtain_published(config)
-    steps = choose(plan(config, fingerprints(config, folder)))
+    steps = choose(plan(config, fingerprints(config, folder, full=True)))
     if any(step.stage == "fit_matter" for step in steps):
         check_start(config, folder)
     obtain_consent(config, folder, steps, agree)
-    fingerprints(config, folder, keep=True)
     text, path = to_yaml(config), folder / "config.yaml"
     if not path.is_file() or path.read_text() != text:
         write_atomically(path, text)
