@@ -67,7 +67,8 @@ def megabytes() -> float:
 
 
 def network_alone(matter: Path, photos: Path) -> tuple[float, float]:
-    """Seconds by the clock, and of a processor, of the forward passes alone, of one picture each, at the sizes that the network is shown."""
+    """Seconds by the clock, and of a processor, of the forward passes alone, of one picture each,
+    at the sizes that the network is shown."""
     loaded = load(matter)
     side, seconds, processor = loaded.trained_at, 0.0, 0.0
     with torch.inference_mode():
