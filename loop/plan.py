@@ -7,7 +7,7 @@
 Real pairs are what `prepare` wrote: photos with an alpha, and photos with a trimap (their own, or made of their mask).
 What else `fit_matter` learns from, matter.later.roads says: the kept pairs, of all rounds so far or of its own
 (matter.later.pools), and what each domain's `label` wrote of the photos that nobody labelled. It begins with the
-accepted matter, or with fresh weights (matter.later.start).
+accepted matter, or as round 0 does (matter.later.start): with matter.init_from, or with fresh weights.
 Of the domains in refine.cutouts, `refine_cutouts` comes after `label` and what it writes goes to the generator; of
 those in refine.pairs, `refine_pairs` comes before `select`.
 Only steps that something reads are there: where no road reads pairs no generator is fitted, and where nothing reads
@@ -68,7 +68,7 @@ VERSIONS = {
     "refine_pairs": 1,
     "select": 1,
     "watch": 1,
-    "fit_matter": 4,
+    "fit_matter": 5,
     "evaluate": 3,
     "accept": 3,
     "compare": 1,
@@ -261,12 +261,13 @@ def _gated_fit(config: Config, files: Fingerprints, round_: int, pools: Mapping[
 
 
 def _starts_fresh(config: Config, round_: int) -> bool:
-    """Whether that round's fit begins with fresh weights."""
+    """Whether that round's fit begins with weights that are none of the run's."""
     return not round_ or config.matter.later.start is Start.fresh
 
 
 def _fit_matter(config: Config, files: Fingerprints, round_: int) -> FitMatterStep:
     matter, later = config.matter, config.matter.later
+    fresh = _starts_fresh(config, round_)
     return FitMatterStep(
         round=round_,
         size=config.data.size,
@@ -280,7 +281,9 @@ def _fit_matter(config: Config, files: Fingerprints, round_: int) -> FitMatterSt
         real_weight=later.real_weight if round_ else 1.0,
         roads=later.roads if round_ else RoadsConfig(),
         student_photometry=later.student_photometry if round_ and later.roads.photos > 0 else 1.0,
-        backbone_digest=files.backbone if _starts_fresh(config, round_) else None,
+        backbone_digest=files.backbone if fresh else None,
+        init_from=files.matter if fresh else None,
+        init_digests=files.matter_files if fresh else {},
     )
 
 

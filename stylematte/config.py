@@ -26,6 +26,8 @@ RESERVED = frozenset(
 FRACTIONS = ("rate", "ratio", "eps", "init", "scale", "drop", "momentum", "temperature")
 """Parts of the names of kwargs that need not be whole."""
 WIDEST = 65536
+PUBLISHED = "timm"
+"""As backbone.weights: those that timm publishes for the model."""
 
 
 @dataclass
@@ -33,14 +35,20 @@ class BackboneConfig:
     name: str = "swin_tiny_patch4_window7_224"
     """Any timm model with features_only."""
     weights: str | None = None
-    """A local .safetensors or .pth file; null = random. Nothing is ever downloaded."""
+    """A local .safetensors or .pth file; null = random; timm = what timm publishes for this model, from the Hugging
+    Face hub's cache or downloaded into it before any work begins. Nothing else is ever downloaded."""
     kwargs: dict[str, Any] = field(default_factory=dict)
     """Passed to timm.create_model (embed_dim, depths, ...)."""
+    mean: list[float] | None = None
+    """Of R, G, B in [0, 1], subtracted from pictures; null = timm's for this model where weights are given, else
+    ImageNet's."""
+    std: list[float] | None = None
+    """By which they are then divided; null as with mean."""
 
     def problems(self) -> Iterator[str]:
         """What is impossible beyond the fields' ranges: "key=value: expected ..." lines."""
         for key in sorted(RESERVED & self.kwargs.keys()):
-            yield f"kwargs.{key}: may not be given; use backbone.weights for a local file, nothing is ever downloaded"
+            yield f"kwargs.{key}: may not be given; use backbone.weights, a local file or timm"
         for key, value in self.kwargs.items():
             whole = not any(part in key for part in FRACTIONS)
             for number in _numbers(value):
@@ -48,6 +56,11 @@ class BackboneConfig:
                     kind = "a whole number" if whole else "a number"
                     yield f"kwargs.{key}={value}: expected {kind} from 0 to {WIDEST}"
                     break
+        for name, given, low in (("mean", self.mean, 0.0), ("std", self.std, 0.001)):
+            if given is not None and not (len(given) == 3 and all(low <= value <= 1 for value in given)):
+                yield f"{name}={given}: expected three numbers from {low} to 1, of R, G and B"
+        if (self.mean is None) != (self.std is None):
+            yield f"mean={self.mean}, std={self.std}: give both, or neither"
 
 
 def _numbers(value: Any) -> Iterator[float]:
@@ -274,8 +287,16 @@ class Placement(str, Enum):
 
 @dataclass
 class MatterFitConfig(FitConfig):
+    steps: int = ranged(1000, 0)
+    """Optimizer steps of one fit. matter.first.steps=0: no fit, matter.init_from is round 0's matter as it is."""
     lr: float = ranged(1e-3, 1e-9, 1)
     """Of AdamW, after the warm-up."""
+    backbone_lr: float = ranged(1.0, 0, 10)
+    """The backbone's learning rate, as a multiple of lr: 0.1 or less keeps what pretrained weights know."""
+    layer_decay: float = ranged(1.0, 0.1, 1)
+    """Factor on the backbone's learning rate from each of its layers to the one before: 0.65 to 0.9 for ViTs."""
+    freeze_backbone: int = ranged(0, 0)
+    """Steps at the beginning in which the backbone stays as it is, BatchNorm statistics and drop-path included."""
     weight_decay: float = ranged(1e-2, 0)
     """Of AdamW, on matrices and kernels; norms and biases have none."""
     warmup: int = ranged(50, 0)
@@ -304,6 +325,12 @@ class MatterFitConfig(FitConfig):
     photometry: PhotometryPlace = PhotometryPlace.cpu
     """Who changes colours, blurs, adds noise and JPEG: the loading processes, or kornia where the network is. device
     halves the work of loading and is for GPUs. Same kinds and ranges, other random numbers."""
+    validations: int = ranged(0, 0)
+    """Times in the fit that the averaged network is measured on held-out pictures (at most 24 of each domain): a curve,
+    a sheet of mattes and the best weights, in `validation/` of the fit's folder. Changes nothing of what is learned."""
+    pick: bool = False
+    """The fit gives the best weights of its validations, not the last. They were chosen by held-out pictures, so the
+    round's own figures flatter a little."""
     losses: MatterLossConfig = field(default_factory=MatterLossConfig)
     ddc: DdcConfig = field(default_factory=DdcConfig)
 
@@ -314,6 +341,8 @@ class MatterFitConfig(FitConfig):
             for value in (self.losses.l1, self.losses.laplacian, self.losses.gradient, self.losses.composition)
         ):
             yield "losses: every weight of l1, laplacian, gradient and composition is 0; one must be positive"
+        if self.pick and not self.validations:
+            yield "pick=True: there is nothing to pick from; set validations to 5 or more"
         if self.losses.known == 0:
             yield "losses.known=0.0: expected a positive weight, else nothing keeps a matte learned from trimaps"
 
@@ -372,9 +401,15 @@ class LaterMatterFitConfig(MatterFitConfig):
     """On road `photos`, how many times as strong as elsewhere colour changes, blur, noise and JPEG are. The accepted
     matter saw the photo as it is; its student has to say the same of a worse one (noisy student, 1911.04252)."""
     start: Start = Start.accepted
-    """The weights a fit begins with: the accepted matter's, or as in round 0 (random, or network.backbone.weights)."""
+    """The weights a fit begins with: the accepted matter's, or as in round 0 (matter.init_from,
+    network.backbone.weights, or random)."""
     pools: Pools = Pools.accumulate
     """Kept pairs of all rounds so far, or of this round alone (latest)."""
+
+    def problems(self) -> Iterator[str]:
+        yield from super().problems()
+        if self.steps == 0:
+            yield "steps=0: expected 1 or more; only matter.first can do without a fit"
 
     def without_the_loop(self) -> MatterFitConfig:
         """The same fit without what only the loop knows of."""
@@ -385,9 +420,19 @@ class LaterMatterFitConfig(MatterFitConfig):
 class MatterConfig:
     network: NetworkConfig = field(default_factory=FpnConfig)
     """matter.network.variant chooses which keys there are: fpn, released or detail."""
+    init_from: str | None = None
+    """A matter that round 0 starts from: a matter folder, an export, a run (its best one), or what
+    `stylematte import-weights` wrote. matter.network must be as it is there."""
     compile: bool = False
     """Fits run through torch.compile: minutes at their start, less time a step. Needs a C++ compiler."""
     first: MatterFitConfig = field(default_factory=MatterFitConfig)
-    """Round 0: on real pairs alone, from random (or network.backbone.weights)."""
+    """Round 0: on real pairs alone, from init_from, or random (or network.backbone.weights)."""
     later: LaterMatterFitConfig = field(default_factory=LaterMatterFitConfig)
     """Rounds 1, 2, ...: what labelling and generating made joins; matter.later.start says from which weights."""
+
+    def problems(self) -> Iterator[str]:
+        """What is impossible beyond the fields' ranges: "key=value: expected ..." lines."""
+        if self.first.steps == 0 and self.init_from is None:
+            yield "first.steps=0: round 0 without a fit needs a matter; set matter.init_from"
+        if self.init_from is not None and self.network.backbone.weights is not None:
+            yield "init_from: brings its own backbone; set matter.network.backbone.weights=null"

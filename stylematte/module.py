@@ -24,10 +24,10 @@ from stylematte.losses.collapse import CollapseWatch
 from stylematte.losses.terms import EXCESS
 from stylematte.losses.weighted import WeightedLoss
 from stylematte.networks.start import build_network
+from stylematte.parameter_groups import parameter_groups
 from stylematte.rgba import MattingBatch
 from stylematte.sampling import position_seed
 
-NO_DECAY = ("relative_position_bias_table", "pos_embed", "absolute_pos")
 LR_FLOOR = 0.01
 COMPILE: dict[str, Any] = {"dynamic": False}  # all batches of a fit have one shape
 
@@ -51,16 +51,6 @@ def learning_rate_factor(step: int, warmup: int, steps: int) -> float:
 def ema_decay(update: int, decay: float) -> float:
     """min(decay, (1 + t) / (10 + t)) at update t = 1, 2, ...: the first updates forget the random start quickly."""
     return min(decay, (1 + update) / (10 + update))
-
-
-def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two AdamW groups: matrices and kernels decay; biases, norms and position tables do not."""
-    decay: list[nn.Parameter] = []
-    keep: list[nn.Parameter] = []
-    for name, parameter in network.named_parameters():
-        free = parameter.ndim <= 1 or name.endswith(NO_DECAY)
-        (keep if free else decay).append(parameter)
-    return [{"params": decay, "weight_decay": weight_decay}, {"params": keep, "weight_decay": 0.0}]
 
 
 def asked_of(network: NetworkConfig, fit: MatterFitConfig) -> NetworkConfig:
@@ -155,6 +145,13 @@ class MatterModule(pl.LightningModule):
     def on_fit_start(self) -> None:
         distributed.broadcast_module(self)
 
+    def on_train_batch_start(self, *_: Any) -> None:
+        """The backbone stays as it is in the fit's first `freeze_backbone` steps: a function of the step alone."""
+        if not self.fit_config.freeze_backbone:
+            return
+        learns = self.global_step >= self.fit_config.freeze_backbone
+        self.network.backbone.train(learns).requires_grad_(learns)
+
     def on_after_backward(self) -> None:
         distributed.reduce_gradients(self.network.parameters())
 
@@ -170,6 +167,6 @@ class MatterModule(pl.LightningModule):
 
     def configure_optimizers(self) -> dict[str, Any]:
         fit = self.fit_config
-        optimizer = torch.optim.AdamW(parameter_groups(self.network, fit.weight_decay), lr=fit.lr)
+        optimizer = torch.optim.AdamW(parameter_groups(self.network, fit), lr=fit.lr)
         scheduler = LambdaLR(optimizer, lambda step: learning_rate_factor(step, fit.warmup, fit.steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -1,4 +1,4 @@
-"""Finding files in the folder of a run of the loop: rounds/NN/... of the rounds it still has, and its best matter."""
+"""Finding a matter's folder in what is given for one, and files of a run: rounds/NN/... of the rounds it still has."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import yaml
 
 from stylematte.errors import DataError
 from stylematte.sealed import check_seal
+
+TENSORS, DESCRIPTION = "matter.safetensors", "matter.json"
+HUB_TENSORS, HUB_DESCRIPTION = "model.safetensors", "config.json"
 
 
 def is_run(folder: Path) -> bool:
@@ -26,6 +29,14 @@ def files_of_rounds(folder: Path, pattern: str) -> list[Path]:
     last, domains = _rounds_and_domains(folder / "config.yaml")
     steps = [(file, file.relative_to(folder / "rounds").parts) for file in files]
     return [file for file, parts in steps if int(parts[0]) <= last and (len(parts) < 4 or parts[1] in domains)]
+
+
+def find_matter(path: Path) -> Path | None:
+    """The folder with the weights: `path` itself, an export's `matter`, or a run's best accepted one; else None."""
+    if (path / DESCRIPTION).is_file() or (path / HUB_TENSORS).is_file():  # ours, or the hub's names
+        return path
+    best = best_matter(path)
+    return path / "matter" if best is None and (path / "matter" / DESCRIPTION).is_file() else best
 
 
 def best_matter(folder: Path) -> Path | None:

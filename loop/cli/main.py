@@ -20,6 +20,8 @@ from stylematte.errors import ConfigError
 
 VERBS = {
     "run": "co-train a matter and its generators; the same command resumes",
+    "train": "the matter alone: round 0 of a run, with a curve, a sheet and the best weights on held-out pictures",
+    "train-generator": "the generator alone: on a folder of RGBA cut-outs, or on round 1's labels of a run",
     "plan": "the steps of a configuration or a run: fresh, stale or missing, and the disk they need",
     "status": "which steps of a run are done, what they took, their metrics",
     "experiment": "a question asked of the loop: arms x seeds of runs, one table; the same command resumes",

@@ -17,8 +17,9 @@ from loop.config.checks_init import initial_generators
 from loop.config.fingerprints import kinds_in
 from loop.config.schema import Config, PairSource
 from loop.engine.config import Launch
-from stylematte.config import FitConfig, MatterFitConfig
+from stylematte.config import PUBLISHED, FitConfig, MatterFitConfig
 from stylematte.fields import impossible
+from stylematte.rounds import find_matter
 from stylemattegan.config import Precision
 
 TRAINING_KINDS = ("alpha", "pseudo-alpha", "mask", "trimap", "none")
@@ -113,10 +114,16 @@ def _matter(config: Config) -> Iterator[str]:
     if matter.compile and shutil.which(compiler) is None:
         yield f"matter.compile=True: no C++ compiler ({compiler} not found): install g++ or set CXX, or false"
     weights = matter.network.backbone.weights
-    if weights is not None and not Path(weights).expanduser().is_file():
+    if weights not in (None, PUBLISHED) and not Path(weights).expanduser().is_file():
         yield (
             f"matter.network.backbone.weights={weights}: no such file; download it yourself or set null for random "
             "weights"
+        )
+    given = matter.init_from
+    if given is not None and find_matter(Path(given).expanduser()) is None:
+        yield (
+            f"matter.init_from={given}: holds no matter; expected a run after round 0, an export, or a folder with "
+            "matter.safetensors and matter.json (stylematte import-weights writes one)"
         )
     for name, fit in (("first", matter.first), ("later", matter.later)):
         for key, value in {} if matter.network.takes_trimap else fit.needs_trimap_input().items():
@@ -132,7 +139,8 @@ def _fits(config: Config) -> Iterator[str]:
     for name, fit in {**fits, "generator.fit": config.generator.fit}.items():
         if config.launch.devices > 0 and fit.batch % config.launch.devices:
             yield f"{name}.batch={fit.batch}: expected a multiple of launch.devices={config.launch.devices}"
-    yield from _every_source("matter.first", matter.first, config)
+    if matter.first.steps:
+        yield from _every_source("matter.first", matter.first, config)
     if config.run.rounds:
         later = matter.later
         yield from _every_source("matter.later", later, config, len(later.roads.open()) if later.real_weight < 1 else 0)

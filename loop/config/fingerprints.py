@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from loop.config.checks_init import INIT_FILES
 from loop.config.schema import Config
 from loop.engine.digest_cache import DigestCache
+from stylematte.config import PUBLISHED, BackboneConfig
+from stylematte.rounds import DESCRIPTION, HUB_DESCRIPTION, HUB_TENSORS, TENSORS, find_matter
 from stylemattegan.config import CompositeDiscriminatorKind
 
 GONE = "gone"
@@ -30,6 +33,10 @@ class Fingerprints:
     data: str = "drawn"
     backbone: str | None = None
     """Of matter.network.backbone.weights."""
+    matter: str | None = None
+    """The folder that matter.init_from means: of a run its best matter."""
+    matter_files: Mapping[str, str] = field(default_factory=dict)
+    """Of that folder: file -> digest."""
     composite_backbone: str | None = None
     """Of generator.composite_discriminator.backbone.weights, if it is read."""
     initial: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -51,15 +58,34 @@ def fingerprints(config: Config, run_dir: Path | None = None, full: bool = False
 
     composite = config.generator.composite_discriminator
     reads_backbone = composite.kind is CompositeDiscriminatorKind.projected
+    given = config.matter.init_from
+    matter = None if given is None else find_matter(Path(given)) or Path(given)
     return Fingerprints(
         data=folder_fingerprint(config.data.root),
-        backbone=of(config.matter.network.backbone.weights),
-        composite_backbone=of(composite.backbone.weights) if reads_backbone else None,
+        backbone=of(_weights_file(config.matter.network.backbone)),
+        matter=None if matter is None else str(matter),
+        matter_files={} if matter is None else {what: digest(str(file)) for what, file in _matter_files(matter)},
+        composite_backbone=of(_weights_file(composite.backbone)) if reads_backbone else None,
         initial={
             domain: {name: digest(str(Path(folder) / name)) for name in INIT_FILES}
             for domain, folder in config.generator.init_from.items()
         },
     )
+
+
+def _weights_file(backbone: BackboneConfig) -> str | None:
+    """The file of its weights, if it has some; a name that nothing has where timm's are not in the hub's cache."""
+    if backbone.weights != PUBLISHED:
+        return backbone.weights
+    # Only timm knows where its files lie: it is imported where it is asked for, and by nobody else here.
+    path = importlib.import_module("stylematte.networks.pretrained").cached(backbone.name)
+    return os.devnull + "/none" if path is None else str(path)
+
+
+def _matter_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Whichever names the files have there, the digest of equal ones is equal."""
+    for what, own, hub in (("tensors", TENSORS, HUB_TENSORS), ("description", DESCRIPTION, HUB_DESCRIPTION)):
+        yield what, next((folder / name for name in (own, hub) if (folder / name).is_file()), folder / own)
 
 
 def folder_fingerprint(root: str | None) -> str:

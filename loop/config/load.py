@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from loop.config.checks import impossible_values
 from loop.config.schema import Config
-from stylematte.config import VARIANTS, variant
+from stylematte.config import PUBLISHED, VARIANTS, variant
 from stylematte.errors import ConfigError
 from stylematte.fields import to_plain
 from stylematte.sealed import check_seal, sealed
@@ -93,9 +93,9 @@ def _absolute(config: Config) -> Config:
         (backbone, "weights")
         for backbone in (config.matter.network.backbone, config.generator.composite_discriminator.backbone)
     )
-    for section, key in ((config.data, "root"), *backbones):
+    for section, key in ((config.data, "root"), (config.matter, "init_from"), *backbones):
         value = getattr(section, key)
-        if value is not None:
+        if value is not None and (key, value) != ("weights", PUBLISHED):
             setattr(section, key, str(Path(value).expanduser().resolve()))
     config.run.dir = os.path.expanduser(config.run.dir)
     given = config.generator.init_from

@@ -143,6 +143,10 @@ class FitMatterStep:
     student_photometry: float
     backbone_digest: str | None = None
     """Of network.backbone.weights, where the fit begins with them."""
+    init_from: str | None = None
+    """Folder of the matter that the fit begins with, if it is none of the run's."""
+    init_digests: Mapping[str, str] = field(default_factory=dict)
+    """Of its files: tensors and description."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ Configurations are YAML files, run folders to go on with, or `Config` objects; t
 from __future__ import annotations
 
 import contextlib
-import copy
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -34,6 +33,7 @@ from loop.report.table import round_table
 from loop.runs.folder import is_run
 from loop.runs.gate import RoundWatch
 from loop.runs.redo import Agree, obtain_consent
+from loop.runs.start import check_start, obtain_published
 from loop.runs.verify import sound
 from stylematte.errors import ConfigError, UserError
 from stylemattegan.config import CompositeDiscriminatorKind
@@ -194,8 +194,10 @@ def make(
 
     shared: a folder of results that several runs share (`loop.engine.shared`).
     """
+    obtain_published(config)
     steps = choose(plan(config, fingerprints(config, folder, full=True)))
-    _check_backbone(config, folder)
+    if any(step.stage == "fit_matter" for step in steps):
+        check_start(config, folder)
     obtain_consent(config, folder, steps, agree)
     text, path = to_yaml(config), folder / "config.yaml"
     if not path.is_file() or path.read_bytes() != text.encode():
@@ -203,29 +205,6 @@ def make(
     tracking = {"wandb": config.tracking.wandb.value, "project": config.tracking.project}
     execute(folder, steps, config.launch, on_event, {"tracking": tracking}, shared)
     consent.withdraw(folder)
-
-
-def _check_backbone(config: Config, folder: Path) -> None:
-    """What timm does not know or cannot build is refused before pictures are prepared; only while that matters."""
-    if (step_folder(folder, "00/fit_matter") / "stage.json").is_file():
-        return
-    import torch
-
-    from stylematte.networks.backbone import check_name
-    from stylematte.networks.variants import build_matter
-
-    name, network = config.matter.network.backbone.name, copy.deepcopy(config.matter.network)
-    try:
-        check_name(name)
-    except ConfigError as error:
-        raise ConfigError(f"matter.network.backbone.name={name}: {error}") from None
-    network.backbone.weights = None
-    with torch.random.fork_rng(devices=[]):
-        try:
-            build_matter(network)
-        except (ValueError, RuntimeError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
-            said = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ConfigError(f"matter.network: cannot be built: {said}") from None
 
 
 def _domain(config: Config, domain: str | None) -> str:

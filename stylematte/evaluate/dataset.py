@@ -11,13 +11,13 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stylematte.atomic import replace_file
-from stylematte.data.released import Example, read_released
+from stylematte.data.released import ALL, Example, read_released
 from stylematte.errors import ConfigError, DataError
 from stylematte.evaluate.pictures import KeptRows, Question, matted, matter_digest, measure, prepare, row_key, start
 from stylematte.evaluate.table import Scores
@@ -57,6 +57,7 @@ def evaluate(
     splits: Sequence[str] = (),
     subjects: Sequence[str] = (),
     kinds: Sequence[str] = ("alpha",),
+    only: Collection[Path] | None = None,
     asked: AskedOptions = AskedOptions(),  # noqa: B008 - it cannot be changed
     trimap: str | None = None,
     workers: int = 1,
@@ -65,15 +66,16 @@ def evaluate(
 ) -> Evaluation:
     """Measure the matter of a run, an export or a matter folder on the data set unpacked at `data`; write `out`.
 
-    layout: one of stylematte.data.released.NAMES. splits: only these (none: all but train). subjects, kinds: only
-    these. asked: how photos are shown. trimap: None; "data" for the data set's own; or a number as text: made of the
-    truth, unknown within so many pixels of its soft edge. Raises ConfigError, DataError, WeightsError.
+    layout: one of stylematte.data.released.NAMES. splits: only these (none: all but train; "all": every one). subjects,
+    kinds: only these. only: of the pictures with these resolved paths, whatever their split is called. asked: how
+    photos are shown. trimap: None; "data" for the data set's own; or a number as text: made of the truth, unknown
+    within so many pixels of its soft edge. Raises ConfigError, DataError, WeightsError.
     """
     asked.check()
     question = _question(matter_folder(matter), asked, trimap)
     if workers < 1:
         raise ConfigError(f"--workers {workers}: must be at least 1")
-    examples = _examples(data, layout, splits, subjects, kinds, trimap)
+    examples = _examples(data, layout, splits, subjects, kinds, trimap, only)
     kept, digest = KeptRows(out / ROWS), matter_digest(question.matter)
     keys, problems = _keys(digest, question, examples)
     due = [example for example in examples if example.id in keys and keys[example.id] not in kept.rows]
@@ -118,15 +120,20 @@ def _examples(
     subjects: Sequence[str],
     kinds: Sequence[str],
     trimap: str | None,
+    only: Collection[Path] | None = None,
 ) -> list[Example]:
     released = read_released(data, layout)
     there = {example.split for example in released.examples}
-    wanted = set(splits) or (there - {"train"} or there)
+    wanted = (
+        there if ALL in splits or (only is not None and not splits) else set(splits) or (there - {"train"} or there)
+    )
     examples = [
         example
         for example in released.examples
         if example.kind in kinds and example.split in wanted and (not subjects or example.subject in subjects)
     ]
+    if only is not None:
+        examples = [example for example in examples if example.image.resolve() in only]
     if not examples:
         has = ", ".join(sorted({f"{each.subject}/{each.kind}/{each.split}" for each in released.examples}))
         raise DataError(f"{data}: no picture of what was asked for; it has (subject/kind/split): {has}")

@@ -25,7 +25,7 @@ from stylematte.networks.weights import load_matter, matter_files, read_descript
 from stylematte.ops.foreground import estimate_foreground, estimate_foreground_reduced
 from stylematte.records import demand_whole
 from stylematte.rgba import composite, split_rgba
-from stylematte.rounds import best_matter
+from stylematte.rounds import find_matter
 
 BATCH = 4
 """Photos of a list that go through the network at once."""
@@ -40,14 +40,10 @@ FOREGROUNDS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 def matter_folder(path: Path) -> Path:
     """The folder with the weights: `path` itself, an export's `matter`, or a run's best accepted one. DataError."""
-    if (path / "matter.json").is_file() or (path / "model.safetensors").is_file():  # ours, or the hub's names
-        return path
-    best = best_matter(path)
-    if best is None and (path / "matter/matter.json").is_file():
-        best = path / "matter"
-    if best is None:
+    found = find_matter(path)
+    if found is None:
         raise DataError(f"{path}: no accepted matter; expected a run folder after round 0, or an exported one")
-    return best
+    return found
 
 
 def trained_at(folder: Path) -> int:

@@ -102,12 +102,16 @@ def unknown_l1(
 def _where(
     applies: Tensor, function: Compute, prediction: Tensor, batch: MattingBatch, shape: tuple[int, ...]
 ) -> Tensor:
-    """(N, *shape): `function` of the samples with applies = 1, 0 for the others."""
+    """(N, *shape): `function` of the samples with applies = 1, 0 for the others.
+
+    Where there are none, a zero that hangs on the prediction: which parameters have a gradient must not depend on the
+    data, for ranks reduce them together, and a head may have no other term.
+    """
     rows = applies.nonzero()[:, 0]
+    if not len(rows):
+        return (0 * prediction.flatten(1).sum(1)).view(-1, *(1 for _ in shape)).expand(-1, *shape)
     if len(rows) == len(applies):
         return function(prediction, batch)
+    chosen = MattingBatch(*(part[rows] for part in batch))
     values = prediction.new_zeros(len(applies), *shape)
-    if len(rows):
-        chosen = MattingBatch(*(part[rows] for part in batch))
-        values = values.index_copy(0, rows, function(prediction[rows], chosen))
-    return values
+    return values.index_copy(0, rows, function(prediction[rows], chosen))

@@ -1,13 +1,12 @@
 """The encoder: any timm model with `features_only`, made to give four NCHW maps at strides 4, 8, 16, 32.
 
-Nothing is ever downloaded: weights are random or come from a local file.
+Nothing is downloaded here: weights are random, or come from a local file or the hub's cache.
 """
 
 from __future__ import annotations
 
 import difflib
-import re
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import timm
@@ -16,12 +15,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from stylematte.config import RESERVED, BackboneConfig
-from stylematte.errors import ConfigError, WeightsError
-from stylematte.untrusted.files import read_checkpoint, read_safetensors
-from stylematte.untrusted.filling import demand_numbers
+from stylematte.errors import ConfigError
+from stylematte.networks.normalisation import normalisation
+from stylematte.networks.pretrained import build_filled
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 PROBE = (64, 96)  # not square, so that a wrong layout cannot pass for a right one
 # What different families call "take pictures of any size"; a family that knows neither takes any size anyway, or none.
 ANY_SIZE: tuple[dict[str, Any], ...] = ({"strict_img_size": False}, {"dynamic_img_size": True}, {})
@@ -37,15 +34,18 @@ def check_name(name: str) -> None:
     raise ConfigError(f"backbone {name!r}: timm {timm.__version__} has no such model; {hint}")
 
 
-def _create(name: str, kwargs: dict[str, Any]) -> nn.Module:
-    """The timm feature extractor, of its last four stages (ViT-like ones may have fewer: the probe refuses them)."""
+def _create(name: str, kwargs: dict[str, Any], weights: dict[str, Any]) -> nn.Module:
+    """The timm feature extractor, of its last four stages (ViT-like ones may have fewer: the probe refuses them).
+
+    weights: what timm is told of them.
+    """
     reserved = sorted(RESERVED & kwargs.keys())
     if reserved:
         raise ConfigError(f"backbone {name!r}: kwargs may not hold {', '.join(reserved)}; use backbone.weights")
     for any_size in ANY_SIZE:
-        known = {**any_size, **kwargs}
+        known = {**any_size, **kwargs, **weights}
         try:
-            return timm.create_model(name, pretrained=False, features_only=True, out_indices=(-4, -3, -2, -1), **known)
+            return timm.create_model(name, features_only=True, out_indices=(-4, -3, -2, -1), **known)
         except TypeError as error:
             if not any(key in str(error) for key in any_size if key not in kwargs):
                 raise ConfigError(f"backbone {name!r}: kwargs {kwargs} were refused: {error}") from error
@@ -55,49 +55,11 @@ def _create(name: str, kwargs: dict[str, Any]) -> nn.Module:
     raise ConfigError(f"backbone {name!r}: kwargs {kwargs} were refused")
 
 
-def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """A state dict from a local .safetensors or .pth file, of which nothing is run; ConfigError if it cannot be."""
-    path = Path(path).expanduser()
-    try:
-        if path.suffix == ".safetensors":
-            return read_safetensors(path)
-        return read_checkpoint(path, ("state_dict_ema", "state_dict", "model"))[0]
-    except WeightsError as error:
-        raise ConfigError(f"backbone weights {error}; give a local .safetensors or .pth, or null") from None
-
-
-def load_weights(extractor: nn.Module, path: str | Path) -> None:
-    """Fill a feature extractor from a timm classifier's file; the classifier's head and last norm are left over."""
-    given = read_state_dict(path)
-    found: dict[str, Tensor] = {}
-    target = extractor.state_dict()
-    for key, value in given.items():
-        key = key.removeprefix("module.")
-        flattened = re.sub(r"^(\w+?)\.(\d+)\.", r"\1_\2.", key)  # timm's extractors turn `layers.0.x` to `layers_0.x`
-        for candidate in (key, flattened, f"model.{key}"):
-            if candidate in target:
-                found[candidate] = value
-    # buffers such as index tables are not in every file and are constants of the architecture
-    missing = [name for name, _ in extractor.named_parameters() if name not in found]
-    wrong = [name for name, value in found.items() if value.shape != target[name].shape]
-    if missing or wrong:
-        example = (missing or wrong)[0]
-        raise ConfigError(
-            f"backbone weights {path}: {len(missing)} of {len(target)} tensors missing, {len(wrong)} of another shape "
-            f"(first: {example}); the file must be timm's for this model and kwargs"
-        )
-    try:
-        demand_numbers(target, found)
-    except WeightsError as error:
-        raise ConfigError(f"backbone weights {path}: {error}; the file must be timm's for this model") from None
-    extractor.load_state_dict(found, strict=False)
-
-
 class Backbone(nn.Module):
     """image (N, 3, H, W) in [0, 1], H and W multiples of `stride` -> four maps, NCHW, finest first.
 
-    Normalises by ImageNet's mean and deviation. Attributes: channels and strides of the maps (lists of 4), stride (the
-    coarsest). Raises ConfigError.
+    Normalises by the mean and deviation that its weights are used to. Attributes: channels and strides of the maps
+    (lists of 4), stride (the coarsest). Raises ConfigError.
     """
 
     mean: Tensor
@@ -107,17 +69,16 @@ class Backbone(nn.Module):
         super().__init__()
         self.name = name = config.name
         check_name(name)
-        self.extractor = _create(name, dict(config.kwargs))
+        self.extractor = build_filled(config, partial(_create, name, dict(config.kwargs)))
         self.channels: list[int] = list(self.extractor.feature_info.channels())
         self.strides: list[int] = list(self.extractor.feature_info.reduction())
         if self.strides != [4, 8, 16, 32]:
             raise ConfigError(f"backbone {name!r}: its last maps have strides {self.strides}, needed is 4, 8, 16, 32")
         self.stride = self.strides[-1]
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+        mean, std = normalisation(config)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
         self.channels_last = self._probe()
-        if config.weights is not None:
-            load_weights(self.extractor, config.weights)
 
     @torch.no_grad()
     def _probe(self) -> bool:

@@ -8,6 +8,7 @@ become maps at strides 4, 8, 16, 32: the shallow ones are enlarged by transposed
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import timm
@@ -18,8 +19,10 @@ from torch import Tensor, nn
 
 from stylematte.config import RESERVED, BackboneConfig
 from stylematte.errors import ConfigError
-from stylematte.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, check_name, load_weights
+from stylematte.networks.backbone import Backbone, check_name
 from stylematte.networks.fpn import group_count
+from stylematte.networks.normalisation import normalisation
+from stylematte.networks.pretrained import build_filled
 
 STRIDES = [4, 8, 16, 32]
 PLAIN = {"vision_transformer": "", "eva": "", "deit": "token"}
@@ -54,7 +57,7 @@ def checkpoint_blocks(encoder: nn.Module) -> None:
 class PlainBackbone(nn.Module):
     """image (N, 3, H, W) in [0, 1], H and W multiples of 32 -> four maps, NCHW, at strides 4, 8, 16, 32.
 
-    The interface of `Backbone`: channels, strides, stride; normalises by ImageNet's mean and deviation. A patch that is
+    The interface of `Backbone`: channels, strides, stride; normalises as that does. A patch that is
     no power of two (14) sees the picture resized by patch / stride, so that its tokens lie on the stride's grid.
     """
 
@@ -64,7 +67,7 @@ class PlainBackbone(nn.Module):
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
         self.name = name = config.name
-        self.extractor = _create(name, dict(config.kwargs))
+        self.extractor: Any = build_filled(config, partial(_create, name, dict(config.kwargs)))
         depth, width = len(self.extractor.blocks), int(self.extractor.embed_dim)
         self.patch = int(self.extractor.patch_embed.patch_size[0])
         self.token_stride = 2 ** round(math.log2(self.patch))
@@ -78,11 +81,10 @@ class PlainBackbone(nn.Module):
         self.channels: list[int] = [max(1, round(width / max(1.0, ratio))) for ratio in ratios]
         self.strides, self.stride = list(STRIDES), STRIDES[-1]
         self.pyramid = nn.ModuleList(_level(width, ratio) for ratio in ratios)
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+        mean, std = normalisation(config)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
         self._probe()
-        if config.weights is not None:
-            load_weights(self.extractor, config.weights)
 
     @torch.no_grad()
     def _probe(self) -> None:
@@ -104,14 +106,14 @@ class PlainBackbone(nn.Module):
         return [level(tokens) for level, tokens in zip(self.pyramid, maps, strict=True)]
 
 
-def _create(name: str, kwargs: dict[str, Any]) -> Any:
+def _create(name: str, kwargs: dict[str, Any], weights: dict[str, Any]) -> Any:
     reserved = sorted((RESERVED | {"num_classes", "global_pool"}) & kwargs.keys())
     if reserved:
         raise ConfigError(f"backbone {name!r}: kwargs may not hold {', '.join(reserved)}; use backbone.weights")
     pool = PLAIN[timm.models.model_entrypoint(name).__module__.rsplit(".", 1)[-1]]
-    arguments = {"num_classes": 0, "global_pool": pool, "dynamic_img_size": True, **kwargs}
+    arguments = {"num_classes": 0, "global_pool": pool, "dynamic_img_size": True, **kwargs, **weights}
     try:
-        return timm.create_model(name, pretrained=False, **arguments)
+        return timm.create_model(name, **arguments)
     except (TypeError, RuntimeError, ValueError, AssertionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(f"backbone {name!r}: kwargs {kwargs} were refused: {reason}") from error

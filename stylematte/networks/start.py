@@ -25,10 +25,8 @@ def build_network(config: NetworkConfig, seed: int, init_from: str | None = None
     if init_from is None:
         return _build_at(config, seed)
     loaded = load_matter(init_from)
-    kept = ("backbone.weights", *config.switches)
-    for key, saved, asked in differences(to_plain(loaded.config), to_plain(config)):
-        if key not in kept:
-            raise ValueError(f"matter in {init_from}: {key} is {saved!r}, the config asks for {asked!r}")
+    for key, saved, asked in mismatches(loaded.config, config):
+        raise ValueError(f"matter in {init_from}: {key} is {saved!r}, the config asks for {asked!r}")
     if not config.switches:
         return loaded
     switches = {name: getattr(config, name) for name in config.switches}
@@ -36,6 +34,17 @@ def build_network(config: NetworkConfig, seed: int, init_from: str | None = None
     new, old = built.state_dict(), loaded.state_dict()  # a switch may add a head, or take it away
     built.load_state_dict(new | {name: tensor for name, tensor in old.items() if name in new})
     return built
+
+
+def mismatches(saved: NetworkConfig, asked: NetworkConfig) -> list[tuple[str, Any, Any]]:
+    """(dotted key, value of the saved matter, value asked for) wherever the asked network cannot take its weights.
+
+    Pictures are normalised as the saved one has it, unless `asked` says otherwise in numbers.
+    """
+    kept = {"backbone.weights", *asked.switches}
+    kept |= {f"backbone.{name}" for name in ("mean", "std") if getattr(asked.backbone, name) is None}
+    wrong = differences(to_plain(saved), to_plain(asked))
+    return [(key, one, other) for key, one, other in wrong if key not in kept]
 
 
 def differences(one: dict[str, Any], other: dict[str, Any], name: str = "") -> Iterator[tuple[str, Any, Any]]:

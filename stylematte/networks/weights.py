@@ -12,19 +12,19 @@ import json
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from stylematte.config import NetworkConfig, network_from_plain
 from stylematte.errors import WeightsError
 from stylematte.fields import to_plain
+from stylematte.networks.normalisation import saved_normalisation
 from stylematte.networks.variants import build_matter
+from stylematte.rounds import DESCRIPTION, HUB_DESCRIPTION, HUB_TENSORS, TENSORS
 from stylematte.untrusted import files
 from stylematte.untrusted.filling import demand_numbers, skeleton
 from stylematte.untrusted.names import shown, shown_value
 
-TENSORS, DESCRIPTION = "matter.safetensors", "matter.json"
-HUB_TENSORS, HUB_DESCRIPTION = "model.safetensors", "config.json"
 FORMAT = 2
 LARGEST = 2**16
 """Of the numbers that describe a network."""
@@ -34,9 +34,13 @@ def save_matter(folder: str | Path, network: nn.Module, meta: dict[str, Any]) ->
     """Write a network of `build_matter` to `folder` (made if missing). meta: any JSON. Equal input, equal bytes."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}, folder / TENSORS)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    (folder / TENSORS).write_bytes(save(tensors))  # safetensors' own save_file writes 0600, whatever the umask says
     plain = to_plain(network.config)
-    plain["backbone"]["weights"] = None  # they are in our file: where they first came from need not exist any more
+    # They are in our file: where they first came from need not exist any more, what they were normalised by must.
+    plain["backbone"]["weights"] = None
+    plain["backbone"] = {name: value for name, value in plain["backbone"].items() if name not in ("mean", "std")}
+    plain["backbone"] |= saved_normalisation(network.config.backbone)
     description = {"format": FORMAT, "network": plain, "meta": meta}
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")
 
@@ -77,9 +81,14 @@ def from_format_1(flat: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_network_config(folder: str | Path) -> NetworkConfig:
-    """The options of the matter in `folder`, as the dataclass of its variant. Raises WeightsError."""
+    """The options of the matter in `folder`, as the dataclass of its variant. Raises WeightsError.
+
+    Its tensors are beside it: other weights that it may name are not looked at.
+    """
     try:
-        return network_from_plain(read_description(folder)["network"])
+        config = network_from_plain(read_description(folder)["network"])
+        config.backbone.weights = None
+        return config
     except ValueError as error:
         if isinstance(error, WeightsError):
             raise

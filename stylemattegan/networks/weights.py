@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from stylematte.errors import WeightsError
@@ -30,7 +30,7 @@ def save_generator(folder: Path, G: Generator, D: Discriminator, G_ema: Generato
     folder.mkdir(parents=True, exist_ok=True)
     for name, network in (("G", G), ("D", D), ("G_ema", G_ema)):
         state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-        save_file(state, folder / f"{name}.safetensors")
+        (folder / f"{name}.safetensors").write_bytes(save(state))  # save_file writes 0600, whatever the umask says
     text = json.dumps({"generator": G.config, "discriminator": D.config, "meta": meta}, indent=1, sort_keys=True)
     (folder / DESCRIPTION).write_text(text + "\n")
 
@@ -47,7 +47,7 @@ def save_start_weights(folder: Path, target: Path) -> None:
     for name, network in networks.items():
         halved = {key for key, _ in network.named_parameters()}
         state = {k: (v.half() if k in halved else v).contiguous() for k, v in network.state_dict().items()}
-        save_file(state, target / f"{name}.safetensors")
+        (target / f"{name}.safetensors").write_bytes(save(state))
     shutil.copyfile(folder / DESCRIPTION, target / DESCRIPTION)
 
 

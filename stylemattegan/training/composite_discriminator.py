@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from stylematte.errors import WeightsError
@@ -120,7 +120,7 @@ class CompositeDiscriminator(Auxiliary):
     def save(self, folder: Path) -> None:
         """Write D2.safetensors beside G and D: the trained part, with what it was built as."""
         state = {key: value.detach().cpu().contiguous() for key, value in self.network.state_dict().items()}
-        save_file(state, Path(folder) / FILE, metadata={"config": _described(self.network)})
+        (Path(folder) / FILE).write_bytes(save(state, metadata={"config": _described(self.network)}))
 
 
 def r1_at(entries: Sequence[Tensor], score: Callable[[Sequence[Tensor]], Tensor]) -> Tensor:

@@ -23,9 +23,10 @@ from stylematte.config import (
     MatterLossConfig,
     ReleasedConfig,
 )
-from stylematte.module import Diverged, MatterModule, ema_decay, learning_rate_factor, parameter_groups
+from stylematte.module import Diverged, MatterModule, ema_decay, learning_rate_factor
 from stylematte.networks.start import build_network
 from stylematte.networks.weights import save_matter
+from stylematte.parameter_groups import parameter_groups
 from stylematte.rgba import MattingBatch, composite, trimap_from_alpha
 from stylematte.sampling import MixtureSampler, generator_at
 
@@ -175,6 +176,16 @@ def uneven_batch():
     return batch_of(4)._replace(weight=torch.tensor([1.0, 0.25, 2.0, 0.5]), known_alpha=kinds)
 
 
+SEMANTIC = DetailConfig(backbone=BackboneConfig("mobilenetv3_small_050"), channels=16, detail_channels=4)
+
+
+def semantic_gradients(rows):
+    """Of a fit whose semantic head learns from labelled pictures alone."""
+    fit = replace(FIT, losses=MatterLossConfig.only(l1=1.0, semantic=1.0, known=1.0))
+    module = MatterModule(SEMANTIC, fit, 0).eval()
+    return gradients(module, MattingBatch(*(v[rows] for v in uneven_batch())))
+
+
 def one_of_two(rank, folder):
     """What each rank does: its gradient and terms, and what it says when rank 1 alone has a nan, into a file."""
     wait = timedelta(seconds=100)
@@ -182,24 +193,28 @@ def one_of_two(rank, folder):
     try:
         module = MatterModule(NETWORK, FIT, 0).eval()  # eval: without drop-path, which each rank draws for itself
         gradient, named = gradients(module, MattingBatch(*(v[rank::2] for v in uneven_batch())))
+        semantic, _ = semantic_gradients(slice(rank, None, 2))
         broken = torch.full((4,), math.nan if rank == 1 else 1.0)
         with pytest.raises(Diverged) as caught:
             module._check_finite(module.weighted_loss(uneven_batch()._replace(weight=broken))[1])
-        torch.save((gradient, named, str(caught.value)), f"{folder}/out.{rank}")
+        torch.save((gradient, named, str(caught.value), semantic), f"{folder}/out.{rank}")
     finally:
         dist.destroy_process_group()
 
 
 def test_two_processes_give_the_gradient_of_one(tmp_path):
-    """Ranks with different weight sums; and a nan on one rank stops both with the same words."""
+    """Ranks with different weight sums, one without a labelled picture for its semantic head; and a nan on one rank
+    stops both with the same words."""
     other = mp.get_context("spawn").Process(target=one_of_two, args=(1, str(tmp_path)))
     other.start()
     one_of_two(0, str(tmp_path))
     other.join()
     expected, named = gradients(MatterModule(NETWORK, FIT, 0).eval(), uneven_batch())
+    of_semantic, _ = semantic_gradients(slice(None))
     for rank in range(2):
-        gradient, ranks_named, verdict = torch.load(f"{tmp_path}/out.{rank}", weights_only=True)
+        gradient, ranks_named, verdict, semantic = torch.load(f"{tmp_path}/out.{rank}", weights_only=True)
         torch.testing.assert_close(gradient, expected, atol=1e-6, rtol=1e-4)
+        torch.testing.assert_close(semantic, of_semantic, atol=1e-6, rtol=1e-3)
         torch.testing.assert_close(ranks_named, named)
         assert verdict == "loss term 'l1' became nan at step 0"
 
@@ -229,15 +244,18 @@ def test_ema_closed_form():
     average, current = torch.nn.BatchNorm1d(3), torch.nn.BatchNorm1d(3)
     torch.nn.init.constant_(average.weight, 1.0)
     torch.nn.init.constant_(current.weight, 3.0)
-    current.running_mean.fill_(7.0)
+    current.running_mean.fill_(8.0)
+    current.num_batches_tracked.fill_(5)
     update_ema(average, current, 0.75)
     assert average.weight.tolist() == [1.5] * 3
-    assert average.running_mean.tolist() == [7.0] * 3
+    assert average.running_mean.tolist() == [2.0] * 3  # 3/4 of 0, 1/4 of 8
+    assert average.running_var.tolist() == [1.0] * 3
+    assert average.num_batches_tracked == 5
 
 
 def test_norms_biases_and_position_tables_do_not_decay():
     network = MatterModule(NETWORK, FIT, 0).network
-    decay, keep = parameter_groups(network, 0.1)
+    decay, keep = parameter_groups(network, MatterFitConfig(weight_decay=0.1))
     assert (decay["weight_decay"], keep["weight_decay"]) == (0.1, 0.0)
     assert all(p.ndim > 1 for p in decay["params"])
     assert sum(p.ndim > 1 for p in keep["params"]) == 4  # one relative position table per swin block

@@ -7,6 +7,7 @@ multiple of the window. Everything is NHWC inside.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import timm
@@ -18,7 +19,9 @@ from torch import Tensor, nn
 
 from stylematte.config import RESERVED, BackboneConfig
 from stylematte.errors import ConfigError
-from stylematte.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, check_name, load_weights
+from stylematte.networks.backbone import check_name
+from stylematte.networks.normalisation import normalisation
+from stylematte.networks.pretrained import build_filled
 from stylematte.ops.pointwise import feedforward, project
 from stylematte.ops.pointwise import linear as product
 
@@ -110,14 +113,13 @@ class SwinMaps(nn.Module):
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
-        self.swin = _create(config.name, dict(config.kwargs))
+        self.swin: Any = build_filled(config, partial(_create, config.name, dict(config.kwargs)))
         self.channels: list[int] = [stage.blocks[0].dim for stage in self.swin.layers]
         self.strides, self.stride = [4, 8, 16, 32], PATCH
-        if config.weights is not None:
-            load_weights(self.swin, config.weights)
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for channels in self.channels)
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+        mean, std = normalisation(config)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def normalise(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         return (image - self.mean) / self.std
@@ -139,7 +141,7 @@ class SwinMaps(nn.Module):
         return maps
 
 
-def _create(name: str, kwargs: dict[str, Any]) -> SwinTransformer:
+def _create(name: str, kwargs: dict[str, Any], weights: dict[str, Any]) -> SwinTransformer:
     """timm's Swin without its head and last norm; ConfigError for anything else."""
     check_name(name)
     reserved = sorted(RESERVED & kwargs.keys())
@@ -147,7 +149,7 @@ def _create(name: str, kwargs: dict[str, Any]) -> SwinTransformer:
         raise ConfigError(f"backbone {name!r}: kwargs may not hold {', '.join(reserved)}; use backbone.weights")
     asked = {"drop_path_rate": 0.3, **kwargs, "always_partition": True, "strict_img_size": False, "num_classes": 0}
     try:
-        swin = timm.create_model(name, pretrained=False, **asked)
+        swin = timm.create_model(name, **asked, **weights)
     except (TypeError, ValueError, RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(f"backbone {name!r}: kwargs {kwargs} were refused: {reason}; {NEEDED}") from error
