@@ -146,6 +146,7 @@ def _prepare(config: Config, files: Fingerprints) -> PrepareStep:
         heldout=data.heldout,
         max_per_source=data.max_per_source,
         closed_form=any(fit.losses.closed_form > 0 for fit in (config.matter.first, config.matter.later)),
+        max_side=data.max_side,
     )
 
 
@@ -258,7 +259,7 @@ def _fit_matter(config: Config, files: Fingerprints, round_: int) -> FitMatterSt
     matter, later = config.matter, config.matter.later
     return FitMatterStep(
         round=round_,
-        size=config.data.size,
+        size=matter.size or config.data.size,
         domains=list(config.data.domains),
         extra_subjects=config.data.extra_subjects,
         network=matter.network,
@@ -270,6 +271,7 @@ def _fit_matter(config: Config, files: Fingerprints, round_: int) -> FitMatterSt
         roads=later.roads if round_ else RoadsConfig(),
         student_photometry=later.student_photometry if round_ and later.roads.photos > 0 else 1.0,
         backbone_digest=files.backbone if _starts_fresh(config, round_) else None,
+        max_side=config.data.max_side,
     )
 
 

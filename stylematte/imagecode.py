@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from stylematte.errors import BadPicture
+from stylematte.netpbm import ENDINGS, to_netpbm
 
 MAX_PIXELS = 89_478_485
 """Pictures with more pixels are refused before they are decoded (a 20 kB PNG can unpack to gigabytes)."""
@@ -65,8 +66,11 @@ def header(path: _PathLike, data: bytes) -> Header:
 
 
 def encode(path: _PathLike, array: np.ndarray, text: Mapping[str, str] | None = None) -> bytes:
-    """(H, W), (H, W, 3) or (H, W, 4) of uint8 or uint16 -> PNG, with `text` in it; or JPEG if the name ends so."""
+    """(H, W), (H, W, 3) or (H, W, 4) of uint8 or uint16 -> PNG, with `text` in it; or JPEG, PPM or PGM if
+    the name ends so."""
     channels, suffix = 1 if array.ndim == 2 else array.shape[2], Path(path).suffix.lower()
+    if suffix in ENDINGS:
+        return to_netpbm(array)
     ordered = array if array.ndim == 2 else array[..., [2, 1, 0, 3][:channels]]  # OpenCV stores BGR(A)
     ordered = np.ascontiguousarray(ordered)
     if suffix in _JPEG and channels == 3 and array.dtype == np.uint8:

@@ -100,6 +100,13 @@ def _learning_kinds(config: Config) -> Iterator[str]:
 
 def _matter(config: Config) -> Iterator[str]:
     matter = config.matter
+    if matter.size not in (None, config.data.size) and not config.data.max_side:
+        yield (
+            f"matter.size={matter.size}: pictures are squares of data.size={config.data.size}; set data.max_side=2048 "
+            "to learn from crops of another size"
+        )
+    if 0 < config.data.max_side < max(matter.size or 0, config.data.size):
+        yield f"data.max_side={config.data.max_side}: expected 0, or at least data.size and matter.size"
     compiler = os.environ.get("CXX", "g++")  # what torch.compile calls
     if matter.compile and shutil.which(compiler) is None:
         yield f"matter.compile=True: no C++ compiler ({compiler} not found): install g++ or set CXX, or false"

@@ -85,7 +85,10 @@ class DataConfig:
     root: str | None = None
     """Folder with manifest.csv; null draws the pictures by code."""
     size: int = 64
-    """Pictures are brought to size x size: longest side scaled, rest padded by reflection."""
+    """Pictures are brought to size x size: longest side scaled, rest padded by reflection. The generator's size."""
+    max_side: int = ranged(0, 0)
+    """0: the matter learns from those squares. Else pictures keep their resolution up to this longest side (2048), and
+    the matter learns from crops at native scale and whole views, matter.size a side (docs/datasets.md)."""
     domains: dict[str, str] = field(default_factory=dict)
     """Domain name -> the manifest's `subject`, e.g. {portraits: portrait, animals: animal}."""
     extra_subjects: list[str] = field(default_factory=list)

@@ -44,6 +44,8 @@ class PrepareStep:
     max_per_source: int
     closed_form: bool
     """Whether a fit wants closed-form mattes in the unknown regions of trimaps."""
+    max_side: int = 0
+    """0: squares of `size`."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,8 @@ class FitMatterStep:
     student_photometry: float
     backbone_digest: str | None = None
     """Of network.backbone.weights, where the fit begins with them."""
+    max_side: int = 0
+    """0: pictures are squares of `size`; else of any size up to this longest side, and crops are of `size`."""
 
 
 @dataclass(frozen=True)

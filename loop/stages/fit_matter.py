@@ -45,6 +45,7 @@ def run(ctx: Context) -> Metrics:
         trimap_shown=config.fit.trimap_shown,
         photometry_on_device=config.fit.photometry is PhotometryPlace.device,
         hard_background=config.fit.hard_background,
+        crop_share=config.fit.crop_share if config.max_side else None,
     )
     try:
         fit(module, data, ctx, config.fit, config.precision)
@@ -54,6 +55,7 @@ def run(ctx: Context) -> Metrics:
         return {"diverged": str(error)}
     if ctx.is_first_rank:
         meta = {"round": config.round, "steps": config.fit.steps, "size": config.size}
+        meta |= {"max_side": config.max_side} if config.max_side else {}
         save_matter(ctx.out, module.ema, meta=meta)
     return {"steps": config.fit.steps, "sources": {source.name: len(source.rows) for source in sources}}
 

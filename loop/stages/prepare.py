@@ -2,7 +2,8 @@
 
 Then, in this order: training alphas of `data.weaken` become masks; training pictures of kinds that `data.learn_from`
 does not name get the split "excluded" and are read by nothing; trimaps are solved in closed form if a fit wants that.
-Out: index.jsonl, image/ alpha/ foreground/ trimap/ closed_form/ (8-bit PNG, size x size), left_out.jsonl.
+Out: index.jsonl, image/ alpha/ foreground/ trimap/ closed_form/ (8-bit PNG, size x size; with data.max_side PPM and PGM
+of the pictures' own shape), left_out.jsonl.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def run(ctx: Context) -> Metrics:
         drawn = config.drawn
         write_drawn(
             ctx.out,
-            size=config.size,
+            size=config.max_side or config.size,
             domains=config.domains,
             alpha=drawn.alpha,
             heldout=drawn.heldout,
@@ -52,6 +53,7 @@ def run(ctx: Context) -> Metrics:
             max_per_source=config.max_per_source,
             trimaps=trimaps,
             track=partial(tracked, ctx),
+            max_side=config.max_side,
         )
         left_out = metrics["left_out"]
     write_rows(ctx.out / "index.jsonl", _supervised(ctx, config, trimaps))

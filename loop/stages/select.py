@@ -22,6 +22,7 @@ from loop.engine.heartbeat import tracked
 from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
 from loop.pools import Row, background_files, read_index, write_index
+from stylematte.data.folders import centre_square
 from stylematte.imagefile import read_rgb, read_rgba
 from stylematte.inference.predict import predict
 from stylematte.networks.stylematte import StyleMatte
@@ -39,7 +40,8 @@ def run(ctx: Context) -> Metrics:
     rules = config.rules
     rows = read_index(pool)
     network = load_matter(ctx.inputs["matter"]).to(device_for(ctx))
-    backgrounds = [read_rgb(file) for file in background_files(ctx.inputs["data"])]
+    files = background_files(ctx.inputs["data"])
+    backgrounds = [centre_square(read_rgb(file), config.size) for file in files]
     backgrounds = backgrounds or [torch.full((3, config.size, config.size), grey) for grey in (0.1, 0.5, 0.9)]
     kept_thumbnails: list[Tensor] = []
     for start in tracked(ctx, range(0, len(rows), BATCH)):

@@ -1,8 +1,10 @@
-"""Preparing a data root: every wanted picture brought to size x size with its alpha and its foreground colour.
+"""Preparing a data root: every wanted picture brought to size x size, or kept at its own resolution up to a longest
+side, with its alpha and its foreground colour.
 
 The result is a prepared data folder: `index.jsonl` (one row per picture), `left_out.jsonl` (what could not be used,
 and why), and the pictures below image/, alpha/, foreground/, trimap/ and closed_form/. Later stages read it with
-`load_index`. The same root and arguments give the same bytes.
+`load_index`. The same root and arguments give the same bytes. Pictures that keep their resolution are PPM and PGM
+files without padding, of which training maps the crops it wants (`stylematte.netpbm`).
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -52,6 +55,37 @@ __all__ = ["DataError", "Record", "centre_square", "heldout", "load_index", "pre
 
 log = logging.getLogger("stylematte")
 
+
+class Frame(NamedTuple):
+    """Squares of side `size`; or, if max_side is not 0, pictures of their own shape with at most this longest side."""
+
+    size: int
+    max_side: int
+
+    def picture(self, picture: Tensor) -> Tensor:
+        """(C, H, W) as it is kept."""
+        return self._reduced(picture) if self.max_side else square(picture, self.size)
+
+    def background(self, picture: Tensor) -> Tensor:
+        return self._reduced(picture) if self.max_side else centre_square(picture, self.size)
+
+    def trimap(self, trimap: Tensor) -> Tensor:
+        """(1, H, W) with {0, 1/2, 1}; what mixes is unknown."""
+        if not self.max_side:
+            return square_trimap(trimap, self.size)
+        return trimap_of_shares(self._reduced((trimap == 0).float()), self._reduced((trimap == 1).float()))
+
+    def file(self, kind: str, name: str) -> str:
+        """Below the prepared folder; kind: image, alpha, foreground or trimap."""
+        coloured = kind in ("image", "foreground")
+        return f"{kind}/{name}.{('ppm' if coloured else 'pgm') if self.max_side else 'png'}"
+
+    def _reduced(self, picture: Tensor) -> Tensor:
+        height, width = picture.shape[-2:]
+        scale = min(1.0, self.max_side / max(height, width))
+        return resize(picture, (max(2, round(height * scale)), max(2, round(width * scale))))
+
+
 Wanted = tuple[str, ManifestRow]
 """A domain and one of its rows."""
 
@@ -66,12 +100,14 @@ def prepare(
     max_per_source: int = 0,
     trimaps: TrimapOptions | None = None,
     track: Callable[[Iterable[Wanted]], Iterable[Wanted]] = iter,
+    max_side: int = 0,
 ) -> dict[str, int]:
     """Write the prepared data folder `out` from the data root `root` and return counts.
 
     domains: domain name -> the manifest's subject. extra_subjects: trained on, never held out. heldout: percent held
     out of the kinds "alpha" and "pseudo-alpha". max_per_source: at most this many of each (subject, kind); 0 = all.
     trimaps: how those of masks are made. track: hands the wanted rows through, for a progress bar.
+    max_side: 0: squares of `size`; else pictures keep their shape and are only reduced to this longest side.
     The counts: "pictures", "left_out", and one per "domain/kind/split". Raises DataError if a domain, or an extra
     subject, ends up with no usable picture.
     """
@@ -79,7 +115,7 @@ def prepare(
     percents = {kind.replace("_", "-"): percent for kind, percent in (heldout or {}).items()}
     wanted = wanted_rows(read_manifest(root), domains, extra_subjects, max_per_source)
     out.mkdir(parents=True, exist_ok=True)
-    convert = partial(_convert, root, out, size, trimaps or TrimapOptions())
+    convert = partial(_convert, root, out, Frame(size, max_side), trimaps or TrimapOptions())
     records, left_out, digests = _convert_all(root, wanted, convert, track)
     assign_splits(records, list(domains), percents)
     records = _without_copies_of_heldout(out, records, digests, left_out)
@@ -150,25 +186,25 @@ def _convert_all(
 
 
 def _convert(
-    root: Path, out: Path, size: int, trimaps: TrimapOptions, domain: str, row: ManifestRow, name: str
+    root: Path, out: Path, frame: Frame, trimaps: TrimapOptions, domain: str, row: ManifestRow, name: str
 ) -> tuple[Record, str]:
     image = read_rgb(_inside(root, row.file))
     if min(image.shape[-2:]) < MIN_SIDE:
         raise BadPicture(row.file, f"{image.shape[2]} x {image.shape[1]} pixels, at least {MIN_SIDE} a side needed")
     record: Record = {"id": name, "domain": domain, "kind": row.kind, "split": "train"}
-    record |= {"image": f"image/{name}.png", "alpha": None, "foreground": None, "source": row.file}
-    if domain != BACKGROUND:
-        record["box"] = content_box(image.shape[-2], image.shape[-1], size)
+    record |= {"image": frame.file("image", name), "alpha": None, "foreground": None, "source": row.file}
+    if domain != BACKGROUND and not frame.max_side:
+        record["box"] = content_box(image.shape[-2], image.shape[-1], frame.size)
     alpha = _matching_alpha(root, row, image) if row.kind in WITH_ALPHA else None
-    trimap = _trimap(root, row, image, alpha, size, trimaps) if row.kind in WITH_TRIMAP else None
-    image = (centre_square if domain == BACKGROUND else square)(image, size)
+    trimap = _trimap(root, row, image, alpha, frame, trimaps) if row.kind in WITH_TRIMAP else None
+    image = (frame.background if domain == BACKGROUND else frame.picture)(image)
     if alpha is not None:
-        alpha = square(alpha, size)
+        alpha = frame.picture(alpha)
         if alpha.max() < CLEAR_SUBJECT:
             raise BadPicture(
-                row.alpha or row.file, f"at {size} pixels nothing is left of the subject: too thin or faint"
+                row.alpha or row.file, f"at {max(alpha.shape)} pixels nothing is left of the subject: too thin or faint"
             )
-        record |= {"alpha": f"alpha/{name}.png", "foreground": f"foreground/{name}.png"}
+        record |= {kind: frame.file(kind, name) for kind in ("alpha", "foreground")}
         write_alpha(out / record["alpha"], alpha)
         write_rgb(out / record["foreground"], estimate_foreground(image, alpha))
     if trimap is not None:
@@ -190,18 +226,18 @@ def _matching_alpha(root: Path, row: ManifestRow, image: Tensor) -> Tensor:
 
 
 def _trimap(
-    root: Path, row: ManifestRow, image: Tensor, mask: Tensor | None, size: int, options: TrimapOptions
+    root: Path, row: ManifestRow, image: Tensor, mask: Tensor | None, frame: Frame, options: TrimapOptions
 ) -> Tensor:
-    """(1, size, size): the trimap the manifest names, else one made of the mask. Raises BadPicture."""
+    """As it is kept: the trimap the manifest names, else one made of the mask. Raises BadPicture."""
     if row.trimap is None:
         if mask is None:
             raise BadPicture(row.file, "kind trimap needs a file in the column trimap")
-        return square_trimap(from_mask(mask, *options), size)
+        return frame.trimap(from_mask(mask, *options))
     trimap = read_trimap(_inside(root, row.trimap))
     if trimap.shape[-2:] != image.shape[-2:]:
         own, wanted = (f"{picture.shape[2]} x {picture.shape[1]}" for picture in (trimap, image))
         raise BadPicture(row.trimap, f"is {own}, its image {wanted}: make it again at the image's size")
-    small = square_trimap(trimap, size)
+    small = frame.trimap(trimap)
     wrong = problem(trimap) or problem(small)
     if wrong is not None:
         raise BadPicture(row.trimap, wrong)

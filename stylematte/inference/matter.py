@@ -44,6 +44,15 @@ def trained_at(folder: Path) -> int:
     return size
 
 
+def native_side(folder: Path) -> int:
+    """The longest side of the photos whose crops, at their own scale, a matter learned from; 0 if it saw squares."""
+    meta = read_description(folder).get("meta")
+    side = meta.get("max_side", 0) if isinstance(meta, dict) else 0
+    if not isinstance(side, int) or side < 0:
+        raise WeightsError(f"{matter_files(folder)[1]}: meta.max_side is {side!r}, expected pixels of the longest side")
+    return side
+
+
 @dataclass(frozen=True)
 class Matter:
     """A network in eval mode, where it is from, and how it is usually shown a photo."""
@@ -53,10 +62,12 @@ class Matter:
     folder: Path
     trained_at: int
     """Pixels of the longest side."""
+    native_side: int = 0
+    """Above 0: of photos that it saw at their own scale."""
 
     def asked(self, asked: AskedOptions) -> InferenceOptions:
         """What these wishes amount to for this network. Raises ConfigError."""
-        return asked.options(self.network.config, self.trained_at)
+        return asked.options(self.network.config, self.trained_at, self.native_side)
 
     def __call__(self, photo: Any, trimap: Tensor | None = None, options: InferenceOptions | None = None) -> Any:
         """The alpha of a photo.
@@ -89,9 +100,9 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Ma
     """The matter of a run (its best), an export, or a folder with matter.safetensors and matter.json, or the
     hub's names. Nothing is downloaded. Raises DataError, WeightsError."""
     folder = matter_folder(Path(path).expanduser())
-    side = trained_at(folder)
+    side, native = trained_at(folder), native_side(folder)
     network = load_matter(folder, str(device))
-    return Matter(network, options_for(network.config, side), folder, side)
+    return Matter(network, options_for(network.config, side, max_side=native), folder, side, native)
 
 
 def cut_out(image: Tensor, alpha: Tensor) -> Tensor:
