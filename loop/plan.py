@@ -54,7 +54,7 @@ CONTROL = "control"
 
 # Raise a stage's number when its output changes for equal inputs: every run then makes it (and what follows) again.
 VERSIONS = {
-    "prepare": 3,
+    "prepare": 4,
     "label": 4,
     "gather_cutouts": 1,
     "fit_generator": 6,
@@ -134,7 +134,7 @@ def plan_generator_alone(config: Config, name: str, cutouts: str, fingerprint: s
 def _prepare(config: Config, files: Fingerprints) -> PrepareStep:
     data = config.data
     return PrepareStep(
-        root=data.root,
+        roots=data.all_roots(),
         fingerprint=files.data,
         size=data.size,
         domains=data.domains,
@@ -272,6 +272,7 @@ def _fit_matter(config: Config, files: Fingerprints, round_: int) -> FitMatterSt
         student_photometry=later.student_photometry if round_ and later.roads.photos > 0 else 1.0,
         backbone_digest=files.backbone if _starts_fresh(config, round_) else None,
         max_side=config.data.max_side,
+        root_shares=[root.share for root in config.data.roots] if any(r.share for r in config.data.roots) else [],
     )
 
 

@@ -7,11 +7,10 @@ a digest is kept for each (path, size, time), so that `plan` and `status` need n
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,7 +44,7 @@ def fingerprints(config: Config, run_dir: Path | None = None, keep: bool = False
     composite = config.generator.composite_discriminator
     reads_backbone = composite.kind is CompositeDiscriminatorKind.projected
     found = Fingerprints(
-        data=folder_fingerprint(config.data.root),
+        data=data_fingerprint([root.root for root in config.data.all_roots()]),
         backbone=digests.of(config.matter.network.backbone.weights),
         composite_backbone=digests.of(composite.backbone.weights) if reads_backbone else None,
         initial={
@@ -56,6 +55,14 @@ def fingerprints(config: Config, run_dir: Path | None = None, keep: bool = False
     if keep:
         digests.save()
     return found
+
+
+def data_fingerprint(roots: Sequence[str]) -> str:
+    """Of the data roots, in their order; GONE if one of them is."""
+    if len(roots) < 2:
+        return folder_fingerprint(roots[0] if roots else None)
+    each = [folder_fingerprint(root) for root in roots]
+    return GONE if GONE in each else hashlib.sha256("\x1f".join(each).encode()).hexdigest()
 
 
 def folder_fingerprint(root: str | None) -> str:
@@ -105,17 +112,6 @@ class FileDigests:
     def save(self) -> None:
         if self.changed and self.path is not None and self.path.parent.is_dir():
             write_json(self.path, self.known)
-
-
-def kinds_in(root: str | None) -> set[str]:
-    """The kinds of pictures that the manifest of `root` lists; none if it cannot be read (`prepare` says why)."""
-    if root is None:
-        return {"alpha", "none"}
-    try:
-        with open(Path(root).expanduser() / "manifest.csv", newline="", encoding="utf-8-sig") as lines:
-            return {(row.get("kind") or "").strip() for row in csv.DictReader(lines)}
-    except (OSError, UnicodeDecodeError, csv.Error):
-        return set()
 
 
 def _files(folder: Path) -> list[tuple[str, os.stat_result]]:

@@ -93,7 +93,12 @@ def _absolute(config: Config) -> Config:
         (backbone, "weights")
         for backbone in (config.matter.network.backbone, config.generator.composite_discriminator.backbone)
     )
-    for section, key in ((config.data, "root"), *backbones):
+    for section, key in (
+        (config.data, "root"),
+        (config.data, "backgrounds"),
+        *((r, "root") for r in config.data.roots),
+        *backbones,
+    ):
         value = getattr(section, key)
         if value is not None:
             setattr(section, key, str(Path(value).expanduser().resolve()))
@@ -159,6 +164,11 @@ def _leaves(tree: Any, prefix: str = "", whole: Sequence[str] = WHOLE) -> Iterat
 
 def _merge_one(config: DictConfig, key: str, value: Any) -> str | None:
     """Set one leaf; the problem as a line, or None."""
+    if key == "data.root" and isinstance(value, list):
+        key, value = "data.roots", [each if isinstance(each, dict) else {"root": each} for each in value]
+        config.merge_with({"data": {"root": None}})
+    elif key == "data.root" and value is not None:
+        config.merge_with({"data": {"roots": []}})  # the last layer that names roots has its way
     if key == VARIANT:
         return _choose_variant(config, str(value))
     if key in REMOVED:  # run folders have every key written out: at 0 it did nothing, and they stay readable

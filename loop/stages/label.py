@@ -27,7 +27,7 @@ from loop.engine.heartbeat import tracked
 from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
 from loop.pools import Row, content, data_rows, read_cutout, write_index
-from stylematte.data.manifest import MEASURED
+from stylematte.data.manifest import FOREGROUND, MEASURED
 from stylematte.imagefile import read_alpha, read_rgb, write_alpha, write_rgb, write_rgba, write_trimap
 from stylematte.inference.predict import predict_agreement, predict_with_confidence
 from stylematte.networks.weights import load_matter
@@ -44,7 +44,7 @@ def run(ctx: Context) -> Metrics:
     config, data = read(LabelStep, ctx.config), ctx.inputs["data"]
     (ctx.out / "rgba").mkdir()
     rows: list[Row] = []
-    for row in data_rows(data, "train", config.domain):
+    for row in data_rows(data, "train", config.domain, (*MEASURED, FOREGROUND)):
         cutout = read_cutout(data, row)
         rows.append(_entry(row, None, None) | _foreground(cutout[3:], cutout[3:]))
         write_rgba(ctx.out / rows[-1]["rgba"], frame_cutout(cutout, config.size))
@@ -55,7 +55,7 @@ def run(ctx: Context) -> Metrics:
         rows += _label(ctx, config, network, photos[start : start + batch])
     write_index(ctx.out, rows)
     write_cutout_sheet(ctx.out / "sheet.png", [ctx.out / r["rgba"] for r in rows if r["kept"] and r["kind"] == "none"])
-    pseudo = [row for row in rows if row["kind"] not in MEASURED]
+    pseudo = [row for row in rows if row["kind"] not in (*MEASURED, FOREGROUND)]
     return {
         "real": len(rows) - len(pseudo),
         "photos": len(pseudo),

@@ -17,7 +17,8 @@ from loop.engine.stage import Context, Metrics
 from loop.pools import Row, read_index
 from stylematte.data.drawn.dataset import write_drawn
 from stylematte.data.folders import prepare, write_rows
-from stylematte.data.manifest import BACKGROUND, MEASURED, WITH_TRIMAP
+from stylematte.data.manifest import BACKGROUND, FOREGROUND, MEASURED, WITH_TRIMAP
+from stylematte.data.roots import DataRoot
 from stylematte.data.trimaps import TrimapOptions, teach, weaken
 from stylematte.errors import DataError
 
@@ -27,7 +28,7 @@ EXCLUDED = "excluded"
 def run(ctx: Context) -> Metrics:
     config = read(PrepareStep, ctx.config)
     trimaps = TrimapOptions(config.trimap.radius, config.trimap.outward)
-    if config.root is None:
+    if not config.roots:
         drawn = config.drawn
         write_drawn(
             ctx.out,
@@ -44,7 +45,7 @@ def run(ctx: Context) -> Metrics:
         left_out = 0
     else:
         metrics = prepare(
-            Path(config.root).expanduser(),
+            [DataRoot(Path(r.root), r.domain, r.kind, r.layout, r.share) for r in config.roots],
             ctx.out,
             size=config.size,
             domains=config.domains,
@@ -85,7 +86,7 @@ def _count(folder: Path) -> dict[str, dict[str, dict[str, int]]]:
 
 
 def _enough(counts: dict[str, dict[str, dict[str, int]]], domains: dict[str, str]) -> None:
-    kinds = (*MEASURED, *WITH_TRIMAP)
+    kinds = (*MEASURED, FOREGROUND, *WITH_TRIMAP)
     if not any(counts[name].get(kind, {}).get("train") for name in counts if name != BACKGROUND for kind in kinds):
         raise DataError(
             f"no picture to train on: expected rows of kind {', '.join(kinds)} in manifest.csv, and data.learn_from to "

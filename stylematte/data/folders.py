@@ -24,8 +24,10 @@ import torch
 from torch import Tensor
 
 from stylematte.atomic import replace_file
+from stylematte.data.composed import compose_heldout
 from stylematte.data.manifest import (
     BACKGROUND,
+    FOREGROUND,
     PICTURES,
     WITH_ALPHA,
     WITH_TRIMAP,
@@ -33,9 +35,10 @@ from stylematte.data.manifest import (
     Record,
     assign_splits,
     heldout,
-    read_manifest,
     wanted_rows,
 )
+from stylematte.data.released import ALL
+from stylematte.data.roots import DataRoot, all_rows, is_heldout
 from stylematte.data.trimaps import TrimapOptions, record_trimap
 from stylematte.errors import BadPicture, DataError
 from stylematte.imagefile import read_alpha, read_rgb, read_trimap, resize, write_alpha, write_rgb
@@ -91,7 +94,7 @@ Wanted = tuple[str, ManifestRow]
 
 
 def prepare(
-    root: str | Path,
+    root: str | Path | Sequence[DataRoot],
     out: str | Path,
     size: int,
     domains: Mapping[str, str],
@@ -102,7 +105,7 @@ def prepare(
     track: Callable[[Iterable[Wanted]], Iterable[Wanted]] = iter,
     max_side: int = 0,
 ) -> dict[str, int]:
-    """Write the prepared data folder `out` from the data root `root` and return counts.
+    """Write the prepared data folder `out` from a data root, or from several, and return counts.
 
     domains: domain name -> the manifest's subject. extra_subjects: trained on, never held out. heldout: percent held
     out of the kinds "alpha" and "pseudo-alpha". max_per_source: at most this many of each (subject, kind); 0 = all.
@@ -111,19 +114,22 @@ def prepare(
     The counts: "pictures", "left_out", and one per "domain/kind/split". Raises DataError if a domain, or an extra
     subject, ends up with no usable picture.
     """
-    root, out = Path(root).expanduser(), Path(out)
+    roots = [DataRoot(Path(root))] if isinstance(root, (str, Path)) else list(root)
+    places, out = [each.path.expanduser() for each in roots], Path(out)
     percents = {kind.replace("_", "-"): percent for kind, percent in (heldout or {}).items()}
-    wanted = wanted_rows(read_manifest(root), domains, extra_subjects, max_per_source)
+    wanted = wanted_rows(all_rows(roots, domains), domains, extra_subjects, max_per_source)
     out.mkdir(parents=True, exist_ok=True)
-    convert = partial(_convert, root, out, Frame(size, max_side), trimaps or TrimapOptions())
-    records, left_out, digests = _convert_all(root, wanted, convert, track)
-    assign_splits(records, list(domains), percents)
+    convert = partial(_convert, places, out, Frame(size, max_side), trimaps or TrimapOptions())
+    records, left_out, digests = _convert_all(places, wanted, convert, track)
+    assign_splits(records, list(domains), percents, _official(wanted))
     records = _without_copies_of_heldout(out, records, digests, left_out)
+    compose_heldout(out, records)
     write_rows(out / "left_out.jsonl", left_out)
     for domain in (*domains, *extra_subjects):
         if not any(record["domain"] == domain for record in records):
             reason = next((row["reason"] for row in left_out if row["domain"] == domain), "no rows")
-            raise DataError(f"no usable picture for '{domain}' in {root}: all were left out, the first as: {reason}")
+            where = ", ".join(map(str, places))
+            raise DataError(f"no usable picture for '{domain}' in {where}: all were left out, the first as: {reason}")
     write_rows(out / "index.jsonl", records)
     counts = Counter(f"{record['domain']}/{record['kind']}/{record['split']}" for record in records)
     return {"pictures": len(records), "left_out": len(left_out), **dict(sorted(counts.items()))}
@@ -161,8 +167,21 @@ def centre_square(picture: Tensor, size: int) -> Tensor:
     return resize(picture[:, top : top + side, left : left + side], (size, size))
 
 
+def _official(wanted: Sequence[Wanted]) -> dict[str, str]:
+    """Record id -> the split that its data set gives it, where it gives one."""
+    return {
+        _id(domain, number): "heldout" if is_heldout(row.split) else "train"
+        for number, (domain, row) in enumerate(wanted)
+        if row.split not in ("", ALL)
+    }
+
+
+def _id(domain: str, number: int) -> str:
+    return f"{domain}/{number:06d}"
+
+
 def _convert_all(
-    root: Path,
+    places: Sequence[Path],
     wanted: Sequence[Wanted],
     convert: Callable[[str, ManifestRow, str], tuple[Record, str]],
     track: Callable[[Iterable[Wanted]], Iterable[Wanted]],
@@ -170,29 +189,33 @@ def _convert_all(
     records: list[Record] = []
     left_out: list[Record] = []
     digests: dict[str, str] = {}
-    seen: set[str] = set()
+    seen: set[tuple[int, str]] = set()
     for number, (domain, row) in enumerate(track(wanted)):
         try:
-            if row.file in seen:
+            if (row.root, row.file) in seen:
                 raise BadPicture(row.file, "is listed twice in the manifest")
-            seen.add(row.file)
-            record, digests[row.file] = convert(domain, row, f"{domain}/{number:06d}")
+            seen.add((row.root, row.file))
+            record, digest = convert(domain, row, _id(domain, number))
+            digests[record["id"]] = digest
             records.append(record)
         except BadPicture as error:
-            file, reason = _short(root, error)
+            file, reason = _short(places[row.root], error)
             log.warning("left out %s: %s", row.file, reason if file == row.file else f"{file}: {reason}")
             left_out.append({"file": row.file, "reason": f"{file}: {reason}", "domain": domain, "kind": row.kind})
     return records, left_out, digests
 
 
 def _convert(
-    root: Path, out: Path, frame: Frame, trimaps: TrimapOptions, domain: str, row: ManifestRow, name: str
+    places: Sequence[Path], out: Path, frame: Frame, trimaps: TrimapOptions, domain: str, row: ManifestRow, name: str
 ) -> tuple[Record, str]:
+    root = places[row.root]
     image = read_rgb(_inside(root, row.file))
     if min(image.shape[-2:]) < MIN_SIDE:
         raise BadPicture(row.file, f"{image.shape[2]} x {image.shape[1]} pixels, at least {MIN_SIDE} a side needed")
     record: Record = {"id": name, "domain": domain, "kind": row.kind, "split": "train"}
     record |= {"image": frame.file("image", name), "alpha": None, "foreground": None, "source": row.file}
+    if len(places) > 1:
+        record |= {"source": f"{root.name}/{row.file}", "root": row.root}
     if domain != BACKGROUND and not frame.max_side:
         record["box"] = content_box(image.shape[-2], image.shape[-1], frame.size)
     alpha = _matching_alpha(root, row, image) if row.kind in WITH_ALPHA else None
@@ -206,7 +229,8 @@ def _convert(
             )
         record |= {kind: frame.file(kind, name) for kind in ("alpha", "foreground")}
         write_alpha(out / record["alpha"], alpha)
-        write_rgb(out / record["foreground"], estimate_foreground(image, alpha))
+        colour = image if row.kind == FOREGROUND else estimate_foreground(image, alpha)
+        write_rgb(out / record["foreground"], colour)
     if trimap is not None:
         record_trimap(out, record, trimap)
     write_rgb(out / record["image"], image)
@@ -261,10 +285,10 @@ def _without_copies_of_heldout(
     out: Path, records: list[Record], digests: Mapping[str, str], left_out: list[Record]
 ) -> list[Record]:
     """Drop training pictures that are, pixel for pixel, a held-out one under another name."""
-    measured = {digests[r["source"]]: r["source"] for r in records if r["split"] == "heldout"}
+    measured = {digests[r["id"]]: r["source"] for r in records if r["split"] == "heldout"}
     kept = []
     for record in records:
-        twin = measured.get(digests[record["source"]])
+        twin = measured.get(digests[record["id"]])
         if record["split"] == "heldout" or twin is None:
             kept.append(record)
             continue

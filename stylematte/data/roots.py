@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from stylematte.data.manifest import BACKGROUND, KINDS, ManifestRow, read_manifest
+from stylematte.data.manifest import BACKGROUND, ManifestRow, read_manifest
 from stylematte.data.released import ALL, LAYOUTS, read_released
 from stylematte.errors import DataError
 from stylematte.inference.photos import PICTURES
@@ -49,9 +49,9 @@ def root_rows(root: DataRoot, domains: Mapping[str, str]) -> list[ManifestRow]:
     return rows
 
 
-def all_rows(roots: Sequence[DataRoot], domains: Mapping[str, str]) -> list[tuple[int, ManifestRow]]:
-    """(number of the root, row) of all roots, in order. Raises DataError."""
-    return [(number, row) for number, root in enumerate(roots) for row in root_rows(root, domains)]
+def all_rows(roots: Sequence[DataRoot], domains: Mapping[str, str]) -> list[ManifestRow]:
+    """The rows of all roots, in order, each with the number of its root. Raises DataError."""
+    return [row._replace(root=number) for number, root in enumerate(roots) for row in root_rows(root, domains)]
 
 
 def layout_of(path: Path) -> str:
@@ -103,14 +103,8 @@ def _listed(path: Path, layout: str) -> list[ManifestRow]:
 
 
 def _pictures(path: Path) -> Iterable[Path]:
-    return sorted(
-        file for file in path.rglob("*") if file.suffix.lower() in PICTURES and not file.name.startswith(".")
-    )
+    return sorted(file for file in path.rglob("*") if file.suffix.lower() in PICTURES and not file.name.startswith("."))
 
 
 def _relative(root: Path, file: Path) -> str:
     return file.relative_to(root).as_posix()
-
-
-def known_kind(kind: str | None) -> bool:
-    return kind is None or kind in KINDS
