@@ -1,6 +1,7 @@
 """Published layouts, drawn, train as they were unpacked, with native crops; official splits stay what they are."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -42,8 +43,15 @@ def roots(tmp_path_factory) -> Path:
 
 def words(roots: Path, run: Path) -> list[str]:
     listed = f"[{roots}/p3m, {roots}/am, {{root: {roots}/own, domain: animals}}]"
-    size = ["data.max_side=2048", "matter.size=48", "data.heldout={alpha: 0}"]
-    return [f"run.dir={run}", "run.rounds=0", f"data.root={listed}", f"data.backgrounds={roots}/behind", *size]
+    size = ["data.max_side=2048", "matter.size=48", "data.heldout={alpha: 0}", "launch.kind=inline"]
+    return [
+        f"run.dir={run}",
+        "run.rounds=0",
+        "launch.kind=inline",
+        f"data.root={listed}",
+        f"data.backgrounds={roots}/behind",
+        *size,
+    ]
 
 
 def test_three_layouts_train_together_with_crops(roots, tmp_path, capsys):
@@ -90,6 +98,18 @@ def test_a_manifest_of_a_layout_reads_as_the_layout_does(roots, tmp_path, capsys
     assert "validation/original/n3.jpg,validation/mask/n3.png,,animal,alpha,validation" in lines
     assert main(["data", "manifest", str(roots / "am"), "-o", str(out)]) == 2
     assert "nothing is overwritten" in capsys.readouterr().err
+
+
+def test_the_commands_of_the_page(roots, tmp_path, monkeypatch, capsys):
+    page = (ROOT / "docs/datasets.md").read_text().splitlines()
+    commands = [line.strip() for line in page if line.startswith("    stylematte ")]
+    assert len(commands) == 4
+    monkeypatch.chdir(tmp_path)
+    for command in commands:
+        said = shlex.split(command.replace("P3M-10k", str(roots / "p3m")).replace("configs/", f"{ROOT}/configs/"))
+        assert main(said[1:]) == 0
+    assert "portraits: 2 alpha held out, 3 alpha" in capsys.readouterr().out
+    assert (tmp_path / "manifests/p3m.csv").read_text().count(",person,alpha,") == 5
 
 
 def test_foregrounds_train_on_new_backgrounds_and_are_composed_to_be_measured(tmp_path):
