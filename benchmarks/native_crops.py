@@ -88,7 +88,7 @@ def strand_picture(side: int, seed: int) -> tuple[Tensor, Tensor, int]:
     return (image.float() + 0.02 * torch.randn(3, side, side, generator=generator)).clamp(0, 1), alpha, column
 
 
-def strand(folder: Path, side: int = 1600, steps: int = 60, batch: int = 4, pictures: int = 2) -> dict[str, float]:
+def strand(folder: Path, side: int = 1600, steps: int = 250, batch: int = 4, pictures: int = 2) -> dict[str, float]:
     """Mean SAD in 256 rows of the band around the strand of two held-out pictures, in thousands: squares, crops, empty.
 
     Crops predict the 256 x 256 pixels around the band at native scale, squares the whole picture.

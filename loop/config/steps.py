@@ -21,6 +21,7 @@ from loop.config.schema import (
 )
 from stylematte.config import MatterFitConfig, NetworkConfig, RoadsConfig, network_from_plain
 from stylematte.fields import from_plain
+from stylematte.refine.rules import RefineRules
 from stylemattegan.config import (
     AlphaRegularizerConfig,
     CompositeDiscriminatorConfig,
@@ -116,6 +117,13 @@ class DrawPairsStep:
     subject: str
     size: int
     count: int
+
+
+@dataclass(frozen=True)
+class RefineStep:
+    """Of `refine_cutouts` and of `refine_pairs`."""
+
+    rules: RefineRules
 
 
 @dataclass(frozen=True)
