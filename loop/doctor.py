@@ -33,7 +33,7 @@ def diagnose(config: Config | None = None, ops: bool = False) -> list[Check]:
     checks = [_python(), *_torch(), _compiler(), _disk(), _memory(), _wandb(), _albumentations()]
     if config is not None:
         checks += [
-            _data(config.data.root),
+            *_data(config),
             *_weights(config.matter.network.backbone.name, config.matter.network.backbone.weights),
         ]
         if config.generator.composite_discriminator.kind.value == "projected":
@@ -187,26 +187,34 @@ def _albumentations() -> Check:
     return Check("albumentations", "problem", "AlbumentationsX (AGPL-3.0) shadows it: pip uninstall albumentationsx")
 
 
-def _data(root: str | None) -> Check:
-    if root is None:
-        return Check("data", "ok", "drawn by code")
+def _data(config: Config) -> list[Check]:
+    """What `run` will read, and why it could not; what the manifests say of licences and which files are missing."""
+    from loop.config.found import data_roots, found
+
+    roots = data_roots(config.data)
+    if not roots:
+        return [Check("data", "ok", "drawn by code")]
+    seen = found(config)
+    checks = [Check("data", "ok", line) for line in seen.lines()]
+    checks += [Check("data", "problem", line) for line in seen.problems]
+    return checks + [check for root in roots for check in _manifest(root.path)]
+
+
+def _manifest(root: Path) -> list[Check]:
     import csv
 
-    manifest = Path(root).expanduser() / "manifest.csv"
+    manifest = root / "manifest.csv"
     if not manifest.is_file():
-        return Check("data", "problem", f"{manifest}: no such file; see README, 'Your own pictures'")
+        return []
     with manifest.open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
-    if not rows or "file" not in rows[0]:
-        return Check("data", "problem", f"{manifest}: no column 'file'; see README, 'Your own pictures'")
-    missing = [row["file"] for row in rows if not (manifest.parent / (row["file"] or "")).is_file()]
-    kinds = Counter(f"{row.get('subject')}/{row.get('kind')}" for row in rows)
+    missing = [row["file"] for row in rows if not (root / (row.get("file") or "")).is_file()]
     licences: dict[str, Any] = Counter(row.get("licence") or "unstated" for row in rows)
-    text = "; ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-    text += f"; {len(licences)} different licence texts, read them before you ship anything made from these"
+    text = f"{len(licences)} different licence texts, read them before you ship anything made from these"
+    checks = [Check("licences", "ok", text)]
     if missing:
-        return Check("data", "problem", f"{len(missing)} files are missing, for example {missing[0]}; {text}")
-    return Check("data", "ok", text)
+        checks.append(Check("data", "problem", f"{len(missing)} files are missing, for example {missing[0]}"))
+    return checks
 
 
 def _composite_discriminator(backbone: BackboneConfig) -> list[Check]:

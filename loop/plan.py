@@ -57,7 +57,7 @@ CONTROL = "control"
 
 # Raise a stage's number when its output changes for equal inputs: every run then makes it (and what follows) again.
 VERSIONS = {
-    "prepare": 3,
+    "prepare": 4,
     "label": 4,
     "gather_cutouts": 1,
     "refine_cutouts": 1,
@@ -139,7 +139,7 @@ def plan_generator_alone(config: Config, name: str, cutouts: str, fingerprint: s
 def _prepare(config: Config, files: Fingerprints) -> PrepareStep:
     data = config.data
     return PrepareStep(
-        root=data.root,
+        roots=data.all_roots(),
         fingerprint=files.data,
         size=data.size,
         domains=data.domains,
@@ -151,6 +151,7 @@ def _prepare(config: Config, files: Fingerprints) -> PrepareStep:
         heldout=data.heldout,
         max_per_source=data.max_per_source,
         closed_form=any(fit.losses.closed_form > 0 for fit in (config.matter.first, config.matter.later)),
+        max_side=data.max_side,
     )
 
 
@@ -270,7 +271,7 @@ def _fit_matter(config: Config, files: Fingerprints, round_: int) -> FitMatterSt
     fresh = _starts_fresh(config, round_)
     return FitMatterStep(
         round=round_,
-        size=config.data.size,
+        size=matter.size or config.data.size,
         domains=list(config.data.domains),
         extra_subjects=config.data.extra_subjects,
         network=matter.network,
@@ -284,6 +285,8 @@ def _fit_matter(config: Config, files: Fingerprints, round_: int) -> FitMatterSt
         backbone_digest=files.backbone if fresh else None,
         init_from=files.matter if fresh else None,
         init_digests=files.matter_files if fresh else {},
+        max_side=config.data.max_side,
+        root_shares=[root.share for root in config.data.roots] if any(r.share for r in config.data.roots) else [],
     )
 
 

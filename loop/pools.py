@@ -41,7 +41,9 @@ def absolute(folder: Path, row: Row) -> Row:
 
 
 def background_files(data: Path) -> list[Path]:
-    return [data / row["image"] for row in read_index(data) if row["kind"] == "background"]
+    return [
+        data / row["image"] for row in read_index(data) if row["kind"] == "background" and row["split"] != "heldout"
+    ]
 
 
 def read_cutout(data: Path, row: Row) -> Tensor:

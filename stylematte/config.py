@@ -319,6 +319,9 @@ class MatterFitConfig(FitConfig):
     labelled: position and size of a labelled subject of the domain, drawn anew each time, with jitter. everywhere: the
     foregrounds of labelled pictures on new backgrounds, too (without any road, -7 and -12 % SAD: docs/roads.md), which
     is all that it is in round 0."""
+    crop_share: float = ranged(0.5, 0, 1)
+    """With data.max_side: share of a batch's real pictures that are crops at native scale, most around the transition
+    band of alpha; the others are whole views at low scale. Prediction sees photos, or tiles, at the crops' scale."""
     trimap_shown: float = ranged(0.0, 0, 1)
     """Probability that the network is shown a sample's trimap, widened at random (detail): between 0 and 1 one network
     learns to matte with a trimap and without."""
@@ -423,6 +426,8 @@ class MatterConfig:
     init_from: str | None = None
     """A matter that round 0 starts from: a matter folder, an export, a run (its best one), or what
     `stylematte import-weights` wrote. matter.network must be as it is there."""
+    size: int | None = ranged(None, 16)
+    """Side of the squares that fits see, in pixels; null = data.size. Another one needs data.max_side."""
     compile: bool = False
     """Fits run through torch.compile: minutes at their start, less time a step. Needs a C++ compiler."""
     first: MatterFitConfig = field(default_factory=MatterFitConfig)

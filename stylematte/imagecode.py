@@ -24,6 +24,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from stylematte.errors import BadPicture
+from stylematte.netpbm import ENDINGS, to_netpbm
 
 MAX_PIXELS = 89_478_485
 """Pictures with more pixels are refused before they are decoded (a 20 kB PNG can unpack to gigabytes)."""
@@ -104,11 +105,14 @@ def from_pil(path: _PathLike, picture: Image.Image) -> Decoded:
 
 
 def encode(path: _PathLike, array: np.ndarray, text: Mapping[str, str] | None = None, quick: bool = False) -> bytes:
-    """(H, W), (H, W, 3) or (H, W, 4) of uint8 or uint16 -> PNG, with `text` in it; or JPEG if the name ends so.
+    """(H, W), (H, W, 3) or (H, W, 4) of uint8 or uint16 -> PNG, with `text` in it; or JPEG, PPM, PGM if the name
+    ends so.
 
     quick: the PNG is some percent larger and takes two thirds of the time.
     """
     channels, suffix = 1 if array.ndim == 2 else array.shape[2], Path(path).suffix.lower()
+    if suffix in ENDINGS:
+        return to_netpbm(array)
     ordered = array if array.ndim == 2 else array[..., [2, 1, 0, 3][:channels]]  # OpenCV stores BGR(A)
     ordered = np.ascontiguousarray(ordered)
     if suffix in _JPEG and channels == 3 and array.dtype == np.uint8:

@@ -1,5 +1,6 @@
 """`stylematte plan CONFIG|RUN`: the steps of a configuration or a run, what is to be made and why.
 
+Also what `run` will read of the data folders; exit code 3 where it could not start.
 With --devices, --on or --measured also how long it will take, and how much memory and disk.
 """
 
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loop.cli.console import wide_console
+from loop.config.found import found as found_data
 from loop.runs.status import Outlook, outlook
 from stylematte.errors import ConfigError
 
@@ -30,13 +32,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     found = outlook(args.config, [*args.overrides, *_devices(args.devices)])
+    data = found_data(found.config)
+    # What a finished run was made of may be gone.
+    code = 3 if data.problems and any(step.state != "fresh" for step in found.steps) else 0
     forecast = _forecast(args, found) if args.devices or args.on or args.measured else None
     if args.json:
         steps = [{"step": s.step, "state": s.state, "why": s.why, "work": s.work} for s in found.steps]
         disk = {"run_bytes": found.run_bytes, "free_bytes": found.free_bytes}
-        shown = {"run": str(found.run), "steps": steps, "disk": disk}
+        shown = {"run": str(found.run), "steps": steps, "disk": disk, "data": data.lines(), "problems": data.problems}
         print(json.dumps({**shown, **({"forecast": forecast._asdict()} if forecast else {})}, indent=2))
-        return 0
+        return code
     from rich.table import Column, Table
 
     table = Table("step", "state", "work", Column("why", overflow="fold"), title=str(found.run))
@@ -52,7 +57,11 @@ def main(args: argparse.Namespace) -> int:
         from loop.cli.forecast_table import print_forecast
 
         print_forecast(console, forecast, found.planned)
-    return 0
+    for line in data.lines():
+        console.print(f"data: {line}")
+    for line in data.problems:
+        console.print(f"[red]`run` could not start:[/] {line}")
+    return code
 
 
 def _devices(count: int | None) -> list[str]:

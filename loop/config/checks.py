@@ -14,15 +14,18 @@ from pathlib import Path
 
 from loop.config.checks_composite_discriminator import composite_discriminator
 from loop.config.checks_init import initial_generators
-from loop.config.fingerprints import kinds_in
-from loop.config.schema import Config, PairSource
+from loop.config.found import kinds_in
+from loop.config.schema import Config, DataConfig, PairSource
 from loop.engine.config import Launch
 from stylematte.config import PUBLISHED, FitConfig, MatterFitConfig
+from stylematte.data.released import NAMES
+from stylematte.data.roots import FLAT
 from stylematte.fields import impossible
 from stylematte.rounds import find_matter
 from stylemattegan.config import Precision
 
 TRAINING_KINDS = ("alpha", "pseudo-alpha", "mask", "trimap", "none")
+ROOT_KINDS = (*TRAINING_KINDS, "foreground", "background")
 DRAWN_SUBJECTS = ("portrait", "animal")
 
 
@@ -44,7 +47,7 @@ def impossible_values(config: Config) -> list[str]:
         *_launch(config),
     ]
     # Of pictures that are not drawn nobody needs to count any.
-    return [line for line in problems if config.data.root is None or not line.startswith("data.drawn.")]
+    return [line for line in problems if not config.data.all_roots() or not line.startswith("data.drawn.")]
 
 
 def _run(config: Config) -> Iterator[str]:
@@ -62,19 +65,43 @@ def _data(config: Config) -> Iterator[str]:
         taken = {"prepare", "fit_matter", "evaluate", "accept", *(["control"] if config.run.control else [])}
         if name in taken or name in data.extra_subjects:
             yield f"data.domains.{name}: this name is taken; choose another"
-        if data.root is None and subject not in DRAWN_SUBJECTS:
+        if not data.all_roots() and subject not in DRAWN_SUBJECTS:
             yield f"data.domains.{name}={subject}: only 'portrait' and 'animal' can be drawn; else set data.root"
     if data.size < 16 or data.size & (data.size - 1):
         yield f"data.size={data.size}: the generator needs a power of two, 16 or more (64, 128, 256 ...)"
     if data.root is not None and not Path(data.root).expanduser().is_dir():
         yield f"data.root={data.root}: no such folder; expected one with a manifest.csv (null draws pictures by code)"
+    yield from _roots(data)
+
+
+def _roots(data: DataConfig) -> Iterator[str]:
+    """What several data roots, and the folder of backgrounds, contradict."""
+    if data.root is not None and data.roots:
+        yield "data.root and data.roots: give one of them; data.root=[a, b] is a list of roots"
+    for number, root in enumerate(data.roots):
+        name = f"data.roots[{number}]"
+        if not root.root or not Path(root.root).expanduser().is_dir():
+            yield f"{name}.root={root.root}: no such folder"
+        if root.domain is not None and root.domain not in (*data.domains, *data.extra_subjects):
+            yield f"{name}.domain={root.domain}: expected one of data.domains or data.extra_subjects"
+        if root.kind is not None and root.kind not in ROOT_KINDS:
+            yield f"{name}.kind={root.kind}: expected {', '.join(ROOT_KINDS)}"
+        if root.layout not in ("auto", FLAT, *NAMES):
+            yield f"{name}.layout={root.layout}: expected auto, {FLAT}, {', '.join(NAMES)}"
+    shares = [root.share for root in data.roots if root.kind not in ("none", "background")]
+    if any(share is not None for share in shares) and None in shares:
+        yield "data.roots: give each labelled root a share, or none"
+    if data.backgrounds is not None and not Path(data.backgrounds).expanduser().is_dir():
+        yield f"data.backgrounds={data.backgrounds}: no such folder"
+    if data.backgrounds is not None and data.root is None and not data.roots:
+        yield f"data.backgrounds={data.backgrounds}: needs data.root; drawn pictures have drawn backgrounds"
 
 
 def _oracles(config: Config) -> Iterator[str]:
     """What only drawn pictures know."""
-    if config.data.root is None:
+    if not config.data.all_roots():
         return
-    cure = f"data.root={config.data.root} has real ones; set data.root=null, or leave it out"
+    cure = f"data.root={config.data.root or 'a list'} has real ones; set data.root=null, or leave it out"
     if config.data.drawn.oracle:
         yield f"oracle: data.drawn.oracle=true needs drawn pictures, whose truth is known; {cure}"
     if config.synthesize.source is PairSource.drawn:
@@ -110,6 +137,13 @@ def _refine(config: Config) -> Iterator[str]:
 
 def _matter(config: Config) -> Iterator[str]:
     matter = config.matter
+    if matter.size not in (None, config.data.size) and not config.data.max_side:
+        yield (
+            f"matter.size={matter.size}: pictures are squares of data.size={config.data.size}; set data.max_side=2048 "
+            "to learn from crops of another size"
+        )
+    if 0 < config.data.max_side < max(matter.size or 0, config.data.size):
+        yield f"data.max_side={config.data.max_side}: expected 0, or at least data.size and matter.size"
     compiler = os.environ.get("CXX", "g++")  # what torch.compile calls
     if matter.compile and shutil.which(compiler) is None:
         yield f"matter.compile=True: no C++ compiler ({compiler} not found): install g++ or set CXX, or false"
@@ -149,13 +183,14 @@ def _fits(config: Config) -> Iterator[str]:
 def _every_source(name: str, fit: MatterFitConfig, config: Config, roads: int = 0) -> Iterator[str]:
     """Every source is in every batch: labelled, mask and trimap pictures of each domain, those of each road, extra
     subjects. Labelled ones get what masks and trimaps leave. Whether there are trimaps, the manifest says."""
-    kinds = kinds_in(config.data.root)
+    kinds = kinds_in(config.data)
     asked = {"mask": fit.mask_share, "trimap": fit.trimap_share}
     total = sum(share for kind, share in asked.items() if kind in kinds)
     if total > 1:
         yield f"{name}: mask_share and trimap_share add up to {total:g}: expected 1 or less"
     weak = (fit.mask_share > 0) + (fit.trimap_share > 0 and "trimap" in kinds)
-    sources = len(config.data.domains) * (1 + weak + roads) + len(config.data.extra_subjects)
+    groups = max(0, sum(root.share is not None for root in config.data.roots) - len(config.data.domains))
+    sources = groups + len(config.data.domains) * (1 + weak + roads) + len(config.data.extra_subjects)
     if fit.batch < sources:
         yield f"{name}.batch={fit.batch}: expected {sources} or more, at least one for each source of pictures"
 

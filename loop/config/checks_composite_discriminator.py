@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from loop.config.fingerprints import kinds_in
+from loop.config.found import kinds_in
 from loop.config.schema import Config
 from stylemattegan.config import CompositeDiscriminatorConfig, CompositeDiscriminatorKind
 
@@ -16,11 +16,12 @@ def composite_discriminator(config: Config) -> Iterator[str]:
     composite = config.generator.composite_discriminator
     if composite.kind is CompositeDiscriminatorKind.none:
         return
-    root = config.data.root
-    if root is not None and Path(root).expanduser().is_dir() and "background" not in kinds_in(root):
+    roots = [root.root for root in config.data.all_roots()]
+    there = roots and all(Path(root).expanduser().is_dir() for root in roots)
+    if there and "background" not in kinds_in(config.data):
         yield (
-            f"{KEY}.kind={composite.kind.value}: {root} has no pictures of kind background to put cut-outs on; "
-            "add some to manifest.csv, or set kind=none"
+            f"{KEY}.kind={composite.kind.value}: {', '.join(roots)} has no pictures of kind background "
+            "to put cut-outs on; add some to manifest.csv, or set kind=none"
         )
     if composite.kind is CompositeDiscriminatorKind.projected:
         yield from _backbone(composite)

@@ -7,11 +7,10 @@ their digests are kept (`loop.engine.digest_cache`), so that `plan` and `status`
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import importlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,7 +60,7 @@ def fingerprints(config: Config, run_dir: Path | None = None, full: bool = False
     given = config.matter.init_from
     matter = None if given is None else find_matter(Path(given)) or Path(given)
     return Fingerprints(
-        data=folder_fingerprint(config.data.root),
+        data=data_fingerprint([root.root for root in config.data.all_roots()]),
         backbone=of(_weights_file(config.matter.network.backbone)),
         matter=None if matter is None else str(matter),
         matter_files={} if matter is None else {what: digest(str(file)) for what, file in _matter_files(matter)},
@@ -88,6 +87,14 @@ def _matter_files(folder: Path) -> Iterator[tuple[str, Path]]:
         yield what, next((folder / name for name in (own, hub) if (folder / name).is_file()), folder / own)
 
 
+def data_fingerprint(roots: Sequence[str]) -> str:
+    """Of the data roots, in their order; GONE if one of them is."""
+    if len(roots) < 2:
+        return folder_fingerprint(roots[0] if roots else None)
+    each = [folder_fingerprint(root) for root in roots]
+    return GONE if GONE in each else hashlib.sha256("\x1f".join(each).encode()).hexdigest()
+
+
 def folder_fingerprint(root: str | None) -> str:
     """Digest of the folder `root`; of nothing when pictures are drawn by code (None)."""
     if root is None:
@@ -102,17 +109,6 @@ def folder_fingerprint(root: str | None) -> str:
     for name, info in sorted(_files(folder)):
         digest.update(f"{name}\x1f{info.st_size}\x1f{info.st_mtime_ns}\x1e".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
-
-
-def kinds_in(root: str | None) -> set[str]:
-    """The kinds of pictures that the manifest of `root` lists; none if it cannot be read (`prepare` says why)."""
-    if root is None:
-        return {"alpha", "none"}
-    try:
-        with open(Path(root).expanduser() / "manifest.csv", newline="", encoding="utf-8-sig") as lines:
-            return {(row.get("kind") or "").strip() for row in csv.DictReader(lines)}
-    except (OSError, UnicodeDecodeError, csv.Error):
-        return set()
 
 
 def _files(folder: Path) -> list[tuple[str, os.stat_result]]:

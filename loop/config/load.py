@@ -93,7 +93,13 @@ def _absolute(config: Config) -> Config:
         (backbone, "weights")
         for backbone in (config.matter.network.backbone, config.generator.composite_discriminator.backbone)
     )
-    for section, key in ((config.data, "root"), (config.matter, "init_from"), *backbones):
+    for section, key in (
+        (config.data, "root"),
+        (config.data, "backgrounds"),
+        *((root, "root") for root in config.data.roots),
+        (config.matter, "init_from"),
+        *backbones,
+    ):
         value = getattr(section, key)
         if value is not None and (key, value) != ("weights", PUBLISHED):
             setattr(section, key, str(Path(value).expanduser().resolve()))
@@ -190,6 +196,11 @@ def _is_plain(key: str, value: Any) -> bool:
 
 def _merge_one(config: DictConfig, key: str, value: Any) -> str | None:
     """Set one leaf; the problem as a line, or None."""
+    if key == "data.root" and isinstance(value, list):
+        key, value = "data.roots", [each if isinstance(each, dict) else {"root": each} for each in value]
+        config.merge_with({"data": {"root": None}})
+    elif key == "data.root" and value is not None:
+        config.merge_with({"data": {"roots": []}})  # the last layer that names roots has its way
     if key == VARIANT:
         return _choose_variant(config, str(value))
     if key in REMOVED:  # run folders have every key written out: at 0 it did nothing, and they stay readable

@@ -82,11 +82,35 @@ class TrimapConfig:
 
 
 @dataclass
+class RootConfig:
+    """One of several data roots (docs/datasets.md)."""
+
+    root: str = ""
+    """Folder with manifest.csv, a published data set as it was unpacked, image/ and alpha/, or pictures alone."""
+    domain: str | None = None
+    """Domain (or extra subject) of all its pictures; null = as its manifest or layout says."""
+    kind: str | None = None
+    """Of all its pictures, in place of what its manifest or layout says (pseudo-alpha, mask, none, background ...)."""
+    layout: str = "auto"
+    """How it lies on disk; auto = found by its folders."""
+    share: float | None = ranged(None, 0)
+    """Relative weight of its labelled pictures in their domain; null = as many as there are. For all roots or none."""
+
+
+@dataclass
 class DataConfig:
     root: str | None = None
-    """Folder with manifest.csv; null draws the pictures by code."""
+    """Folder with manifest.csv, or a published data set as it was unpacked; null draws the pictures by code. A list of
+    folders, or of {root, domain, kind, layout, share}, is data.roots."""
+    roots: list[RootConfig] = field(default_factory=list)
+    """Several data roots."""
+    backgrounds: str | None = None
+    """Folder of pictures without a subject, searched to the bottom, for composites, beside rows of kind background."""
     size: int = 64
-    """Pictures are brought to size x size: longest side scaled, rest padded by reflection."""
+    """Pictures are brought to size x size: longest side scaled, rest padded by reflection. The generator's size."""
+    max_side: int = ranged(0, 0)
+    """0: the matter learns from those squares. Else pictures keep their resolution up to this longest side (2048), and
+    the matter learns from crops at native scale and whole views, matter.size a side (docs/datasets.md)."""
     domains: dict[str, str] = field(default_factory=dict)
     """Domain name -> the manifest's `subject`, e.g. {portraits: portrait, animals: animal}."""
     extra_subjects: list[str] = field(default_factory=list)
@@ -104,6 +128,14 @@ class DataConfig:
     heldout: HeldoutConfig = field(default_factory=HeldoutConfig)
     max_per_source: int = ranged(0, 0)
     """Use at most this many pictures of each (subject, kind); 0 = all. For quick looks."""
+
+    def all_roots(self) -> list[RootConfig]:
+        """What is read: none if pictures are drawn by code."""
+        roots = ([] if self.root is None else [RootConfig(self.root)]) + list(self.roots)
+        behind = (
+            [] if self.backgrounds is None else [RootConfig(self.backgrounds, kind="background", layout="pictures")]
+        )
+        return roots + behind if roots else []
 
 
 @dataclass

@@ -9,7 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from loop.config.schema import AcceptConfig, DrawnConfig, HeldoutConfig, LabelConfig, MaskAs, SelectConfig, TrimapConfig
+from loop.config.schema import (
+    AcceptConfig,
+    DrawnConfig,
+    HeldoutConfig,
+    LabelConfig,
+    MaskAs,
+    RootConfig,
+    SelectConfig,
+    TrimapConfig,
+)
 from stylematte.config import MatterFitConfig, NetworkConfig, RoadsConfig, network_from_plain
 from stylematte.fields import from_plain
 from stylematte.refine.rules import RefineRules
@@ -30,10 +39,10 @@ def read(kind: type[T], config: Any) -> T:
 
 @dataclass(frozen=True)
 class PrepareStep:
-    root: str | None
+    roots: list[RootConfig]
     """None: pictures are drawn by code."""
     fingerprint: str
-    """Of the folder `root`: a touched file wakes the stage."""
+    """Of the folders: a touched file wakes the stage."""
     size: int
     domains: dict[str, str]
     extra_subjects: list[str]
@@ -45,6 +54,8 @@ class PrepareStep:
     max_per_source: int
     closed_form: bool
     """Whether a fit wants closed-form mattes in the unknown regions of trimaps."""
+    max_side: int = 0
+    """0: squares of `size`."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +158,10 @@ class FitMatterStep:
     """Folder of the matter that the fit begins with, if it is none of the run's."""
     init_digests: Mapping[str, str] = field(default_factory=dict)
     """Of its files: tensors and description."""
+    max_side: int = 0
+    """0: pictures are squares of `size`; else of any size up to this longest side, and crops are of `size`."""
+    root_shares: list[float | None] = field(default_factory=list)
+    """Of the data roots, if they have any."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from loop.engine.stage import Context
 from loop.pools import Row, absolute, data_rows, read_index
 from stylematte.config import Placement
 from stylematte.data.datamodule import Source
-from stylematte.data.manifest import MEASURED
+from stylematte.data.manifest import FOREGROUND, MEASURED
 
 EXTRA_SHARE = 0.5  # of a domain's share: extra subjects help with edges, they are not what is measured
 NAMES = {"photos": "photos", "cutouts": "cutouts", "pairs": "generated", "trimaps": "unlabelled"}
@@ -34,6 +34,7 @@ class Real(NamedTuple):
     rows: list[Row]
     share: float
     by_trimap: bool = False
+    new_background: float | None = None
 
 
 def matter_sources(ctx: Context, config: FitMatterStep) -> list[Source]:
@@ -48,9 +49,9 @@ def matter_sources(ctx: Context, config: FitMatterStep) -> list[Source]:
     )
     real_share = 1 - sum(sum(of_road.values()) for of_road in shares.values())
     total = sum(r.share for r in real)
-    sources = [Source(r.name, r.rows, real_share * r.share / total, 1.0, r.by_trimap) for r in real]
+    sources = [Source(r.name, r.rows, real_share * r.share / total, 1.0, r.by_trimap, r.new_background) for r in real]
     if config.fit.placement is Placement.everywhere:
-        sources = [s._replace(placed_as=s.rows) if s.name.endswith("/labelled") else s for s in sources]
+        sources = [s._replace(placed_as=s.rows) if "/labelled" in s.name else s for s in sources]
     for road, found in roads.items():
         for domain, rows in found.items():
             sources.append(_road_source(ctx, config, road, domain, rows, shares[road][domain]))
@@ -95,18 +96,45 @@ def _real(ctx: Context, config: FitMatterStep) -> list[Real]:
     for domain in config.domains:
         masks = _rows(data, domain, ("mask",))
         rows = {
-            "labelled": _rows(data, domain, MEASURED),
+            "labelled": _rows(data, domain, (*MEASURED, FOREGROUND)),
             "mask": [row for row in masks if row.get("trimap")] if as_trimap else masks,
             "trimap": _rows(data, domain, ("trimap",)),
         }
         for name, share in domain_shares({name: len(rows[name]) for name in rows}, asked).items():
+            if name == "labelled":
+                found += labelled_groups(domain, rows[name], share, config.root_shares)
+                continue
             by_trimap = name == "trimap" or (name == "mask" and as_trimap)
             found.append(Real(f"{domain}/{name}", rows[name], share, by_trimap))
     for subject in config.extra_subjects:
-        rows_here = _rows(data, subject, MEASURED)
-        if rows_here:
-            found.append(Real(f"{subject}/labelled", rows_here, EXTRA_SHARE))
+        rows_here = _rows(data, subject, (*MEASURED, FOREGROUND))
+        found += labelled_groups(subject, rows_here, EXTRA_SHARE, []) if rows_here else []
     return [real for real in found if real.share > 0]
+
+
+def labelled_groups(domain: str, rows: Sequence[Row], share: float, root_shares: Sequence[float | None]) -> list[Real]:
+    """The labelled pictures of a domain by what may be done with them: photos and foregrounds without a photo, and
+    those of each data root where roots have shares (`root_shares`, by number). Groups get parts of `share` by the
+    shares of their roots, else by their counts."""
+    groups: dict[tuple[int, bool], list[Row]] = {}
+    for row in rows:
+        root = row.get("root", 0) if root_shares else 0
+        groups.setdefault((root, row["kind"] == FOREGROUND), []).append(row)
+    of_root = {root: sum(len(found) for (r, _), found in groups.items() if r == root) for root, _ in groups}
+    weights = {
+        key: len(found) * ((root_shares[key[0]] or 0.0) / of_root[key[0]] if root_shares else 1.0)
+        for key, found in groups.items()
+    }
+    total = sum(weights.values())
+    return [
+        Real(
+            f"{domain}/labelled" + (f"-{root}" if root_shares else "") + ("-foregrounds" if cut_out else ""),
+            found,
+            share * weights[root, cut_out] / total if len(groups) > 1 else share,
+            new_background=1.0 if cut_out else None,
+        )
+        for (root, cut_out), found in sorted(groups.items())
+    ]
 
 
 def _roads(ctx: Context, config: FitMatterStep) -> dict[str, dict[str, list[Row]]]:

@@ -1,13 +1,14 @@
-"""How many pictures of each domain and kind a run will have: from the manifest's rows, or of the drawn data set."""
+"""How many pictures of each domain and kind a run will have: rows of the data roots, or of the drawn data set."""
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
-from pathlib import Path
 from typing import NamedTuple
 
-from loop.config.schema import Config
+from loop.config.found import data_roots
+from loop.config.schema import Config, DataConfig
+from stylematte.data.roots import all_rows
+from stylematte.errors import DataError
 
 LABELLED = ("alpha", "pseudo-alpha")
 PHOTOS = ("none", "mask")
@@ -29,7 +30,7 @@ class Pictures(NamedTuple):
 def pictures(config: Config) -> Pictures:
     """Of data.root's manifest (none where it cannot be read) or of data.drawn. Held-out ones by their percentages."""
     data, drawn = config.data, config.data.drawn
-    if data.root is None:
+    if not data.all_roots():
         domains = dict.fromkeys(data.domains, 0)
         total = len(domains) * (drawn.alpha + drawn.heldout + drawn.none) + drawn.backgrounds
         return Pictures(
@@ -38,7 +39,7 @@ def pictures(config: Config) -> Pictures:
             {name: drawn.heldout for name in domains},
             {name: drawn.none for name in domains},
         )
-    counts = _rows(Path(data.root))
+    counts = _rows(data)
     if data.max_per_source:
         counts = Counter({key: min(count, data.max_per_source) for key, count in counts.items()})
     wanted = {*data.domains.values(), *data.extra_subjects, "background"}
@@ -56,11 +57,9 @@ def pictures(config: Config) -> Pictures:
     )
 
 
-def _rows(root: Path) -> Counter[tuple[str, str]]:
+def _rows(data: DataConfig) -> Counter[tuple[str, str]]:
     """(subject, kind) -> rows."""
     try:
-        with open(root.expanduser() / "manifest.csv", newline="", encoding="utf-8-sig") as lines:
-            rows = ((row.get("subject") or "", row.get("kind") or "") for row in csv.DictReader(lines))
-            return Counter((subject.strip(), kind.strip()) for subject, kind in rows)
-    except (OSError, UnicodeDecodeError, csv.Error):
+        return Counter((row.subject, row.kind) for row in all_rows(data_roots(data), data.domains))
+    except DataError:
         return Counter()

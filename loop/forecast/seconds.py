@@ -54,7 +54,7 @@ class StepSeconds:
 
     @cached_property
     def matter(self) -> Work:
-        return matter_work(self.config.matter.network, self.config.data.size)
+        return matter_work(self.config.matter.network, self.config.matter.size or self.config.data.size)
 
     @cached_property
     def generator(self) -> Work:
@@ -108,12 +108,12 @@ class StepSeconds:
         return count * (work.macs / hardware.macs + work.values / hardware.fine)
 
     def _prepare(self, step: Step) -> float:
-        return self._files(self.pictures.total, PREPARE if self.config.data.root else DRAW)
+        return self._files(self.pictures.total, PREPARE if self.config.data.all_roots() else DRAW)
 
     def _fit_matter(self, step: Step) -> float:
         fit = self.config.matter.later if step.round else self.config.matter.first
         each, hardware = fit.batch / self.devices, self.hardware
-        pixels = self.config.data.size**2
+        pixels = (self.config.matter.size or self.config.data.size) ** 2
         compute = each * (3 * self.matter.macs / hardware.matter_macs + pixels * hardware.pixel)
         compute = max(compute, hardware.matter_step) * self.rivals(step) + self._exchange(self.matter.parameters)
         half = 0.5 if fit.photometry.value == "device" else 1.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -34,18 +34,33 @@ def split_of(matter: Path, data: Path | None) -> Split | None:
         if data is None:
             raise ConfigError(f"{matter}: is no run, whose held-out pictures could be measured; give --data DIR")
         return None
-    given = yaml.safe_load((run / "config.yaml").read_text())["data"]["root"]
-    if not isinstance(given, str):
+    roots = _roots(run)
+    if not roots:
         if data is None:
             raise ConfigError(
                 f"{matter}: its pictures were drawn by code; `stylematte status` has its figures, or --data DIR"
             )
         return None
-    root = Path(given).expanduser().resolve()
-    if data is not None and data.expanduser().resolve() != root:
+    if data is None and len(roots) > 1:
+        raise ConfigError(f"{matter}: has {len(roots)} data roots; give one by --data: {', '.join(map(str, roots))}")
+    root = roots[0] if data is None else data.expanduser().resolve()
+    if root not in roots:
         return None
-    rows = read_jsonl(step_folder(run, "00/prepare") / "index.jsonl")
     files: dict[str, set[Path]] = {"heldout": set(), "train": set()}
-    for row in rows:
-        files.setdefault(row["split"], set()).add((root / row["source"]).resolve())
+    for row in read_jsonl(step_folder(run, "00/prepare") / "index.jsonl"):
+        if len(roots) == 1 or roots[row["root"]] == root:
+            files.setdefault(row["split"], set()).add(_file(root, row))
     return Split(run, root, frozenset(files["heldout"]), frozenset(files["train"]))
+
+
+def _roots(run: Path) -> list[Path]:
+    """The run's folders of pictures, in its configuration's order; none where they were drawn."""
+    data = yaml.safe_load((run / "config.yaml").read_text())["data"]
+    given = [entry["root"] for entry in data.get("roots") or []] or ([data["root"]] if data["root"] else [])
+    return [Path(root).expanduser().resolve() for root in given]
+
+
+def _file(root: Path, row: dict[str, Any]) -> Path:
+    """Of several roots, a row names its own, too."""
+    source = row["source"].partition("/")[2] if "root" in row else row["source"]
+    return (root / source).resolve()

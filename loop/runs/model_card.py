@@ -81,11 +81,12 @@ def _origin(network: dict[str, Any], meta: dict[str, Any], run: Path | None) -> 
         yield f"timm `{backbone}`." + (f" From `{meta['source']}`." if meta.get("source") else "")
         return
     config = load_config(run / "config.yaml", check=False)
-    weights, root = config.matter.init_from or config.matter.network.backbone.weights, config.data.root
+    weights = config.matter.init_from or config.matter.network.backbone.weights
+    root = ", ".join(r.root for r in config.data.all_roots())
     start = f"started from `{weights}`: its licence applies to these weights" if weights else "random start"
     yield f"Matter of round {best_round(run)}: timm `{backbone}` ({start})."
     yield "Generators: StyleGAN3-T, latent -> RGBA, colour premultiplied about grey in [-1, 1]."
-    yield "Pictures: " + ("drawn by code." if root is None else f"the user's folder `{root}`: its licences apply.")
+    yield "Pictures: " + ("drawn by code." if not root else f"the user's folder `{root}`: its licences apply.")
 
 
 def _scores(run: Path) -> Iterator[str]:

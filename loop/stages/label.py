@@ -10,13 +10,13 @@ trimap of what the matter is sure of in every view (trimaps), the alpha and the 
 
 Out: rgba/*.png (straight), trimap/*.png, sheet.png, index.jsonl {id, rgba, trimap, kept, reason, confidence, kind,
 foreground (mean of the alpha it was given), true_foreground (of its label or mask; null without one)};
-if asked for, alpha/*.png, foreground/*.png and agreement/*.png (8 bit), as alpha, colour and agreement in index.jsonl.
+if asked for, alpha/, foreground/ and agreement/ (8 bit, at the resolution that `prepare` kept of the photo), as alpha,
+colour and agreement in index.jsonl.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,7 @@ from loop.engine.heartbeat import tracked
 from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
 from loop.pools import Row, content, data_rows, read_cutout, write_index
-from stylematte.data.manifest import MEASURED
+from stylematte.data.manifest import FOREGROUND, MEASURED
 from stylematte.imagefile import read_alpha, read_rgb, write_alpha, write_rgb, write_rgba, write_trimap
 from stylematte.inference.predict import predict_agreement, predict_with_confidence
 from stylematte.networks.weights import load_matter
@@ -44,17 +44,18 @@ def run(ctx: Context) -> Metrics:
     config, data = read(LabelStep, ctx.config), ctx.inputs["data"]
     (ctx.out / "rgba").mkdir()
     rows: list[Row] = []
-    for row in data_rows(data, "train", config.domain):
+    for row in data_rows(data, "train", config.domain, (*MEASURED, FOREGROUND)):
         cutout = read_cutout(data, row)
         rows.append(_entry(row, None, None) | _foreground(cutout[3:], cutout[3:]))
         write_rgba(ctx.out / rows[-1]["rgba"], frame_cutout(cutout, config.size))
     photos = data_rows(data, "train", config.domain, ("none", "mask"))
+    batch = BATCH if all("box" in row or row["image"].endswith(".png") for row in photos) else 1  # their own shapes
     network = load_matter(ctx.inputs["matter"]).to(device_for(ctx))
-    for start in tracked(ctx, range(0, len(photos), BATCH)):
-        rows += _label(ctx, config, network, photos[start : start + BATCH])
+    for start in tracked(ctx, range(0, len(photos), batch)):
+        rows += _label(ctx, config, network, photos[start : start + batch])
     write_index(ctx.out, rows)
     write_cutout_sheet(ctx.out / "sheet.png", [ctx.out / r["rgba"] for r in rows if r["kept"] and r["kind"] == "none"])
-    pseudo = [row for row in rows if row["kind"] not in MEASURED]
+    pseudo = [row for row in rows if row["kind"] not in (*MEASURED, FOREGROUND)]
     return {
         "real": len(rows) - len(pseudo),
         "photos": len(pseudo),
@@ -92,31 +93,36 @@ def _label(ctx: Context, config: LabelStep, network: nn.Module, photos: list[Row
             cutout = content(torch.cat([foreground, alpha]), row)
             write_rgba(ctx.out / entry["rgba"], frame_cutout(cutout, config.size))
             if config.targets and row["kind"] == "none":
-                name = Path(entry["rgba"]).name
-                entry |= {"alpha": f"alpha/{name}", "colour": f"foreground/{name}"}
+                entry |= {"alpha": _file("alpha", row), "colour": _file("foreground", row)}
                 write_alpha(ctx.out / entry["alpha"], alpha)
                 write_rgb(ctx.out / entry["colour"], foreground)
         rows.append(entry)
     if config.agreement:
-        _write_agreement(ctx, network, images, rows)
+        _write_agreement(ctx, network, images, rows, photos)
     if config.trimaps:
-        _write_trimaps(ctx, network, images, rows)
+        _write_trimaps(ctx, network, images, rows, photos)
     return rows
 
 
-def _write_trimaps(ctx: Context, network: nn.Module, images: Tensor, rows: list[Row]) -> None:
+def _write_trimaps(ctx: Context, network: nn.Module, images: Tensor, rows: list[Row], photos: list[Row]) -> None:
     trimaps, known = from_matter(network, images)
-    for row, trimap, enough in zip(rows, trimaps, known.tolist(), strict=True):
+    for row, photo, trimap, enough in zip(rows, photos, trimaps, known.tolist(), strict=True):
         if row["kept"] and row["kind"] == "none" and enough:
-            row["trimap"] = f"trimap/{row['id'].replace('/', '-')}.png"
+            row["trimap"] = _file("trimap", photo)
             write_trimap(ctx.out / row["trimap"], trimap)
 
 
-def _write_agreement(ctx: Context, network: nn.Module, images: Tensor, rows: list[Row]) -> None:
-    for row, agreement in zip(rows, predict_agreement(network, images), strict=True):
+def _write_agreement(ctx: Context, network: nn.Module, images: Tensor, rows: list[Row], photos: list[Row]) -> None:
+    for row, photo, agreement in zip(rows, photos, predict_agreement(network, images), strict=True):
         if "alpha" in row:
-            row["agreement"] = f"agreement/{Path(row['rgba']).name}"
+            row["agreement"] = _file("agreement", photo)
             write_alpha(ctx.out / row["agreement"], agreement)
+
+
+def _file(kind: str, photo: Row) -> str:
+    """What is written of a photo: PNG beside a square, PPM or PGM beside a photo that kept its resolution."""
+    ending = ("ppm" if kind == "foreground" else "pgm") if photo["image"].endswith(".ppm") else "png"
+    return f"{kind}/{photo['id'].replace('/', '-')}.{ending}"
 
 
 def _agreement(alpha: Tensor, mask: Tensor) -> float:

@@ -2,7 +2,8 @@
 
 Then, in this order: training alphas of `data.weaken` become masks; training pictures of kinds that `data.learn_from`
 does not name get the split "excluded" and are read by nothing; trimaps are solved in closed form if a fit wants that.
-Out: index.jsonl, image/ alpha/ foreground/ trimap/ closed_form/ (8-bit PNG, size x size), left_out.jsonl.
+Out: index.jsonl, image/ alpha/ foreground/ trimap/ closed_form/ (8-bit PNG, size x size; with data.max_side PPM and PGM
+of the pictures' own shape), left_out.jsonl.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from loop.engine.stage import Context, Metrics
 from loop.pools import Row, read_index
 from stylematte.data.drawn.dataset import write_drawn
 from stylematte.data.folders import prepare, write_rows
-from stylematte.data.manifest import BACKGROUND, MEASURED, WITH_TRIMAP
+from stylematte.data.manifest import BACKGROUND, FOREGROUND, MEASURED, WITH_TRIMAP
+from stylematte.data.roots import DataRoot
 from stylematte.data.trimaps import TrimapOptions, teach, weaken
 from stylematte.errors import DataError
 
@@ -26,11 +28,11 @@ EXCLUDED = "excluded"
 def run(ctx: Context) -> Metrics:
     config = read(PrepareStep, ctx.config)
     trimaps = TrimapOptions(config.trimap.radius, config.trimap.outward)
-    if config.root is None:
+    if not config.roots:
         drawn = config.drawn
         write_drawn(
             ctx.out,
-            size=config.size,
+            size=config.max_side or config.size,
             domains=config.domains,
             alpha=drawn.alpha,
             heldout=drawn.heldout,
@@ -43,7 +45,7 @@ def run(ctx: Context) -> Metrics:
         left_out = 0
     else:
         metrics = prepare(
-            Path(config.root).expanduser(),
+            [DataRoot(Path(r.root), r.domain, r.kind, r.layout, r.share) for r in config.roots],
             ctx.out,
             size=config.size,
             domains=config.domains,
@@ -52,6 +54,7 @@ def run(ctx: Context) -> Metrics:
             max_per_source=config.max_per_source,
             trimaps=trimaps,
             track=partial(tracked, ctx),
+            max_side=config.max_side,
         )
         left_out = metrics["left_out"]
     write_rows(ctx.out / "index.jsonl", _supervised(ctx, config, trimaps))
@@ -83,7 +86,7 @@ def _count(folder: Path) -> dict[str, dict[str, dict[str, int]]]:
 
 
 def _enough(counts: dict[str, dict[str, dict[str, int]]], domains: dict[str, str]) -> None:
-    kinds = (*MEASURED, *WITH_TRIMAP)
+    kinds = (*MEASURED, FOREGROUND, *WITH_TRIMAP)
     if not any(counts[name].get(kind, {}).get("train") for name in counts if name != BACKGROUND for kind in kinds):
         raise DataError(
             f"no picture to train on: expected rows of kind {', '.join(kinds)} in manifest.csv, and data.learn_from to "

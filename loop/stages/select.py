@@ -25,6 +25,7 @@ from loop.engine.heartbeat import tracked
 from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
 from loop.pools import Row, background_files, kept_files, read_index, write_index
+from stylematte.data.folders import centre_square
 from stylematte.data.placement import touched_sides
 from stylematte.imagefile import read_rgb, read_rgba, write_alpha
 from stylematte.inference.predict import pixel_agreement, predict, predict_views
@@ -44,7 +45,8 @@ def run(ctx: Context) -> Metrics:
     rows = read_index(pool)
     candidates = [row for row in rows if row["kept"]]  # the others `refine_pairs` has refused, with a reason
     network = load_matter(ctx.inputs["matter"]).to(device_for(ctx))
-    backgrounds = [read_rgb(file) for file in background_files(ctx.inputs["data"])]
+    files = background_files(ctx.inputs["data"])
+    backgrounds = [centre_square(read_rgb(file), config.size) for file in files]
     backgrounds = backgrounds or [torch.full((3, config.size, config.size), grey) for grey in (0.1, 0.5, 0.9)]
     kept_thumbnails, real_thumbnails = Thumbnails(), _training_thumbnails(ctx)
     for start in tracked(ctx, range(0, len(candidates), BATCH)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,9 +19,9 @@ from stylematte.data.augment import Augment, Chance, Layers
 from stylematte.data.placement import hard_background
 from stylematte.data.subject_boxes import Box, subject_box
 from stylematte.data.trimap_input import exact_trimap, unknown_everywhere, widened_trimap
+from stylematte.data.views import NativeViews, SquareViews, View, Views
 from stylematte.errors import DataError
 from stylematte.imagefile import read_alpha, read_rgb, read_rgba, read_trimap
-from stylematte.picturecache import PictureCache
 from stylematte.rgba import MattingBatch
 from stylematte.sampling import Draw, LateLoader, MixtureSampler, position_seed, shares_to_slots
 
@@ -64,10 +64,14 @@ class MatterDataset(Dataset[MattingBatch]):
         trimap_shown: float = 0.0,
         photometric: bool = True,
         hard_background: float = 0.0,
+        crop_share: float | None = None,
     ) -> None:
         self.sources, self.backgrounds = list(sources), [Path(path) for path in backgrounds]
         self.size, self.new_background, self.trimap_shown = size, new_background, trimap_shown
-        self.hard_background, self.cache = hard_background, PictureCache(size, cache_bytes)
+        self.hard_background = hard_background
+        self.views: Views = SquareViews(size, cache_bytes)
+        if crop_share is not None:
+            self.views = NativeViews(size, crop_share, cache_bytes)
         strengths = {source.strength for source in self.sources}
         self.augments = {strength: Augment(photometric, strength) for strength in strengths}
         self.boxes: dict[str, Box | None] = {}
@@ -107,22 +111,20 @@ class MatterDataset(Dataset[MattingBatch]):
         """One augmented sample, float32."""
         source, chance = self.sources[draw.source], Chance(draw.seed)
         row, augment = source.rows[draw.index], self.augments[source.strength]
+        view = self.views.of(row, draw.seed)
         if source.by_trimap:
-            trimap = self.cache.get(row["trimap"], read_trimap)[..., 0]
-            guess = self.cache.get(row["closed_form"], read_alpha)[..., 0] if row.get("closed_form") else None
-            return augment.unlabelled(self.cache.get(row["image"], read_rgb), trimap, guess, chance)
+            trimap = view.get(row["trimap"], read_trimap)[..., 0]
+            guess = view.get(row["closed_form"], read_alpha)[..., 0] if row.get("closed_form") else None
+            return augment.unlabelled(view.get(row["image"], read_rgb), trimap, guess, chance)
         if row.get("rgba"):
-            rgba = self.cache.get(row["rgba"], read_rgba)
-            return self._cutout(rgba[..., :3], rgba[..., 3], draw, chance, self._believed(row))
-        image = self.cache.get(row["image"], read_rgb)
-        alpha = self.cache.get(row["alpha"], read_alpha)[..., 0]
-        foreground = self.cache.get(row["foreground"], read_rgb) if row.get("foreground") else image
+            rgba = view.get(row["rgba"], read_rgba)
+            return self._cutout(rgba[..., :3], rgba[..., 3], draw, chance, view, _agreement_of(row, view))
+        image = view.get(row["image"], read_rgb)
+        alpha = view.get(row["alpha"], read_alpha)[..., 0]
+        foreground = view.get(row["foreground"], read_rgb) if row.get("foreground") else image
         if chance.under(self.new_background if source.new_background is None else source.new_background):
-            return self._cutout(foreground, alpha, draw, chance)
-        return augment.photo(image, alpha, foreground, chance, self._believed(row))
-
-    def _believed(self, row: dict[str, Any]) -> np.ndarray | None:
-        return self.cache.get(row["agreement"], read_alpha)[..., 0] if row.get("agreement") else None
+            return self._cutout(foreground, alpha, draw, chance, view)
+        return augment.photo(image, alpha, foreground, chance, _agreement_of(row, view))
 
     def _cutout(
         self,
@@ -130,21 +132,26 @@ class MatterDataset(Dataset[MattingBatch]):
         alpha: np.ndarray,
         draw: Draw,
         chance: Chance,
+        view: View,
         agreement: np.ndarray | None = None,
     ) -> Layers:
         source = self.sources[draw.source]
-        background = self._background(colour, alpha, draw, chance)
-        boxes = self._boxes(source.placed_as, draw) if source.placed_as else None
+        background = self._background(colour, alpha, draw, chance, view.is_crop)
+        # Where whole subjects stand in their frames says nothing of a crop's place in its own.
+        boxes = self._boxes(source.placed_as, draw) if source.placed_as and not view.is_crop else None
         return self.augments[source.strength].cutout(colour, alpha, background, chance, boxes, agreement)
 
-    def _background(self, colour: np.ndarray, alpha: np.ndarray, draw: Draw, chance: Chance) -> np.ndarray:
+    def _background(
+        self, colour: np.ndarray, alpha: np.ndarray, draw: Draw, chance: Chance, is_crop: bool
+    ) -> np.ndarray:
         """Whether it is a hard one is decided by numbers of its own: the share of those changes no other sample."""
         hard = Chance(position_seed(draw.seed, "hard"))
         if hard.under(self.hard_background):
             return hard_background(colour, alpha, hard.numpy)
         picture = None
         if self.backgrounds:
-            picture = self.cache.get(self.backgrounds[chance.numpy.integers(len(self.backgrounds))], read_rgb)
+            file = self.backgrounds[chance.numpy.integers(len(self.backgrounds))]
+            picture = self.views.background(file, draw.seed, is_crop)
         return self.augments[self.sources[draw.source].strength].background(picture, self.size, chance)
 
     def _boxes(self, rows: Sequence[dict[str, Any]], draw: Draw) -> Iterator[Box]:
@@ -158,9 +165,7 @@ class MatterDataset(Dataset[MattingBatch]):
         """Of a labelled photo's content, without padding."""
         path = str(row["alpha"])
         if path not in self.boxes:
-            alpha = self.cache.get(path, read_alpha)[..., 0]
-            top, left, height, width = row.get("box", (0, 0, *alpha.shape))
-            self.boxes[path] = subject_box(alpha[top : top + height, left : left + width])
+            self.boxes[path] = subject_box(self.views.content(row))
         return self.boxes[path]
 
 
@@ -172,7 +177,8 @@ class MatterData(LightningDataModule):
     colours if the list is empty). trimap_shown: probability that a sample's `trimap_input` is a trimap.
     hard_background: probability that a new background has the subject's own colour.
     photometry_on_device: colours and camera are changed where the network is (`photometry`), not by the loading
-    processes. Raises DataError if a source with a share has no usable rows.
+    processes. crop_share: None: pictures are squares of `size`; else of any size, and this share of the samples are
+    crops at native scale (`views`). Raises DataError if a source with a share has no usable rows.
     """
 
     def __init__(
@@ -189,6 +195,7 @@ class MatterData(LightningDataModule):
         trimap_shown: float = 0.0,
         photometry_on_device: bool = False,
         hard_background: float = 0.0,
+        crop_share: float | None = None,
     ) -> None:
         super().__init__()
         self.sources = [source for source in sources if source.share > 0]
@@ -204,6 +211,7 @@ class MatterData(LightningDataModule):
         self.backgrounds, self.size, self.new_background = list(backgrounds), size, new_background
         self.steps, self.workers, self.seed, self.trimap_shown = steps_per_epoch, workers, seed, trimap_shown
         self.batch, self.photometry_on_device, self.hard_background = batch, photometry_on_device, hard_background
+        self.crop_share = crop_share
         self.cache_bytes = cache_bytes // max(1, workers)  # each loading process keeps its own
 
     def train_dataloader(self) -> DataLoader[MattingBatch]:
@@ -214,8 +222,17 @@ class MatterData(LightningDataModule):
         """
         sizes = [len(source.rows) for source in self.sources]
         sampler = MixtureSampler(sizes, self.slots, self.steps, self.seed, distributed.rank(), distributed.world())
-        options = self.new_background, self.cache_bytes, self.trimap_shown, not self.photometry_on_device
-        dataset = MatterDataset(self.sources, self.backgrounds, self.size, *options, self.hard_background)
+        dataset = MatterDataset(
+            self.sources,
+            self.backgrounds,
+            self.size,
+            self.new_background,
+            self.cache_bytes,
+            self.trimap_shown,
+            not self.photometry_on_device,
+            self.hard_background,
+            self.crop_share,
+        )
         return LateLoader(
             dataset,
             sampler=sampler,
@@ -254,6 +271,11 @@ def _stack(pictures: Sequence[np.ndarray]) -> torch.Tensor:
     for picture, own in zip(pictures, planes, strict=True):
         cv2.split(np.ascontiguousarray(picture, dtype=np.float32), list(own))
     return torch.from_numpy(planes)
+
+
+def _agreement_of(row: Mapping[str, Any], view: View) -> np.ndarray | None:
+    """(h, w) of what the row's alpha is believed, if anything is said of it."""
+    return view.get(row["agreement"], read_alpha)[..., 0] if row.get("agreement") else None
 
 
 def _agreement(samples: Sequence[Layers]) -> torch.Tensor:

@@ -4,7 +4,8 @@ A data root is a folder with `manifest.csv`: one row per picture, columns file, 
 there are any (others are ignored), paths relative to the root. Truth of the kinds: alpha > pseudo-alpha > mask,
 trimap; `none` is an unlabelled photo, `background` a photo without a subject. Rows of kind `generated-rgba` are not
 photographs and are passed over. A row of kind `trimap` needs a trimap; a row of kind `mask` may have one, else one is
-made from its mask; the trimaps of rows with an alpha are not read, the alpha says more.
+made from its mask; the trimaps of rows with an alpha are not read, the alpha says more. A row of kind `foreground` is a
+cut-out that was never photographed as a whole. A column `split` is kept: `train` trains, another word is held out.
 
 Which labelled pictures are held out depends on their file names alone, so adding pictures never moves another one
 from training into measurement or back.
@@ -22,7 +23,9 @@ from typing import Any, NamedTuple
 from stylematte.errors import DataError
 
 COLUMNS = ("file", "alpha", "subject", "kind")
-WITH_ALPHA = ("alpha", "pseudo-alpha", "mask")
+FOREGROUND = "foreground"
+"""Kind of a cut-out that was never photographed as a whole: its colours and its alpha, always on new backgrounds."""
+WITH_ALPHA = ("alpha", "pseudo-alpha", "mask", FOREGROUND)
 """Kinds with a file in the column alpha."""
 WITH_TRIMAP = ("trimap", "mask")
 """Kinds that train with a trimap."""
@@ -33,6 +36,9 @@ KINDS = (*WITH_ALPHA, "trimap", "none", "background", *PASSED_OVER)
 BACKGROUND = "background"
 PICTURES = ("image", "alpha", "foreground", "trimap", "closed_form", "rgba", "agreement")
 """Keys of a record that name files."""
+
+ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+"""Of files that are taken for pictures of a data set; said here because listing them needs no decoder."""
 
 Record = dict[str, Any]
 
@@ -45,6 +51,9 @@ class ManifestRow(NamedTuple):
     subject: str
     kind: str
     trimap: str | None = None
+    split: str = ""
+    root: int = 0
+    """Which of several data roots it is in."""
 
 
 def read_manifest(root: str | os.PathLike[str]) -> list[ManifestRow]:
@@ -75,7 +84,8 @@ def _row(path: Path, number: int, values: Mapping[str, str | None]) -> ManifestR
     if not file or not subject:
         raise DataError(f"{path} line {number}: file and subject must not be empty")
     trimap = (values.get("trimap") or "").strip() if kind in WITH_TRIMAP else ""
-    return ManifestRow(file, alpha if alpha and kind in WITH_ALPHA else None, subject, kind, trimap or None)
+    split = (values.get("split") or "").strip()
+    return ManifestRow(file, alpha if alpha and kind in WITH_ALPHA else None, subject, kind, trimap or None, split)
 
 
 def name_hash(file_name: str) -> int:
@@ -115,21 +125,29 @@ def wanted_rows(
     return chosen
 
 
-def assign_splits(records: Sequence[Record], domains: Sequence[str], percents: Mapping[str, float]) -> None:
+def assign_splits(
+    records: Sequence[Record],
+    domains: Sequence[str],
+    percents: Mapping[str, float],
+    official: Mapping[str, str] | None = None,
+) -> None:
     """Set record["split"] of every record, in place.
 
     A picture of a domain with a measured kind is held out by `heldout(source, percents[kind])`, everything else
-    trains. If that leaves a domain with two or more such pictures without a held-out one, the one with the smallest
-    name hash is held out; if it leaves none of them to train, the one with the largest hash trains.
+    trains. official: record id -> "heldout" or "train", where the data set says so. If
+    that leaves a domain with two or more such pictures without a held-out one, the one with the smallest name hash is
+    held out; if it leaves none of them to train, the one with the largest hash trains.
     """
+    official = official or {}
     for record in records:
         measured = record["domain"] in domains and record["kind"] in MEASURED
         out = measured and heldout(record["source"], percents.get(record["kind"], 0))
-        record["split"] = "heldout" if out else "train"
+        record["split"] = official.get(record.get("id", ""), "heldout" if out else "train")
     for domain in domains:
         own = [r for r in records if r["domain"] == domain and r["kind"] in MEASURED]
         own.sort(key=lambda r: (name_hash(r["source"]), r["source"]))
         splits = {record["split"] for record in own}
-        if len(own) >= 2 and len(splits) == 1:
-            record, split = (own[0], "heldout") if splits == {"train"} else (own[-1], "train")
+        free = [record for record in own if record.get("id") not in official]
+        if free and len(own) >= 2 and len(splits) == 1:
+            record, split = (free[0], "heldout") if splits == {"train"} else (free[-1], "train")
             record["split"] = split

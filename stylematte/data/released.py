@@ -6,6 +6,7 @@
     am-2k           {train,validation}/{original,mask[,trimap]}
     aim-500         {original,mask,trimap}
     ppm-100         {image,matte}, or {train,val}/{fg,alpha}
+    aisegment       clip_img/ID/clip_NNNNNNNN/NAME.jpg, matting/ID/matting_NNNNNNNN/NAME.png (RGBA)
     rwp-636         image/NAME_input.jpg, alpha/NAME.png, detailmap
     composition-1k  {merged,alpha_copy,trimaps} once composed; Training_set, Test_set with {fg,alpha} as delivered
     bg-20k          {train,testval} of pictures without a subject
@@ -22,9 +23,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from stylematte.data.manifest import read_manifest
+from stylematte.data.manifest import ENDINGS, read_manifest
 from stylematte.errors import DataError
-from stylematte.inference.photos import PICTURES
 
 ALL = "all"
 """The split of data that is not split."""
@@ -61,6 +61,8 @@ class Part(NamedTuple):
     alphas: tuple[str, ...] = ()
     trimaps: tuple[str, ...] = ()
     kind: str = "alpha"
+    deep: bool = False
+    """Whether files lie at any depth below the sub-folders."""
 
 
 _HERE = (".",)
@@ -91,6 +93,7 @@ LAYOUTS: dict[str, tuple[str, tuple[Part, ...]]] = {
             Part("val", ("val",), *_PPM),
         ),
     ),
+    "aisegment": ("portrait", (Part(ALL, _HERE, ("clip_img",), ("matting",), deep=True),)),
     "rwp-636": ("portrait", (Part(ALL, _HERE, ("image",), ("alpha",)),)),
     "composition-1k": (
         "mixed",
@@ -185,8 +188,8 @@ def _existing(root: Path, part: Part) -> Iterator[Path]:
 
 
 def _pictures(root: Path, folder: Path, part: Part, subject: str) -> tuple[list[Example], list[Path]]:
-    images = _by_name(_first(folder, part.images))
-    alphas, trimaps = (_by_name(_first(folder, names)) for names in (part.alphas, part.trimaps))
+    images = _by_name(_first(folder, part.images), part.deep)
+    alphas, trimaps = (_by_name(_first(folder, names), part.deep) for names in (part.alphas, part.trimaps))
     examples = []
     for name, image in images.items():
         alpha, trimap = (_claimed(files, name) for files in (alphas, trimaps))
@@ -213,10 +216,14 @@ def _first(folder: Path, names: Sequence[str]) -> Path | None:
     return next((folder / name for name in names if (folder / name).is_dir()), None)
 
 
-def _by_name(folder: Path | None) -> dict[str, Path]:
+def _by_name(folder: Path | None, deep: bool = False) -> dict[str, Path]:
     if folder is None:
         return {}
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES and path.name[0] != ".")
+    files = sorted(
+        path
+        for path in (folder.rglob("*") if deep else folder.iterdir())
+        if path.suffix.lower() in ENDINGS and path.name[0] != "."
+    )
     return {path.stem: path for path in files}
 
 

@@ -31,7 +31,8 @@ class TrimapOptions(NamedTuple):
 
 def record_trimap(folder: Path, record: Record, trimap: Tensor) -> str | None:
     """Write a trimap (1, S, S) and note its path in the record; None, and nothing written, if it teaches nothing."""
-    record["trimap"] = f"trimap/{record['id']}.png" if usable(trimap[None]).item() else None
+    ending = "pgm" if str(record["image"]).endswith(".ppm") else "png"
+    record["trimap"] = f"trimap/{record['id']}.{ending}" if usable(trimap[None]).item() else None
     if record["trimap"]:
         write_trimap(folder / record["trimap"], trimap)
     return record["trimap"]
@@ -59,5 +60,5 @@ def teach(folder: Path, record: Record) -> None:
     except DataError as error:
         log.warning("%s has no closed-form matte: %s", record.get("source", record["id"]), error)
         return
-    record["closed_form"] = f"closed_form/{record['id']}.png"
+    record["closed_form"] = f"closed_form/{record['id']}{Path(record['trimap']).suffix}"
     write_alpha(folder / record["closed_form"], alpha)

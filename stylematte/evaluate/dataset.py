@@ -22,7 +22,7 @@ from stylematte.errors import ConfigError, DataError
 from stylematte.evaluate.pictures import KeptRows, Question, matted, matter_digest, measure, prepare, row_key, start
 from stylematte.evaluate.table import Scores
 from stylematte.imagefile import write_rgb
-from stylematte.inference.matter import matter_folder, trained_at
+from stylematte.inference.matter import matter_folder, native_side, trained_at
 from stylematte.inference.options import AskedOptions
 from stylematte.metrics import PROTOCOL
 from stylematte.networks.weights import read_network_config
@@ -110,7 +110,7 @@ def _question(folder: Path, asked: AskedOptions, trimap: str | None) -> Question
             radius = -1.0
         if not 1 <= radius <= 1000:
             raise ConfigError(f"--trimap {trimap}: expected 'data', or a radius from 1 to 1000 pixels")
-    return Question(folder, asked.options(network, trained_at(folder)), radius)
+    return Question(folder, asked.options(network, trained_at(folder), native_side(folder)), radius)
 
 
 def _examples(

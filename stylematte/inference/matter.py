@@ -55,6 +55,15 @@ def trained_at(folder: Path) -> int:
     return size
 
 
+def native_side(folder: Path) -> int:
+    """The longest side of the photos whose crops, at their own scale, a matter learned from; 0 if it saw squares."""
+    meta = read_description(folder).get("meta")
+    side = meta.get("max_side", 0) if isinstance(meta, dict) else 0
+    if not isinstance(side, int) or side < 0:
+        raise WeightsError(f"{matter_files(folder)[1]}: meta.max_side is {side!r}, expected pixels of the longest side")
+    return side
+
+
 @dataclass(frozen=True)
 class Matter:
     """A network in eval mode, where it is from, and how it is usually shown a photo."""
@@ -64,10 +73,12 @@ class Matter:
     folder: Path
     trained_at: int
     """Pixels of the longest side."""
+    native_side: int = 0
+    """Above 0: of photos that it saw at their own scale."""
 
     def asked(self, asked: AskedOptions) -> InferenceOptions:
         """What these wishes amount to for this network. Raises ConfigError."""
-        return asked.options(self.network.config, self.trained_at)
+        return asked.options(self.network.config, self.trained_at, self.native_side)
 
     def predict(
         self, images: Sequence[Tensor], options: InferenceOptions | None = None, trimaps: Sequence[Tensor] | None = None
@@ -142,11 +153,11 @@ def load(path: str | os.PathLike[str], device: str | torch.device = "cpu", preci
     check_precision(precision, place)
     folder = matter_folder(Path(path).expanduser())
     demand_whole(folder)
-    side = trained_at(folder)
+    side, native = trained_at(folder), native_side(folder)
     network = load_matter(folder, str(place))
     if precision != "fp32":
         network = InPrecision(network, precision).eval()
-    return Matter(network, options_for(network.config, side), folder, side)
+    return Matter(network, options_for(network.config, side, max_side=native), folder, side, native)
 
 
 def cut_out(image: Tensor, alpha: Tensor, foreground: str = "fast") -> Tensor:

@@ -44,14 +44,19 @@ class InferenceOptions(NamedTuple):
     flip: bool = False
 
 
-def options_for(network: NetworkConfig, trained_at: int, size: int | None = None) -> InferenceOptions:
+def options_for(
+    network: NetworkConfig, trained_at: int, size: int | None = None, max_side: int = 0
+) -> InferenceOptions:
     """What is usual for a network of this configuration .
 
     size: the longest side it sees, None: what it was trained at; 0: the photo's own. A network knows subjects of the
     scale it was trained at, so smaller photos are enlarged; for the released one large ones are reduced only.
+    max_side: above 0 it learned from crops of photos up to this side, at their own scale, and is shown them so.
     """
     if size == 0:
         return InferenceOptions()
+    if max_side and size is None:
+        return InferenceOptions(max_side)
     return InferenceOptions(size or trained_at, enlarge=network.variant != "released")
 
 
@@ -80,14 +85,14 @@ class AskedOptions(NamedTuple):
         if self.tile is not None and not 0 <= (overlap := self._overlap(self.tile)) < self.tile:
             raise ConfigError(f"--overlap {overlap}: must be at least 0 and less than --tile {self.tile}")
 
-    def options(self, network: NetworkConfig, trained_at: int) -> InferenceOptions:
+    def options(self, network: NetworkConfig, trained_at: int, max_side: int = 0) -> InferenceOptions:
         """For a network of this configuration , trained at this longest side. Raises ConfigError."""
         self.check()
         if self.tile is not None:
             return InferenceOptions(tile=self.tile, overlap=self._overlap(self.tile), flip=self.flip)
         if self.max_side is not None:
             return InferenceOptions(self.max_side, flip=self.flip)
-        return options_for(network, trained_at, self.size)._replace(flip=self.flip)
+        return options_for(network, trained_at, self.size, max_side)._replace(flip=self.flip)
 
     def _overlap(self, tile: int) -> int:
         return min(OVERLAP, tile // 4) if self.overlap is None else self.overlap

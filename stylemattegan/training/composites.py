@@ -7,6 +7,7 @@ Cut-outs come in the generator's encoding (`stylematte.rgba.premultiply_about_gr
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from stylematte import distributed
-from stylematte.imagefile import read_rgb
+from stylematte.imagefile import read_rgb, resize
 from stylematte.picturecache import PictureCache
 from stylematte.rgba import split_rgba
 from stylematte.sampling import generator_at
@@ -73,7 +74,7 @@ def mean_colour(encoded: Tensor) -> Tensor:
 class Backgrounds:
     """Background pictures by position: which one a cut-out meets depends on (seed, phase, step) and its index alone.
 
-    files: RGB pictures of resolution x resolution, read when first drawn and kept as 8-bit while they fit into
+    files: RGB pictures, the middle square of which is read when first drawn and kept as 8-bit while they fit into
     `cache_bytes`. plain: share of cut-outs over one plain colour instead. foreground: share over the mean colour of the
     cut-out itself, where its outline hardly shows: the foreground is what is scored.
     """
@@ -91,6 +92,13 @@ class Backgrounds:
         self.files, self.plain, self.foreground = list(files), plain, foreground
         self.cache = PictureCache(resolution, cache_bytes)
 
+    def _read(self, path: str | os.PathLike[str]) -> Tensor:
+        """The middle square of a picture, brought to the resolution."""
+        picture, size = read_rgb(path), self.cache.size
+        side = min(picture.shape[-2:])
+        top, left = ((length - side) // 2 for length in picture.shape[-2:])
+        return resize(picture[:, top : top + side, left : left + side], (size, size))
+
     def behind(self, encoded: Tensor, batch: int, *position: int | str) -> Tensor:
         """This rank's rows (n, 3, R, R) in [-1, 1], for its cut-outs (n, 4, R, R) of a global batch of `batch`."""
         generator = generator_at(*position)
@@ -98,7 +106,7 @@ class Backgrounds:
         mirrored = distributed.rank_slice(torch.rand(batch, generator=generator) < 0.5)
         kind = distributed.rank_slice(torch.rand(batch, generator=generator)).to(encoded.device)[:, None, None, None]
         colours = distributed.rank_slice(torch.rand(batch, 3, 1, 1, generator=generator) * 2 - 1).to(encoded)
-        photos = torch.stack([self.cache.tensor(self.files[pick], read_rgb) for pick in picks])
+        photos = torch.stack([self.cache.tensor(self.files[pick], self._read) for pick in picks])
         photos = torch.where(mirrored[:, None, None, None], photos.flip(3), photos).to(encoded) / 127.5 - 1
         drawn = torch.where(kind < self.foreground + self.plain, colours, photos)
         return torch.where(kind < self.foreground, mean_colour(encoded), drawn) if self.foreground else drawn

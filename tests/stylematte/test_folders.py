@@ -126,7 +126,7 @@ def test_max_per_source(tmp_path):
 
 UNUSABLE = {
     "no root": (None, None, "nowhere is not a folder: set data.root"),
-    "no manifest": ((), None, "manifest.csv is missing: write one row per picture with the columns file, alpha"),
+    "no manifest": ((), None, "no known layout; expected manifest.csv, image/ and alpha/"),
     "no column": ([], ("file", "kind"), "lacks the columns alpha, subject: it has file, kind"),
     "kind": ([["a.png", "", "portrait", "matte", ""]], None, "line 2: unknown kind 'matte', expected one of alpha,"),
     "no file": ([["", "", "portrait", "none", ""]], None, "line 2: file and subject must not be empty"),
@@ -163,7 +163,7 @@ def test_overlapping_domains_and_missing_index(tmp_path):
 
 def test_manifest_with_byte_order_mark(tmp_path):
     (tmp_path / "manifest.csv").write_text("file,alpha,subject,kind\na.png,x.png,cat,none\n", encoding="utf-8-sig")
-    assert read_manifest(tmp_path) == [("a.png", None, "cat", "none", None)]
+    assert read_manifest(tmp_path) == [("a.png", None, "cat", "none", None, "", 0)]
 
 
 def test_heldout_depends_on_the_base_name_alone():

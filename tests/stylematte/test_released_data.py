@@ -50,6 +50,10 @@ TREES = {
             "3": ("val", "portrait", "alpha", True, False),
         },
     ),
+    "aisegment": (
+        "clip_img/18/clip_00/18-3.jpg matting/18/matting_00/18-3.png matting/18/._matting_00/._18-3.png",
+        {"18-3": ("all", "portrait", "alpha", True, False)},
+    ),
     "rwp-636": (
         "image/02_0030_input.jpg alpha/02_0030.png detailmap/02_0030.png",
         {"02_0030_input": ("all", "portrait", "alpha", True, False)},

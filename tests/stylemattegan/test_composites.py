@@ -141,6 +141,13 @@ def test_shares_over_a_plain_colour_and_over_the_own_one(tmp_path):
 def test_bad_pools_are_one_line(tmp_path):
     with pytest.raises(ValueError, match="no background for the composite discriminator"):
         Backgrounds([], SIZE)
-    write_rgb(tmp_path / "small.png", torch.zeros(3, 4, 5))
-    with pytest.raises(ValueError, match=r"small.png: is 5 x 4 pixels, expected 32 x 32"):
-        Backgrounds([tmp_path / "small.png"], SIZE).behind(torch.zeros(1, 4, SIZE, SIZE), 1, 0)
+    with pytest.raises(ValueError, match=r"gone.png: no such file"):
+        Backgrounds([tmp_path / "gone.png"], SIZE).behind(torch.zeros(1, 4, SIZE, SIZE), 1, 0)
+
+
+def test_a_background_of_another_shape_shows_its_middle_square(tmp_path):
+    wide = torch.zeros(3, SIZE // 2, SIZE)
+    wide[:, :, SIZE // 4 : -SIZE // 4] = 1
+    write_rgb(tmp_path / "wide.ppm", wide)
+    seen = Backgrounds([tmp_path / "wide.ppm"], SIZE).behind(torch.zeros(1, 4, SIZE, SIZE), 1, 0)
+    assert torch.equal(seen, torch.ones(1, 3, SIZE, SIZE))

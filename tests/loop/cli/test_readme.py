@@ -33,6 +33,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_alpha(folder / name, alpha)
     write_trimap(folder / "trimaps/photo.png", from_mask(alpha))
     write_manifest_folder(folder / "data", 32)
+    with (folder / "data/manifest.csv").open("a") as rows:  # configs/real-small.yaml wants other subjects, too
+        rows.write("animals/image/drawn_animal_0000.png,animals/alpha/drawn_animal_0000.png,,,,,,other,alpha,32,32,\n")
     return folder
 
 

@@ -12,11 +12,12 @@ RECIPES = {"portraits", "animals", "both", "both-1024", "small-gpu"}
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A data folder of which only the manifest is there."""
+    """A data folder of which the manifest is there, and a file of the name that it gives."""
+    (tmp_path / "x.jpg").touch()
     kinds = ("alpha", "mask", "none")
     rows = [f"x.jpg,,{subject},{kind}" for subject in ("portrait", "animal") for kind in kinds]
     (tmp_path / "manifest.csv").write_text(
-        "\n".join(["file,alpha,subject,kind", *rows, "x.jpg,,background,background"])
+        "\n".join(["file,alpha,subject,kind", *rows, "x.jpg,,background,background", "x.jpg,,other,alpha"])
     )
     return tmp_path
 
