@@ -34,6 +34,7 @@ from loop.report.table import round_table
 from loop.runs.folder import is_run
 from loop.runs.gate import RoundWatch
 from loop.runs.redo import Agree, obtain_consent
+from loop.runs.status import amount
 from loop.runs.verify import sound
 from stylematte.errors import ConfigError, UserError
 from stylemattegan.config import CompositeDiscriminatorKind
@@ -202,7 +203,7 @@ def make(
     if not path.is_file() or path.read_text() != text:
         write_atomically(path, text)
     tracking = {"wandb": config.tracking.wandb.value, "project": config.tracking.project}
-    execute(folder, steps, config.launch, on_event, {"tracking": tracking}, shared)
+    execute(folder, steps, config.launch, on_event, {"tracking": tracking}, shared, amount)
     consent.withdraw(folder)
 
 
