@@ -18,7 +18,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from loop.cli.console import wrapped
 from loop.engine.execute import Event
+from loop.engine.heartbeat import Progress as Done
+from loop.engine.speed import Speed
+from loop.report.formats import clock
 
 LINE_EVERY = 30.0  # seconds between lines of progress when the output is no terminal
 
@@ -29,6 +33,7 @@ class Bars:
     def __init__(self) -> None:
         self.tasks: dict[str, TaskID] = {}
         self.printed: dict[str, float] = {}
+        self.speeds: dict[str, Speed] = {}
         columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self.progress: Progress | None = None
         if sys.stderr.isatty():
@@ -38,16 +43,17 @@ class Bars:
         """event: of kind progress."""
         assert event.progress is not None, "an event of kind progress has one"
         now = time.monotonic()
+        speed = self.speeds.setdefault(event.step.id, Speed()).seen(event.progress, now)
         if self.progress is not None:
             if not self.tasks:
                 self.progress.start()
-            done, total = event.progress
+            done, total, _ = event.progress
             if event.step.id not in self.tasks:
                 self.tasks[event.step.id] = self.progress.add_task(event.step.id, total=total)
             self.progress.update(self.tasks[event.step.id], total=total, completed=done)
         elif now - self.printed.setdefault(event.step.id, now) > LINE_EVERY:
             self.printed[event.step.id] = now
-            print(f"  {event.line()}", file=sys.stderr, flush=True)
+            print(f"  {event.line()}{_pace(event.progress, speed)}", file=sys.stderr, flush=True)
 
     def end(self, step_id: str) -> None:
         """The step is over; with the last bar the display goes."""
@@ -59,6 +65,11 @@ class Bars:
     def close(self) -> None:
         for step_id in list(self.tasks):
             self.end(step_id)
+
+
+def _pace(progress: Done, speed: float | None) -> str:
+    """For example ", 2.1/s, 3 min 10 s left"; nothing before a second look."""
+    return f", {speed:.2g}/s, {clock((progress.total - progress.done) / speed)} left" if speed else ""
 
 
 class Announcer:
@@ -84,6 +95,7 @@ class Announcer:
             if event.kind in {"done", "failed", "stopped"}:
                 self.bars.end(event.step.id)
             if event.kind != "fresh":
-                print(event.line(), file=sys.stderr, flush=True)
+                text = event.line()
+                print(text if event.kind == "failed" else wrapped(text), file=sys.stderr, flush=True)
             if event.kind == "failed" and event.text:
                 print(textwrap.indent(event.text, "    "), file=sys.stderr, flush=True)

@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loop.cli.console import wide_console
+from loop.cli.console import wide_console, wrapped
 from loop.config.found import found as found_data
 from loop.runs.status import Outlook, outlook
 from stylematte.errors import ConfigError
@@ -42,14 +42,15 @@ def main(args: argparse.Namespace) -> int:
         shown = {"run": str(found.run), "steps": steps, "disk": disk, "data": data.lines(), "problems": data.problems}
         print(json.dumps({**shown, **({"forecast": forecast._asdict()} if forecast else {})}, indent=2))
         return code
-    from rich.table import Column, Table
-
-    table = Table("step", "state", "work", Column("why", overflow="fold"), title=str(found.run))
+    console = wide_console()
+    console.print(str(found.run), highlight=False)
+    widest = max(len(step.step) for step in found.steps)
     colours = {"fresh": "green", "stale": "yellow", "missing": "cyan"}
     for step in found.steps:
-        table.add_row(step.step, f"[{colours.get(step.state, 'dim')}]{step.state}[/]", step.work, step.why)
-    console = wide_console()
-    console.print(table)
+        state = f"[{colours.get(step.state, 'dim')}]{step.state:<8}[/]"
+        console.print(f"{step.step:<{widest}}  {state}  {step.work}".rstrip(), highlight=False)
+        if step.state not in ("fresh", "missing", "running"):
+            console.print(wrapped(f"    {step.why}", "    "), highlight=False, markup=False)
     states = Counter(step.state for step in found.steps)
     console.print(", ".join(f"{count} {state}" for state, count in states.items()))
     console.print(f"disk: the run holds {found.run_bytes / 1e6:.0f} MB, {found.free_bytes / 1e9:.1f} GB are free")

@@ -9,6 +9,7 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from loop.report.data import FIGURES, Run
 from loop.report.formats import num, signed
@@ -25,14 +26,29 @@ TEXT = ("domain", "truth", "verdict")
 
 def print_round_table(run_dir: Path) -> None:
     """The table of rounds and the gain over the control. A terminal under 125 columns gets fewer figures; so does a
-    pipe, which has no width of its own."""
+    pipe, which has no width of its own. Where names are too long for either, each row is two lines."""
     run, console = read_run(Path(run_dir)), Console()
-    wide = console.is_terminal and console.width >= WIDE
-    if not console.is_terminal:
-        console = Console(width=2 * NARROW)  # the table is as wide as it must be; long names are not cut
-    table = _table(run, _columns(run, wide))
-    console.print(table)
+    room = console.width if console.is_terminal else NARROW
+    unlimited = Console(width=1000)
+    for columns in (*([_columns(run, True)] if room >= WIDE else []), _columns(run, False)):
+        table = _table(run, columns)
+        if unlimited.measure(table).maximum <= room:
+            (console if console.is_terminal else Console(width=room)).print(table)
+            break
+    else:
+        print("\n".join([run.name, *_two_lines_a_row(run, _columns(run, False))]))
     print_gain(run)
+
+
+def _two_lines_a_row(run: Run, columns: list[str]) -> list[str]:
+    lines = []
+    for values in table_rows(run):
+        row = dict(zip(HEADERS, values, strict=True))
+        cells = {name: Text.from_markup(_cell(row, name)).plain for name in columns}
+        lines.append(f"round {cells['round']}  {cells['domain']}  {cells['verdict']}")
+        figures = ", ".join(f"{name} {cell}" for name, cell in cells.items() if name not in ("round", *TEXT))
+        lines += textwrap.wrap(figures, NARROW, initial_indent="    ", subsequent_indent="    ")
+    return lines
 
 
 def print_gain(run: Run) -> None:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from loop.cli.announce import Announcer
+from loop.cli.console import wrapped
 from loop.cli.round_table import print_round_table
 from loop.runs.redo import duration
 from loop.runs.run import bring_up_to_date, configured
@@ -43,7 +44,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _print_line(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(wrapped(line), file=sys.stderr, flush=True)
 
 
 def _says_yes(seconds: float) -> bool:

@@ -18,11 +18,13 @@ from loop.engine.freshness import Freshness, freshness
 from loop.engine.heartbeat import Progress
 from loop.engine.launchers.choice import runs_apart, stage_runner
 from loop.engine.launchers.forked import fork_servers
+from loop.engine.live import LiveRecord
 from loop.engine.lock import one_writer, this_command
 from loop.engine.log import log_tail
 from loop.engine.manifest import write_manifest
+from loop.engine.memory import Memory
 from loop.engine.schedule import walk
-from loop.engine.stage import Context, Metrics, StageFailed, StageRecord, StageResult, Stopped, run_stage
+from loop.engine.stage import Context, Metrics, StageError, StageFailed, StageRecord, StageResult, Stopped, run_stage
 from loop.engine.step import Step, log_file, step_folder
 
 __all__ = ["Event", "Freshness", "execute", "freshness"]
@@ -47,6 +49,8 @@ class Event:
     """With fresh, restored, shared and done."""
     progress: Progress | None = None
     """With progress."""
+    memory: Memory | None = None
+    """With progress: of the stage's (first) process."""
 
     def line(self) -> str:
         """For example "[3/14] 01/portraits/label: done in 12.3 s"."""
@@ -56,10 +60,16 @@ class Event:
             "shared": f"taken over from another run ({self.record.seconds:.1f} s)" if self.record else "shared",
             "start": "...",
             "done": f"done in {self.record.seconds:.1f} s" if self.record else "done",
-            "progress": f"{self.progress.done} of {self.progress.total}" if self.progress else "at work",
+            "progress": _shown(self.progress),
             "failed": "failed",
         }.get(self.kind, self.text)
         return f"[{self.number}/{self.total}] {self.step.id}: {message.removeprefix(f'{self.step.id}: ')}"
+
+
+def _shown(progress: Progress | None) -> str:
+    if progress is None:
+        return "at work"
+    return f"{progress.phase} {progress.done} of {progress.total}".lstrip()
 
 
 def execute(
@@ -69,12 +79,14 @@ def execute(
     on_event: Callable[[Event], None] = lambda event: None,
     runtime: Mapping[str, Any] | None = None,
     shared: Path | None = None,
+    amount: Callable[[Step], float] = lambda step: 1.0,
 ) -> list[StageRecord]:
     """Bring every step of the plan up to date; the records in the plan's order.
 
     `runtime` (plain types) reaches each stage as ctx.runtime, with kind, devices, accelerator, precision and run_dir
     added; it is not part of any key. shared: a folder in which runs leave their results for each other
-    (`loop.engine.shared`). Events of steps that run side by side come from threads of their own, except
+    (`loop.engine.shared`). amount: how much a step has to do, in a unit that its stage shares over rounds; for the
+    time left (`loop.engine.live`). Events of steps that run side by side come from threads of their own, except
     fresh, restored, shared and done. Raises RunLocked, Stopped (the same command goes on) or StageFailed.
     """
     run_dir = run_dir.resolve()
@@ -84,9 +96,19 @@ def execute(
     numbers = {step.id: number for number, step in enumerate(steps, start=1)}
 
     def report(
-        step: Step, kind: Kind, text: str = "", record: StageRecord | None = None, progress: Progress | None = None
+        step: Step,
+        kind: Kind,
+        text: str = "",
+        record: StageRecord | None = None,
+        progress: Progress | None = None,
+        memory: Memory | None = None,
     ) -> None:
-        on_event(Event(kind, step, numbers[step.id], len(steps), text, record, progress))
+        event = Event(kind, step, numbers[step.id], len(steps), text, record, progress, memory)
+        live(event)
+        on_event(event)
+
+    def apart(step: Step) -> bool:
+        return runs_apart(step, launch_config)
 
     def work(step: Step, slot: int | None) -> StageResult:
         return _one(run_dir, step, launch_config, settings, partial(report, step), slot, shared)
@@ -101,7 +123,13 @@ def execute(
         for step in steps:
             StepFolders(run_dir, step.id).recover()
         write_manifest(run_dir, steps)
-        walk(steps, launch_config.at_once, lambda step: runs_apart(step, launch_config), work, finished)
+        live = LiveRecord(run_dir, steps, amount, launch_config.at_once, apart)
+        try:
+            walk(steps, launch_config.at_once, apart, work, finished)
+        except BaseException as error:
+            live.end("failed" if isinstance(error, StageError) else "stopped", str(error))
+            raise
+        live.end("finished")
     return [records[step.id] for step in steps]
 
 

@@ -12,18 +12,19 @@ from pathlib import Path
 from typing import Any
 
 
-def write_json(path: Path, value: Any, sort_keys: bool = True) -> None:
+def write_json(path: Path, value: Any, sort_keys: bool = True, durable: bool = True) -> None:
     """As `write_atomically`."""
-    write_atomically(path, json.dumps(value, indent=2, sort_keys=sort_keys, allow_nan=False) + "\n")
+    write_atomically(path, json.dumps(value, indent=2, sort_keys=sort_keys, allow_nan=False) + "\n", durable)
 
 
-def write_atomically(path: Path, data: str | bytes) -> None:
-    """Replace `path` at once; a reader sees the old content or the new one, also after a power cut."""
+def write_atomically(path: Path, data: str | bytes, durable: bool = True) -> None:
+    """Replace `path` at once; a reader sees the old content or the new one, also after a power cut if `durable`."""
     partial = path.with_name(f".{path.name}.partial")
     with open(partial, "wb") as file:
         file.write(data.encode() if isinstance(data, str) else data)
         file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            os.fsync(file.fileno())
     os.replace(partial, path)
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
+from loop.engine.memory import Memory, memory_used
 from loop.engine.signals import stop_point
 from loop.engine.stage import Context
 from loop.engine.step import launch_folder
@@ -25,18 +26,21 @@ class Progress(NamedTuple):
 
     done: int
     total: int
+    phase: str = ""
+    """What of the stage it is, where it goes through several things one after the other: a domain, a candidate."""
 
 
 class Listener(Protocol):
     """Hears a stage that works in this very process."""
 
-    def __call__(self, progress: Progress | None = None, warning: str = "") -> None: ...
+    def __call__(self, progress: Progress | None = None, warning: str = "", memory: Memory | None = None) -> None: ...
 
 
 class Beat(NamedTuple):
     at: int
     """The file's time in nanoseconds. Only that it changes counts: clocks of two machines differ."""
     progress: Progress | None
+    memory: Memory | None = None
 
 
 _last: dict[Path, float] = {}
@@ -51,9 +55,11 @@ def beat(scratch: Path, progress: Progress | None = None) -> None:
     _last[scratch] = now
     file = heartbeat_file(scratch)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(progress._asdict() if progress else {}), encoding="utf-8")
+    memory = memory_used()
+    shown = {"progress": progress._asdict() if progress else None, "memory": memory._asdict()}
+    file.write_text(json.dumps(shown), encoding="utf-8")
     if progress is not None and scratch in _listeners:
-        _listeners[scratch](progress)
+        _listeners[scratch](progress, memory=memory)
 
 
 def warn(scratch: Path, line: str) -> None:
@@ -86,8 +92,10 @@ def read_beat(scratch: Path) -> Beat | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        return Beat(at, Progress(**json.loads(text)))
-    except (ValueError, TypeError):
+        read = json.loads(text)
+        progress = Progress(**read["progress"]) if read["progress"] else None
+        return Beat(at, progress, Memory(**read["memory"]))
+    except (ValueError, TypeError, KeyError):
         return Beat(at, None)
 
 
@@ -107,11 +115,12 @@ def beat_or_stop(ctx: Context, progress: Progress | None = None) -> None:
     stop_point(f"{ctx.step_id} stopped")
 
 
-def tracked(ctx: Context, items: Sequence[T]) -> Iterator[T]:
+def tracked(ctx: Context, items: Sequence[T], phase: str = "") -> Iterator[T]:
     """`items`, with a beat and a look whether to stop before each."""
     for done, item in enumerate(items):
-        beat_or_stop(ctx, Progress(done, len(items)))
+        beat_or_stop(ctx, Progress(done, len(items), phase))
         yield item
+    beat(ctx.scratch, Progress(len(items), len(items), phase))
 
 
 def heartbeat_file(scratch: Path) -> Path:

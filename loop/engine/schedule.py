@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import TypeVar
@@ -57,3 +57,27 @@ def walk(
                 assert failure is not None or not waiting, f"{waiting[0].id} waits for a step that is not in the plan"
     if failure is not None:
         raise failure
+
+
+def wall_seconds(
+    steps: Sequence[Step], seconds: Mapping[str, float], at_once: int, apart: Callable[[Step], bool]
+) -> float:
+    """How long `walk` will take if each step takes so many seconds."""
+    waiting, done, running, now = list(steps), set[str](), dict[str, float](), 0.0
+    while waiting or running:
+        for id_ in [id_ for id_, end in running.items() if end <= now]:
+            done.add(id_)
+            del running[id_]
+        ready = [step for step in waiting if done.issuperset(step.inputs.values())]
+        beside = next((step for step in ready if apart(step)), None)
+        here = next((step for step in ready if not apart(step)), None)
+        if beside is not None and len(running) < at_once:
+            waiting.remove(beside)
+            running[beside.id] = now + seconds[beside.id]
+        elif here is not None:
+            waiting.remove(here)
+            now += seconds[here.id]
+            done.add(here.id)
+        else:
+            now = min(running.values())
+    return now

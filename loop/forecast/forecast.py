@@ -6,11 +6,12 @@ there are some, there or in another run, are scaled by what these took.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from loop.config.schema import Config
+from loop.engine import schedule
 from loop.engine.config import LaunchConfig
 from loop.engine.launchers.choice import runs_apart
 from loop.engine.step import Step
@@ -66,28 +67,7 @@ def forecast(
 
 def wall_seconds(steps: Sequence[Step], seconds: Mapping[str, float], launch: LaunchConfig) -> float:
     """How long they take as `loop.engine.schedule.walk` does them."""
-    return _walk(steps, seconds, launch.at_once, lambda step: runs_apart(step, launch))
-
-
-def _walk(steps: Sequence[Step], seconds: Mapping[str, float], at_once: int, apart: Callable[[Step], bool]) -> float:
-    waiting, done, running, now = list(steps), set[str](), dict[str, float](), 0.0
-    while waiting or running:
-        for id_ in [id_ for id_, end in running.items() if end <= now]:
-            done.add(id_)
-            del running[id_]
-        ready = [step for step in waiting if done.issuperset(step.inputs.values())]
-        beside = next((step for step in ready if apart(step)), None)
-        here = next((step for step in ready if not apart(step)), None)
-        if beside is not None and len(running) < at_once:
-            waiting.remove(beside)
-            running[beside.id] = now + seconds[beside.id]
-        elif here is not None:
-            waiting.remove(here)
-            now += seconds[here.id]
-            done.add(here.id)
-        else:
-            now = min(running.values())
-    return now
+    return schedule.wall_seconds(steps, seconds, launch.at_once, lambda step: runs_apart(step, launch))
 
 
 def _assumptions(

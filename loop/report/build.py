@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import time
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from string import Template
 
-from loop.report import fits, gallery, headline, inputs, rounds, watch
+from loop.engine.execute import Event
+from loop.report import fits, gallery, headline, inputs, needs, rounds, watch
 from loop.report.data import Run
 from loop.report.read import read_run
 from stylematte.atomic import replace_file
 from stylematte.errors import DataError
 
 SECTIONS: dict[str, tuple[str, Callable[[Run], str]]] = {
+    "needs": ("Needs you", needs.needs_section),
     "rounds": ("Rounds", rounds.rounds_section),
     "verdicts": ("Verdicts", rounds.verdicts_section),
     "watch": ("Collapse watch", watch.watch_section),
@@ -28,6 +32,9 @@ SECTIONS: dict[str, tuple[str, Callable[[Run], str]]] = {
     "config": ("Configuration", inputs.config_section),
 }
 """Anchor -> (title in the menu, what makes its HTML, "" when there is nothing to show)."""
+
+SHARE = 20
+"""Times that a page took to make pass before it is made again while the run goes on."""
 
 
 def build_report(run_dir: Path, out: Path | None = None) -> Path:
@@ -46,6 +53,22 @@ def build_report(run_dir: Path, out: Path | None = None) -> Path:
         cure = "name another file with -o" if out is not None else "the run cannot be written; give -o FILE.html"
         raise DataError(f"{target}: cannot be written ({error.strerror}): {cure}") from error
     return target
+
+
+class GrowingReport:
+    """A listener for `execute`: the page is made again after a step, in at most a twentieth of the run's time."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.run_dir, self.next = run_dir, 0.0
+
+    def __call__(self, event: Event) -> None:
+        began = time.monotonic()
+        if event.kind not in ("done", "restored", "shared") or began < self.next:
+            return
+        with contextlib.suppress(Exception):  # the page is made at the end, too, and says there what is wrong
+            build_report(self.run_dir)
+        now = time.monotonic()
+        self.next = now + SHARE * (now - began)
 
 
 def page(run: Run) -> str:

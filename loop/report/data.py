@@ -133,6 +133,9 @@ class Round:
     stopped: dict[str, str] = field(default_factory=dict)
     """Step -> why its fit stopped before its end."""
     seconds: dict[str, float] = field(default_factory=dict)
+    """Of each finished step, in the plan's order where manifest.json has one."""
+    ended: dict[str, float] = field(default_factory=dict)
+    """When it was finished, in seconds since 1970."""
 
     @property
     def accepted(self) -> bool:
@@ -174,6 +177,12 @@ class Run:
     counts: Counts
     left_out: list[LeftOut]
     curves: Curves
+    augmentation_cap: float | None = None
+    """The highest probability that generator.fit allows."""
+    free_bytes: int | None = None
+    """On the disk of the run folder."""
+    used_bytes: int = 0
+    """Of the newest round that has a verdict: another one takes about as much."""
 
     @property
     def decided(self) -> list[Round]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 from loop.report.charts import Line, legend, line_chart
@@ -33,15 +34,26 @@ def _fit(fit: str, by_round: dict[int, dict[str, Points]]) -> str:
     return f'<h3>{escape(fit)}</h3>{keys}<div class="charts">{charts}</div>'
 
 
+def wall_seconds(spans: Sequence[tuple[float, float]]) -> float:
+    """How long at least one of the (begin, end) spans was under way."""
+    total, until = 0.0, float("-inf")
+    for begin, end in sorted(spans):
+        total += max(0.0, end - max(begin, until))
+        until = max(until, end)
+    return total
+
+
 def timing_section(run: Run) -> str:
-    """Seconds of each finished step."""
-    steps = [(f"{r.number:02d}/{step}", seconds) for r in run.rounds for step, seconds in sorted(r.seconds.items())]
+    """Seconds of each finished step, in the plan's order."""
+    steps = [(f"{r.number:02d}/{step}", seconds) for r in run.rounds for step, seconds in r.seconds.items()]
     if not steps:
         return ""
-    longest, total = max(s for _, s in steps) or 1.0, sum(s for _, s in steps)
+    longest = max(s for _, s in steps) or 1.0
+    wall = wall_seconds([(r.ended[step] - r.seconds[step], r.ended[step]) for r in run.rounds for step in r.ended])
     body = "".join(
         f'<tr><td>{escape(step)}</td><td class="n">{clock(seconds)}</td>'
         f'<td class="wide"><div class="bar"><i class="time" style="width:{seconds / longest:.1%}"></i></div></td></tr>'
         for step, seconds in steps
     )
-    return section("time", "Time", f"{clock(total)} in {len(steps)} finished steps.", f"<table>{body}</table>")
+    note = f"{clock(wall)} by the clock in {len(steps)} finished steps; those that ran side by side count once."
+    return section("time", "Time", note, f"<table>{body}</table>")

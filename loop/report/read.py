@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -46,6 +49,7 @@ def read_run(folder: Path) -> Run:
     domains = _domains(config, rounds)
     for round_ in rounds if has_control else ():
         round_.control = _control(round_.folder / "control", domains)
+    _in_order(folder, rounds)
     prepared = folder / "rounds" / "00" / "prepare"
     left_out = read_jsonl(prepared / "left_out.jsonl", growing=True)
     return Run(
@@ -59,7 +63,25 @@ def read_run(folder: Path) -> Run:
         counts=_counts(prepared),
         left_out=[LeftOut(_word(row, "file"), _word(row, "reason")) for row in left_out],
         curves=_curves(rounds),
+        augmentation_cap=_number(_part(_part(config, "generator"), "fit").get("augment_max")),
+        free_bytes=shutil.disk_usage(folder).free,
+        used_bytes=max((_size(round_.folder) for round_ in rounds[-2:]), default=0),
     )
+
+
+def _in_order(folder: Path, rounds: list[Round]) -> None:
+    """The steps of each round as the plan lists them, by manifest.json; others come last."""
+    listed = _json(folder / "manifest.json").get("steps")
+    ids = [str(step.get("id")) for step in listed if isinstance(step, dict)] if isinstance(listed, list) else []
+    for round_ in rounds:
+        place = {step: index for index, step in enumerate(ids)}
+        last = len(ids)
+        names = sorted(round_.seconds, key=lambda step: (place.get(f"{round_.number:02d}/{step}", last), step))
+        round_.seconds = {step: round_.seconds[step] for step in names}
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
 
 
 def _domains(config: Record, rounds: list[Round]) -> list[str]:
@@ -82,9 +104,12 @@ def _round(folder: Path) -> Round:
 
 
 def _add_step(round_: Round, step: str, record: Path) -> None:
-    seconds, reason = _json(record).get("seconds"), _json(record.parent / "stopped.json").get("reason")
+    found, reason = _json(record), _json(record.parent / "stopped.json").get("reason")
+    seconds = found.get("seconds")
     if _is_number(seconds):
         round_.seconds[step] = float(seconds)
+        with suppress(ValueError):
+            round_.ended[step] = datetime.fromisoformat(_word(found, "finished")).timestamp()
     if reason:
         round_.stopped[step] = str(reason)
     domain, _, stage = step.rpartition("/")

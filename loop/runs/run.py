@@ -26,7 +26,7 @@ from loop.engine.files import write_atomically
 from loop.engine.lock import one_writer
 from loop.engine.step import Step, step_folder
 from loop.plan import fits_generators, plan, plan_generator_alone
-from loop.report.build import build_report
+from loop.report.build import GrowingReport, build_report
 from loop.report.gain import gain_sentences
 from loop.report.read import read_run
 from loop.report.table import round_table
@@ -34,6 +34,7 @@ from loop.runs.folder import is_run
 from loop.runs.gate import RoundWatch
 from loop.runs.redo import Agree, obtain_consent
 from loop.runs.start import check_start, obtain_published
+from loop.runs.status import amount
 from loop.runs.verify import sound
 from stylematte.errors import ConfigError, UserError
 from stylemattegan.config import CompositeDiscriminatorKind
@@ -155,10 +156,11 @@ def bring_up_to_date(
     config: Config, folder: Path, agree: Agree, on_event: Listener, on_round: Callable[[str], None]
 ) -> Run:
     """`run` with the callbacks of the command line. on_round: gets one line on each round that is made."""
-    watch = RoundWatch(config, folder, on_round)
+    watch, page = RoundWatch(config, folder, on_round), GrowingReport(folder)
 
     def listen(event: Event) -> None:
         on_event(event)
+        page(event)
         watch(event)
 
     with one_writer(folder):
@@ -203,7 +205,7 @@ def make(
     if not path.is_file() or path.read_bytes() != text.encode():
         write_atomically(path, text)
     tracking = {"wandb": config.tracking.wandb.value, "project": config.tracking.project}
-    execute(folder, steps, config.launch, on_event, {"tracking": tracking}, shared)
+    execute(folder, steps, config.launch, on_event, {"tracking": tracking}, shared, amount)
     consent.withdraw(folder)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from loop.config.fingerprints import fingerprints
 from loop.config.load import load_config
 from loop.config.schema import Config
 from loop.engine.execute import freshness
+from loop.engine.live import Live, read_live
 from loop.engine.lock import holder
 from loop.engine.record import StageError, StageRecord
 from loop.engine.step import Step, step_folder
@@ -21,8 +22,8 @@ from loop.runs.folder import check_run, is_run
 
 @dataclass(frozen=True)
 class StepState:
-    """state: fresh, stale, missing, damaged or waits, and why. work: how much it has to do, in its own unit. seconds
-    and metrics: of the result that is there."""
+    """state: running, fresh, stale, missing, damaged or waits, and why. work: how much it has to do, in its own unit.
+    seconds and metrics: of the result that is there."""
 
     step: str
     state: str
@@ -45,6 +46,8 @@ class Outlook:
     free_bytes: int
     writer: dict[str, Any] | None
     """{pid, host, since, command} of the process that writes the run now."""
+    live: Live | None
+    """What the loop does that writes it now, or wrote it last."""
 
 
 def outlook(path: Path, overrides: Sequence[str] = ()) -> Outlook:
@@ -53,10 +56,12 @@ def outlook(path: Path, overrides: Sequence[str] = ()) -> Outlook:
     config = load_config(path / "config.yaml" if run else path, overrides, check=not run or bool(overrides))
     folder = path if run else Path(config.run.dir)
     planned = plan(config, fingerprints(config, folder))
+    live = read_live(folder)
+    running = {step.step for step in live.steps} if live is not None else set()
     steps = [_state(config, folder, *found) for found in freshness(folder, planned)]
-    return Outlook(
-        folder, config, planned, steps, _size(folder), shutil.disk_usage(_existing(folder)).free, holder(folder)
-    )
+    steps = [replace(step, state="running", why="") if step.step in running else step for step in steps]
+    free = shutil.disk_usage(_existing(folder)).free
+    return Outlook(folder, config, planned, steps, _size(folder), free, holder(folder), live)
 
 
 def status(run: Path) -> Outlook:
@@ -79,6 +84,17 @@ def work(config: Config, step: Step) -> str:
         "refine_pairs": f"{drawn} alphas",
         "select": f"{drawn} candidates",
     }.get(step.stage, "")
+
+
+def amount(step: Step) -> float:
+    """How much one step has to do, as a number whose unit its stage shares over rounds; 1 where it has none.
+
+    Read from the step's own part of the configuration, so that a new stage needs no line here.
+    """
+    fit, count = step.config.get("fit"), step.config.get("count")
+    if isinstance(fit, dict) and isinstance(fit.get("steps"), int):
+        return float(fit["steps"] * fit.get("batch", 1))
+    return float(count) if isinstance(count, int) else 1.0
 
 
 def _state(config: Config, run: Path, step: Step, state: str, why: str) -> StepState:

@@ -40,7 +40,7 @@ def run(ctx: Context) -> Metrics:
     for domain in read(EvaluateStep, ctx.config).domains:
         held_out = data_rows(data, "heldout", domain)
         constant = _best_constant(data, held_out)
-        for number, row in enumerate(tracked(ctx, held_out)):
+        for number, row in enumerate(tracked(ctx, held_out, domain)):
             image, truth = content(read_rgb(data / row["image"]), row), content(read_alpha(data / row["alpha"]), row)
             alpha = predict(network, image)
             rows.append(_score(ctx, row, image, alpha, truth, constant))

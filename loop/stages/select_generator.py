@@ -41,7 +41,7 @@ def run(ctx: Context) -> Metrics:
     images = read(SelectGeneratorStep, ctx.config).images
     files = kept_files(ctx.inputs["labels"])
     found = {name: folder for name, folder in _candidates(ctx).items() if is_generator(folder)}
-    pictures = {name: _sampled(ctx, folder, images) for name, folder in found.items()}
+    pictures = {name: _sampled(ctx, name, folder, images) for name, folder in found.items()}
     distances = _distances(ctx, files, pictures)
     metrics = {"n": images if distances else 0, "training_set": len(files)}
     if not found:
@@ -74,12 +74,12 @@ def _metrics(distances: dict[str, Distances], selected: str | None) -> Metrics:
     }
 
 
-def _sampled(ctx: Context, folder: Path, images: int) -> Tensor:
+def _sampled(ctx: Context, name: str, folder: Path, images: int) -> Tensor:
     """(images, 4, S, S): the same latents every round, so that the sheets show one family growing up."""
     G = load_generator(folder).to(device_for(ctx))
     seeds = list(range(1, images + 1))
     parts = [seeds[start : start + BATCH] for start in range(0, len(seeds), BATCH)]
-    return torch.cat([sample(G, part, [1.0] * len(part), BATCH) for part in tracked(ctx, parts)])
+    return torch.cat([sample(G, part, [1.0] * len(part), BATCH) for part in tracked(ctx, parts, name)])
 
 
 def _distances(ctx: Context, files: Sequence[Path], pictures: dict[str, Tensor]) -> dict[str, Distances]:

@@ -61,7 +61,7 @@ def run(ctx: Context) -> Metrics:
     if min(len(made), len(real)) > max(PRECISION_K, COVERAGE_K):
         device = device_for(ctx)
         features = pooled("round 0's matter", load_matter(ctx.inputs["features"]).to(device).encode, device)
-        pool, reals = (_measured(ctx, features, files) for files in (made, real))
+        pool, reals = (_measured(ctx, features, files, name) for files, name in ((made, "generated"), (real, "real")))
         values |= _compared(pool, reals, ctx.seed)
         untruncated = _untruncated(ctx, device, images)
         values["untruncated_spread"] = spread(untruncated, reals.thumbnails)
@@ -85,9 +85,9 @@ def _selection(ctx: Context) -> dict[str, float]:
     return refused | ({"disagreement": float(np.mean([row["disagreement"] for row in seen]))} if seen else {})
 
 
-def _measured(ctx: Context, features: Features, files: Sequence[Path]) -> Measured:
+def _measured(ctx: Context, features: Features, files: Sequence[Path], phase: str) -> Measured:
     blocks, thumbnails, parts = [], [], []
-    for start in tracked(ctx, range(0, len(files), BATCH)):
+    for start in tracked(ctx, range(0, len(files), BATCH), phase):
         rgba = torch.stack([read_rgba(file) for file in files[start : start + BATCH]])
         blocks.append(features.of(rgba))
         thumbnails.append(pixels().of(rgba)[0])
@@ -101,7 +101,8 @@ def _untruncated(ctx: Context, device: torch.device, most: int) -> Tensor:
     G = load_generator(ctx.inputs["generator"]).to(device)
     seeds = [row["seed"] for row in _some([row for row in read_index(ctx.inputs["pool"]) if row["kept"]], most)]
     parts = [seeds[start : start + BATCH] for start in range(0, len(seeds), BATCH)]
-    return torch.cat([pixels().of(sample(G, part, [1.0] * len(part), BATCH))[0] for part in tracked(ctx, parts)])
+    drawn = (sample(G, part, [1.0] * len(part), BATCH) for part in tracked(ctx, parts, "untruncated"))
+    return torch.cat([pixels().of(pictures)[0] for pictures in drawn])
 
 
 def _compared(made: Measured, real: Measured, seed: int) -> dict[str, float]:

@@ -22,7 +22,7 @@ def mirror_round(entry: RoundEntry) -> bool:
         entry.mode,
         "round",
         id=name,
-        name=name,
+        name=Path(entry.run_dir).resolve().name,
         group=name,
         job_type="loop",
         project=entry.project,
@@ -30,7 +30,7 @@ def mirror_round(entry: RoundEntry) -> bool:
         dir=entry.run_dir,
     )
     point = {"round": entry.round, **entry.metrics, "accepted": int(entry.accepted), "verdict": entry.reason}
-    run.log(point | {label: run.image(Path(path)) for label, path in entry.images.items()})
+    run.log(point | {label: run.image(Path(path)) for label, path in entry.images.items()}, step=entry.round)
     run.finish()
     return not run.broken and all([_mirror_stage(entry, name, stage) for stage in entry.stages])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -86,6 +87,9 @@ def _in_child(entry: str, timeout: float) -> bool:
     except BaseException as error:
         os.killpg(child.pid, signal.SIGKILL)
         child.wait()
+        for pipe in (child.stdin, child.stderr):
+            with contextlib.suppress(OSError):  # what was to be written cannot be any more
+                pipe.close() if pipe is not None else None
         if not isinstance(error, subprocess.TimeoutExpired):
             raise
         printed = f"no answer in {timeout:g} s"

@@ -28,8 +28,11 @@ class WandbRun:
         self.broken = mode == "disabled"
         self._run: Any = None
 
-    def log(self, metrics: Mapping[str, Any]) -> None:
-        self._guard(lambda: self._opened().log(dict(metrics)))
+    def log(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """step: W&B's own count, for a run that several processes write one after the other: each would begin at 0, and
+        of rows with equal steps `wandb sync` keeps one. None: it counts by itself."""
+        given = {} if step is None else {"step": step}
+        self._guard(lambda: self._opened().log(dict(metrics), **given))
 
     def config(self, values: Mapping[str, Any]) -> None:
         self._guard(lambda: self._opened().config.update(plain(values), allow_val_change=True))

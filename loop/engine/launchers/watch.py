@@ -14,6 +14,7 @@ from loop.engine.config import LaunchConfig
 from loop.engine.heartbeat import Listener, Progress, listening, read_warnings
 from loop.engine.launchers.launcher import Job, Launcher
 from loop.engine.lock import this_command
+from loop.engine.memory import Memory
 from loop.engine.outcome import Outcome, Problem
 from loop.engine.stage import Metrics, StageFailed, Stopped
 
@@ -32,6 +33,7 @@ class Report(Protocol):
         text: str = "",
         *,
         progress: Progress | None = None,
+        memory: Memory | None = None,
     ) -> None: ...
 
 
@@ -51,11 +53,11 @@ def run_watched(launcher: Launcher, job: Job, settings: LaunchConfig, report: Re
 
 
 def _attempt(launcher: Launcher, job: Job, attempt: int, settings: LaunchConfig, report: Report) -> Outcome:
-    def hear(progress: Progress | None = None, warning: str = "") -> None:
+    def hear(progress: Progress | None = None, warning: str = "", memory: Memory | None = None) -> None:
         if warning:
             report("warning", warning)
         if progress is not None:
-            report("progress", progress=progress)
+            report("progress", progress=progress, memory=memory)
 
     try:
         with listening(job.ctx.scratch, hear):
@@ -79,7 +81,7 @@ def _until_over(launcher: Launcher, job: Job, settings: LaunchConfig, report: Re
         beat = launcher.heartbeat()
         if beat is not None and beat.at != last:
             last, moved = beat.at, now
-            hear(beat.progress)
+            hear(beat.progress, memory=beat.memory)
             _warnings(job, hear)
         watched = job.step.fit or last is not None
         if kill_at is not None and now >= kill_at:

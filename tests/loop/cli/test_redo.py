@@ -71,7 +71,7 @@ def test_redo_makes_it_the_old_words_bring_the_old_back_and_gc_empties(
     assert results(run) == before
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("[")]
     assert len(lines) == 3
-    assert all("its earlier result is back (finished " in line for line in lines)
+    assert all("its earlier result is back (finished" in line for line in lines)
 
     assert main(["gc", str(run), "--dry-run", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)

@@ -24,7 +24,9 @@ def context(folder: Path) -> Context:
 def test_the_file_is_json(tmp_path: Path) -> None:
     assert read_beat(tmp_path) is None
     beat(tmp_path, Progress(120, 480))
-    assert json.loads(heartbeat_file(tmp_path).read_text()) == {"done": 120, "total": 480}
+    written = json.loads(heartbeat_file(tmp_path).read_text())
+    assert written["progress"] == {"done": 120, "total": 480, "phase": ""}
+    assert written["memory"]["resident"] > 1e6  # an interpreter takes more
     found = read_beat(tmp_path)
     assert found is not None
     assert found.progress == Progress(120, 480)
@@ -37,15 +39,15 @@ def test_the_file_is_json(tmp_path: Path) -> None:
 def test_beats_are_no_more_frequent_than_the_interval(tmp_path: Path) -> None:
     beat(tmp_path, Progress(1, 9))
     beat(tmp_path, Progress(2, 9))
-    assert json.loads(heartbeat_file(tmp_path).read_text())["done"] == 1
+    assert json.loads(heartbeat_file(tmp_path).read_text())["progress"]["done"] == 1
 
 
 def test_tracked_gives_every_item_beats_and_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat, "INTERVAL", 0.0)
     ctx, seen = context(tmp_path), []
-    with heartbeat.listening(ctx.scratch, seen.append):
-        assert list(tracked(ctx, "abc")) == ["a", "b", "c"]
-    assert seen == [(0, 3), (1, 3), (2, 3)]
+    with heartbeat.listening(ctx.scratch, lambda progress, memory: seen.append(progress)):
+        assert list(tracked(ctx, "abc", "letters")) == ["a", "b", "c"]
+    assert seen == [(done, 3, "letters") for done in (0, 1, 2, 3)]
     with signals.handled():
         items = tracked(ctx, "abc")
         assert next(items) == "a"

@@ -207,3 +207,38 @@ def test_disabled_rounds_are_not_mirrored(tmp_path):
     config.tracking.wandb = WandbMode.disabled
     assert not log_round(config, tmp_path, 0, {}, {})
     assert not (tmp_path / "loop_id").exists()
+
+
+def records(file: Path):
+    """The payloads of a .wandb file: LevelDB's log format, chunks in blocks of 32 KiB after a header of 7 bytes."""
+    data, at, parts = file.read_bytes(), 7, b""
+    while at + 7 <= len(data):
+        if 32768 - at % 32768 < 7:
+            at += 32768 - at % 32768
+            continue
+        length, kind = int.from_bytes(data[at + 4 : at + 6], "little"), data[at + 6]
+        parts += data[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):  # whole, or the last part
+            yield parts
+            parts = b""
+
+
+def test_the_rounds_of_a_run_keep_steps_of_their_own(tmp_path, monkeypatch):
+    """Three rounds, mirrored by three processes, are three steps."""
+    pytest.importorskip("wandb")
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for round_, sad in enumerate((0.5, 0.4, 0.3)):
+        assert log_round(Config(), tmp_path / "hats", round_, {"portraits/SAD": sad}, {"accepted": True})
+    rows, names = [], set()
+    for file in (tmp_path / "hats/wandb").rglob("run-*.wandb"):
+        for payload in records(file):
+            record = Record.FromString(payload)
+            names |= {record.run.display_name} if record.HasField("run") else set()
+            if record.HasField("history"):
+                items = {item.key or "/".join(item.nested_key): item.value_json for item in record.history.item}
+                rows.append((int(items["_step"]), json.loads(items["portraits/SAD"])))
+    assert sorted(rows) == [(0, 0.5), (1, 0.4), (2, 0.3)]
+    assert names == {"hats"}

@@ -16,6 +16,7 @@ from loop.engine.heartbeat import Beat, Progress
 from loop.engine.launchers import watch
 from loop.engine.launchers.launcher import Job, Launcher
 from loop.engine.launchers.watch import run_watched
+from loop.engine.memory import Memory
 from loop.engine.outcome import Outcome, Problem
 from loop.engine.stage import Context, StageFailed, Stopped
 from tests.loop.toy_run import toy
@@ -70,7 +71,9 @@ class Heard:
         self.lines: list[str] = []
         self.progress: list[Progress] = []
 
-    def __call__(self, kind: str, text: str = "", *, progress: Progress | None = None) -> None:
+    def __call__(
+        self, kind: str, text: str = "", *, progress: Progress | None = None, memory: Memory | None = None
+    ) -> None:
         if progress is not None:
             self.progress.append(progress)
         else:
@@ -87,7 +90,7 @@ def watched(launcher: Launcher, folder: Path, heard: Heard, **settings: float) -
 def test_progress_comes_as_numbers(tmp_path: Path) -> None:
     queue, heard = Queue(DONE), Heard()
     assert watched(queue, tmp_path, heard) == {"loss": 0.5}
-    assert heard.progress == [(1, 9), (2, 9), (3, 9)]
+    assert heard.progress == [Progress(done, 9) for done in (1, 2, 3)]
     assert queue.calls == ["start 1"]
 
 
@@ -125,7 +128,7 @@ def test_a_deaf_one_is_asked_then_killed_and_no_attempt_follows(tmp_path: Path) 
 
 
 def test_whatever_a_listener_raises_nothing_is_left_running(tmp_path: Path) -> None:
-    def refuses(kind: str, text: str = "", *, progress: Progress | None = None) -> None:
+    def refuses(kind: str, text: str = "", *, progress: Progress | None = None, memory: Memory | None = None) -> None:
         raise RuntimeError("enough")
 
     queue = Queue(None)
