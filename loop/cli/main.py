@@ -28,6 +28,8 @@ VERBS = {
     "sample": "RGBA pictures from a generator: by seeds, moved, turned, as a walk",
     "measure": "distances, precision and recall, alphas, path length, equivariance of a generator",
     "dataset": "a folder or ZIP of pictures -> a data set of squares for a generator",
+    "build-dataset": "from a generator to a data set of foregrounds and alphas; the same command resumes",
+    "pool": "pools of pairs in tar shards: stats, verify, dedup, split, export",
     "score": "SAD, MSE, MAD, Grad, Conn of mattes against the truth",
     "evaluate": "inference and scoring of a matter on a data set; the same command resumes",
     "data": "check a data set: counts, sizes, broken or mismatched files, one photo in two splits",
@@ -36,6 +38,7 @@ VERBS = {
     "import-weights": "the authors' checkpoint -> a matter folder (safetensors + JSON)",
     "import-generator": "an official StyleGAN3 snapshot (.pkl) -> a generator folder (safetensors + JSON)",
     "trimap": "masks, alphas or photos -> what is surely foreground, surely background, unknown",
+    "refine": "alphas or cut-outs -> the same without haze, specks and false holes; figures and a verdict of each",
     "label": "photos + trimaps -> pseudo-alpha without learning, as a data root",
     "doctor": "what this machine has: torch, compiler, GPU, disk, W&B, data, licences of weights",
 }

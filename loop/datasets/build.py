@@ -15,13 +15,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from torch import Tensor
+import torch
 
 from loop.datasets.card import write_card
 from loop.datasets.config import DatasetConfig
@@ -31,10 +31,13 @@ from stylematte.atomic import replace_file
 from stylematte.errors import ConfigError, DataError
 from stylematte.fields import to_plain
 from stylematte.generators.ingest import ingest
+from stylematte.pools.duplicates import group_of
 from stylematte.pools.place import LocalPlace, place
 from stylematte.pools.pool import Pool, Row, open_pool
 from stylematte.pools.rewrite import assigned, export_files, write_pool
 from stylematte.pools.writer import Entry, rgba_entry, shard_name, write_shard
+from stylematte.refine.alpha import refine_alpha
+from stylematte.refine.figures import Figures
 from stylematte.rgba_generator import RGBAGenerator, RGBASample, Unusable
 from stylematte.shards import INDEX, SHARD
 from stylemattegan.framing import frame_cutout
@@ -44,9 +47,6 @@ KIND = "generated-rgba"
 ASKED = "dataset.json"
 PER_PAIR = 10
 """Candidates for a pair that a generator without end may take."""
-
-Refine = Callable[[Tensor], tuple[Tensor, Mapping[str, float], str | None]]
-"""alpha (1, H, W) -> (refined alpha, figures, why it is refused or None)."""
 
 
 class Built(NamedTuple):
@@ -59,49 +59,48 @@ class Built(NamedTuple):
 
 def build_dataset(
     config: DatasetConfig,
-    refine: Refine | None = None,
     rank: int = 0,
     world: int = 1,
     track: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> Built:
-    """Make the data set, or go on with it. refine: of the alphas, if config.refine. Raises ConfigError, DataError.
+    """Make the data set, or go on with it. Raises ConfigError, DataError.
 
     Ranks after the first make their shards alone; the first one releases, once all shards are there.
     """
     if not 0 <= rank < world:
         raise ConfigError(f"rank {rank} of {world}: expected 0 to {world - 1}")
-    if config.refine and refine is None:
-        raise ConfigError("refine=true: there is no refinement to call; say refine=false")
     out = Path(config.out).expanduser()
     out.mkdir(parents=True, exist_ok=True)
     _same_question(out, config)
     generator = make_generator(config.source.generator, config.source.options)
     at = LocalPlace(out / "pool")
     with one_writer(out / f".rank{rank}"):
-        for number in track(_due(at, config, generator, rank, world)):
-            entries = _entries(config, generator, number, refine if config.refine else None)
-            write_shard(at, shard_name(number), entries)
-        whole = _whole(at)
-        missing = _missing(at, config, generator)
-        if rank or missing:
-            return Built(0, 0, 0, missing)
-        if not whole:
-            raise DataError(f"{out}: the generator gave no candidate")
-        return _release(out, config, _until(open_pool(at.where), config.count), generator)
+        need = config.count
+        while True:
+            for number in track(_due(at, config, generator, need, rank, world)):
+                write_shard(at, shard_name(number), _entries(config, generator, number))
+            short = _kept(at, need) < need
+            missing = _shards(config, generator) - _prefix(at) if short else 0
+            if rank or missing:
+                return Built(0, 0, 0, missing)
+            if not _whole(at):
+                raise DataError(f"{out}: the generator gave no candidate")
+            pool = _until(open_pool(at.where), need)
+            rows = list(_released(pool, config))
+            if short or len(rows) == config.count:
+                return _release(out, config, pool, rows)
+            need += config.count - len(rows)  # so many were near-duplicates
 
 
-def _due(at: LocalPlace, config: DatasetConfig, generator: RGBAGenerator, rank: int, world: int) -> Iterator[int]:
-    """This rank's shards that are not there, until enough is kept in those from the first on."""
+def _due(
+    at: LocalPlace, config: DatasetConfig, generator: RGBAGenerator, need: int, rank: int, world: int
+) -> Iterator[int]:
+    """This rank's shards that are not there, until so many entries are kept in those from the first on."""
     for number in range(rank, _shards(config, generator), world):
-        if _kept(at, config.count) >= config.count:
+        if _kept(at, need) >= need:
             return
         if number not in _whole(at):
             yield number
-
-
-def _missing(at: LocalPlace, config: DatasetConfig, generator: RGBAGenerator) -> int:
-    """Shards without which what is released is not known."""
-    return 0 if _kept(at, config.count) >= config.count else _shards(config, generator) - _prefix(at)
 
 
 def _shards(config: DatasetConfig, generator: RGBAGenerator) -> int:
@@ -141,18 +140,15 @@ def _until(pool: Pool, count: int) -> Pool:
     return pool._replace(shards=shards)
 
 
-def _entries(
-    config: DatasetConfig, generator: RGBAGenerator, number: int, refine: Refine | None
-) -> Iterator[Entry]:
+def _entries(config: DatasetConfig, generator: RGBAGenerator, number: int) -> Iterator[Entry]:
+    """Of shard `number`: one of each position, kept or refused."""
     source = config.source
     start, stop = number * config.per_shard, (number + 1) * config.per_shard
     if source.candidates is not None:
         stop = min(stop, source.candidates)
     prompts, cells = _prompts(config, generator, start, stop)
-    for sample in generator.sample(stop - start, source.first + start, prompts):
-        position = sample.seed if isinstance(sample, Unusable) else None
-        yield _entry(config, generator, sample, start, cells, refine, position)
-        start += 1
+    for index, sample in enumerate(generator.sample(stop - start, source.first + start, prompts)):
+        yield _entry(config, generator.name, sample, f"{start + index:08d}", cells[index] if cells else None)
 
 
 def _prompts(
@@ -167,40 +163,38 @@ def _prompts(
 
 
 def _entry(
-    config: DatasetConfig,
-    generator: RGBAGenerator,
-    sample: RGBASample | Unusable,
-    position: int,
-    cells: list[dict[str, str]],
-    refine: Refine | None,
-    _unused: int | None = None,
+    config: DatasetConfig, name: str, sample: RGBASample | Unusable, key: str, cell: dict[str, str] | None
 ) -> Entry:
-    key = f"{position:08d}"
-    record: dict[str, Any] = {"id": sample.name, "seed": sample.seed, "generator": generator.name}
-    if cells:
-        record["cell"] = cells[position % config.per_shard]
+    """The sample mended, refined and framed; or without a picture, and why."""
+    record: dict[str, Any] = {"id": sample.name, "seed": sample.seed, "generator": name}
+    if cell:
+        record["cell"] = cell
     if isinstance(sample, Unusable):
         return Entry(key, {**record, "kept": False, "rule": "unusable", "reason": sample.reason}, {})
     record |= {"model": sample.model, "digest": sample.digest, "licence": sample.licence, "prompt": sample.prompt}
     record |= {"group": sample.group, **sample.figures}
     done = ingest(sample, config.ingest)
     record |= {"mended": done.mended, "ingest": done.figures, "bits": config.bits}
-    rgba, reason, rule = done.rgba, done.refused, "ingest"
-    if reason is None and refine is not None:
-        alpha, figures, reason = refine(rgba[3:])
-        rgba, rule = rgba.clone(), "refine"
-        rgba[3:] = alpha
-        record["refine"] = {name: round(float(value), 5) for name, value in figures.items()}
-    if reason is None and config.size is not None:
-        rgba = frame_cutout(rgba, config.size)
+    rgba, rule, reason = done.rgba, "ingest", done.refused
+    if reason is None and config.refine:
+        refined = refine_alpha(rgba[3].numpy(), config.refinement)
+        rgba, reason = torch.cat([rgba[:3], torch.from_numpy(refined.alpha)[None]]), refined.verdict.reason
+        record["refine"], rule = _plain(refined.figures), f"refine: {refined.verdict.rule}"
     if reason is not None:
         return Entry(key, {**record, "kept": False, "rule": rule, "reason": reason}, {})
+    if config.size is not None:
+        rgba = frame_cutout(rgba, config.size)
     return rgba_entry(key, {**record, "kept": True}, rgba, config.bits)
 
 
-def _release(out: Path, config: DatasetConfig, pool: Pool, generator: RGBAGenerator) -> Built:
+def _plain(figures: Figures) -> dict[str, float]:
+    """Its numbers, rounded, as JSON has them."""
+    values = asdict(figures).items()
+    return {name: round(float(value), 5) for name, value in values if isinstance(value, (int, float))}
+
+
+def _release(out: Path, config: DatasetConfig, pool: Pool, rows: list[Row]) -> Built:
     """Train, val, manifest, card: each file is a function of the pool, so what is there is left alone."""
-    rows = list(_released(pool, config))
     if not rows:
         raise DataError(f"{out}: every candidate was refused; `stylematte pool stats {out}/pool` says why")
     if config.form == "files":
@@ -218,14 +212,22 @@ def _release(out: Path, config: DatasetConfig, pool: Pool, generator: RGBAGenera
     counts = [0, 0]
     for row in pool.entries():
         counts[not row.get("kept", True)] += 1
+    _sweep(out, pool)
     write_card(out, config, pool, rows)
     return Built(len(rows), sum(counts), counts[1], 0)
 
 
+def _sweep(out: Path, pool: Pool) -> None:
+    """Remove what writers that were killed have left; of the pool, only of shards that are whole by now."""
+    for file in out.rglob(".*.tmp"):
+        file.unlink()
+    for file in out.glob("pool/.*.partial"):
+        if any(file.name.startswith(f".{shard}.") for shard in pool.shards):
+            file.unlink()
+
+
 def _released(pool: Pool, config: DatasetConfig) -> Iterator[Row]:
     """The first `count` kept entries that repeat no earlier one, with their split."""
-    from stylematte.pools.duplicates import group_of
-
     keys, first = group_of(pool.entries(kept_only=True), config.near_duplicates)
     gone = {keys[i] for i, at in enumerate(first.tolist()) if at != i}
     rows = assigned(pool, config.validation, config.seed, config.near_duplicates)

@@ -15,7 +15,6 @@ from stylematte.pools.writer import decoded
 from stylematte.sheets import on_checkerboard, thumbnail, write_sheet
 
 ON_A_SHEET, COLUMNS = 48, 8
-SHEETS = {"first": "the first ones", "spread": "evenly from all"}
 
 
 def write_card(out: Path, config: DatasetConfig, pool: Pool, rows: Sequence[Row]) -> None:
@@ -36,6 +35,7 @@ def card(config: DatasetConfig, counted: dict[str, Any], rows: Sequence[Row]) ->
     models = Counter(row.get("model") or "unknown" for row in rows)
     shares = sorted(row["foreground"] for row in rows)
     mended = Counter(name for row in rows for name in row.get("mended", ()))
+    sizes = Counter(f"{row['width']} x {row['height']}" for row in rows)
     lines = [
         f"# {config.name}",
         "",
@@ -48,13 +48,13 @@ def card(config: DatasetConfig, counted: dict[str, Any], rows: Sequence[Row]) ->
         f"| licence | {_listed(licences)} |",
         f"| candidates | {counted['entries']}, of which {counted['refused']} were refused |",
         f"| near-duplicates and surplus | {counted['kept'] - len(rows)} left out |",
-        f"| sizes | {_listed(Counter(f'{row["width"]} x {row["height"]}' for row in rows))} |",
-        f"| foreground, share of the frame | median {shares[len(shares) // 2]:.2f}, {shares[0]:.2f} to {shares[-1]:.2f} |",
+        f"| sizes | {_listed(sizes)} |",
+        f"| foreground of the frame | median {shares[len(shares) // 2]:.2f}, {shares[0]:.2f} to {shares[-1]:.2f} |",
         f"| mended at ingest | {_listed(mended) or 'nothing'} |",
         f"| refined | {'yes' if config.refine else 'no'} |",
         "",
-        "Colour is straight (not premultiplied) sRGB; alpha is linear coverage. `manifest.csv` has a row for each pair,",
-        "`pool/` every candidate, the refused ones with their reasons (`stylematte pool stats`).",
+        "Colour is straight (not premultiplied) sRGB; alpha is linear coverage. `manifest.csv` has a row for each",
+        "pair, `pool/` every candidate, the refused ones with their reasons (`stylematte pool stats`).",
         "",
         "![train](sheets/train.png)",
     ]
@@ -65,7 +65,13 @@ def card(config: DatasetConfig, counted: dict[str, Any], rows: Sequence[Row]) ->
         lines += ["", "## Refused", "", "| by | candidates |", "|---|---|"]
         lines += [f"| {rule} | {count} |" for rule, count in reasons.items()]
     if counted["cells"]:
-        lines += ["", "## Acceptance by cell of the prompts", "", "| cell | drawn | kept | share |", "|---|---|---|---|"]
+        lines += [
+            "",
+            "## Acceptance by cell of the prompts",
+            "",
+            "| cell | drawn | kept | share |",
+            "|---|---|---|---|",
+        ]
         lines += [
             f"| {name} | {cell['drawn']} | {cell['kept']} | {cell['kept'] / cell['drawn']:.0%} |"
             for name, cell in counted["cells"].items()

@@ -12,6 +12,7 @@ import yaml
 from stylematte.errors import ConfigError
 from stylematte.fields import from_plain, impossible, ranged
 from stylematte.generators.ingest import IngestRules
+from stylematte.refine.rules import RefineRules
 
 
 @dataclass
@@ -49,6 +50,8 @@ class DatasetConfig:
     """Of a number in the pictures: 8 or 16."""
     refine: bool = True
     """Clean each alpha by the connectivity prior, and refuse what it refuses."""
+    refinement: RefineRules = field(default_factory=RefineRules)
+    """When a refined alpha is accepted."""
     near_duplicates: int = ranged(6, 0, 32)
     """Entries that differ in at most so many of 128 bits are one."""
     per_shard: int = ranged(1000, 1)

@@ -11,7 +11,7 @@ def picture(seed: int, size: int = 24) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     colour = torch.nn.functional.interpolate(torch.rand(1, 3, 5, 5, generator=generator), (size, size), mode="bilinear")
     y, x = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
-    alpha = (1.5 - ((y - size / 2) ** 2 + (x - size / 2) ** 2).sqrt() / (size / 3)).clamp(0, 1)
+    alpha = ((size / 3 - ((y - size / 2) ** 2 + (x - size / 2) ** 2).sqrt()) / 2 + 0.5).clamp(0, 1)
     return torch.cat([colour[0], alpha[None]])
 
 
