@@ -375,6 +375,9 @@ class LaterMatterFitConfig(MatterFitConfig):
     """The weights a fit begins with: the accepted matter's, or as in round 0 (random, or network.backbone.weights)."""
     pools: Pools = Pools.accumulate
     """Kept pairs of all rounds so far, or of this round alone (latest)."""
+    pair_age: float = ranged(1.0, 0, 1)
+    """Loss weight of a kept pair for each round that it is older than the newest: 1 = all alike, 0.5 = half for each.
+    The pairs' share of the loss as a whole does not change, and real pictures keep theirs."""
 
     def without_the_loop(self) -> MatterFitConfig:
         """The same fit without what only the loop knows of."""

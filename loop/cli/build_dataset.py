@@ -11,7 +11,7 @@ from stylematte.errors import ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", type=Path, nargs="?", help="a YAML file, such as configs/dataset-drawn.yaml")
+    parser.add_argument("config", type=Path, nargs="?", help="a YAML file, such as configs/datasets/drawn.yaml")
     parser.add_argument("words", nargs="*", metavar="key=value", help="for example out=sets/one count=20000")
     parser.add_argument("--rank", type=int, help="of this process over all nodes (default: RANK of the environment)")
     parser.add_argument("--world", type=int, help="processes over all nodes (default: WORLD_SIZE, else 1)")
@@ -27,7 +27,7 @@ def main(args: argparse.Namespace) -> int:
         print("\n".join(generator_names()))
         return 0
     if args.config is None:
-        raise ConfigError("name a configuration, such as configs/dataset-drawn.yaml, or say --generators")
+        raise ConfigError("name a configuration, such as configs/datasets/drawn.yaml, or say --generators")
     config = load_dataset_config(args.config, args.words)
     rank = args.rank if args.rank is not None else int(os.environ.get("RANK", "0"))
     world = args.world if args.world is not None else int(os.environ.get("WORLD_SIZE", "1"))

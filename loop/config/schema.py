@@ -143,6 +143,9 @@ class SynthesizeConfig:
     mean, a grown one may show what is rare. [] = psi in every round."""
     batch: int = ranged(16, 1)
     """Pictures drawn at once; they do not depend on it."""
+    per_shard: int = ranged(0, 0)
+    """What is drawn and what is kept of it are tar shards of so many pictures (docs/pools.md): a killed stage goes on
+    shard by shard, and a folder holds a few files instead of thousands. 0 = a PNG for each picture."""
 
     def count_in(self, round_: int) -> int:
         """Of that round, from 1."""

@@ -97,6 +97,7 @@ class SynthesizeStep:
     count: int
     psi: tuple[float, float]
     batch: int
+    per_shard: int = 0
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ class RefineStep:
 class SelectStep:
     size: int
     rules: SelectConfig
+    per_shard: int = 0
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,8 @@ class FitMatterStep:
     """Share of the loss that real pictures keep; 1: nothing else joins."""
     roads: RoadsConfig
     student_photometry: float
+    pair_age: float = 1.0
+    """Weight of a kept pair for each round of its age."""
     backbone_digest: str | None = None
     """Of network.backbone.weights, where the fit begins with them."""
 

@@ -2,12 +2,13 @@
 
 A pair is kept if its foreground fraction is sane, its foreground is one connected body, it is no near-duplicate of a
 kept one, and the accepted matter, shown the cut-out on new backgrounds, finds the alpha the generator gave it.
-Out: index.jsonl (all candidates, with scores), rgba/*.png (kept ones), sheet.png (kept, on backgrounds).
+Out: index.jsonl (all candidates, with scores), rgba/*.png or shards/*.tar (those kept), sheet.png (on backgrounds).
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -22,7 +23,8 @@ from loop.engine.heartbeat import tracked
 from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
 from loop.pools import Row, background_files, read_index, write_index
-from stylematte.imagefile import read_rgb, read_rgba
+from loop.sharded import loose_name, write_shards
+from stylematte.imagefile import read_rgb, read_rgba, write_rgba
 from stylematte.inference.predict import predict
 from stylematte.networks.stylematte import StyleMatte
 from stylematte.networks.weights import load_matter
@@ -51,7 +53,7 @@ def run(ctx: Context) -> Metrics:
             row["disagreement"] = round(gap, 5)
             apply_rules(row, picture, rules, kept_thumbnails)
     _keep_best(rows, rules.keep)
-    _copy_kept(ctx, rows, backgrounds)
+    _copy_kept(ctx, rows, backgrounds, config.per_shard)
     reasons: dict[str, int] = {}
     for row in rows:
         if not row["kept"]:
@@ -125,11 +127,25 @@ def _keep_best(rows: list[Row], most: int) -> None:
         row |= {"kept": False, "rule": "enough", "reason": f"enough: {most} pairs agree better"}
 
 
-def _copy_kept(ctx: Context, rows: list[Row], backgrounds: list[Tensor]) -> None:
-    (ctx.out / "rgba").mkdir()
+def _copy_kept(ctx: Context, rows: list[Row], backgrounds: list[Tensor], per_shard: int) -> None:
     kept = [row for row in rows if row["kept"]]
-    for row in kept:
-        shutil.copyfile(ctx.inputs["pool"] / row["rgba"], ctx.out / row["rgba"])
+    pool = ctx.inputs["pool"]
+    if per_shard:
+
+        def pictures(start: int, stop: int) -> Iterator[tuple[Row, Tensor]]:
+            yield from ((row, read_rgba(pool / row["rgba"])) for row in kept[start:stop])
+
+        for row, written in zip(kept, write_shards(ctx, len(kept), per_shard, pictures), strict=True):
+            row["rgba"] = written["rgba"]
+    else:
+        (ctx.out / "rgba").mkdir()
+        for row in kept:
+            name = loose_name(row["rgba"])
+            if name == row["rgba"]:
+                shutil.copyfile(pool / name, ctx.out / name)
+            else:
+                write_rgba(ctx.out / name, read_rgba(pool / row["rgba"]))
+            row["rgba"] = name
     write_index(ctx.out, rows)
     shown = []
     for row, background in zip(kept[:16], _backgrounds_for(kept[:16], backgrounds, 1)[0] if kept else [], strict=True):
