@@ -19,6 +19,7 @@ BUILT_IN = {
     "chroma": "stylematte.generators.chroma:Chroma",
     "composite": "stylematte.generators.composite:Composite",
     "directory": "stylematte.generators.directory:Directory",
+    "layerdiffuse": "stylematte.generators.layerdiffuse:LayerDiffuse",
     "stylemattegan": "stylemattegan.rgba_generator:StyleMatteGAN",
 }
 """As pyproject.toml announces them; here too, so that a source tree that is not installed has them."""
