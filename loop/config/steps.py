@@ -107,6 +107,8 @@ class DrawPairsStep:
     subject: str
     size: int
     count: int
+    keyed: bool = False
+    """Before a green or blue screen, and keyed."""
 
 
 @dataclass(frozen=True)
