@@ -190,10 +190,11 @@ def _domain_steps(config: Config, files: Fingerprints, round_: int, domain: str)
         (
             "synthesize",
             {"generator": f"{here}/select_generator"},
-            SynthesizeStep(round_, domain, drawn.count_in(round_), drawn.psi_in(round_), drawn.batch),
+            SynthesizeStep(round_, domain, drawn.count_in(round_), drawn.psi_in(round_), drawn.batch, drawn.per_shard),
         ),
     ]
     oracle = DrawPairsStep(round_, domain, config.data.domains[domain], config.data.size, drawn.count_in(round_))
+    oracle = replace(oracle, keyed=drawn.source is PairSource.chroma)
     if reads_pairs(config):
         steps += generator if fits_generators(config) else [("draw_pairs", {}, oracle)]
         if domain in config.refine.pairs:
@@ -201,7 +202,7 @@ def _domain_steps(config: Config, files: Fingerprints, round_: int, domain: str)
         pool = {"data": PREPARE, "matter": matter, "pool": f"{here}/{steps[-1][0]}"}
         if config.select.max_real_similarity < 1 and fits_generators(config):
             pool |= {"labels": f"{here}/{cutouts}"}
-        steps.append(("select", pool, SelectStep(config.data.size, config.select)))
+        steps.append(("select", pool, SelectStep(config.data.size, config.select, drawn.per_shard)))
     if fits_generators(config):
         steps.append(("watch", watched, WatchStep(config.watch.images)))
     return [_step(config, stage, round_, domain, inputs, read) for stage, inputs, read in steps]
@@ -282,6 +283,7 @@ def _fit_matter(config: Config, files: Fingerprints, round_: int) -> FitMatterSt
         real_weight=later.real_weight if round_ else 1.0,
         roads=later.roads if round_ else RoadsConfig(),
         student_photometry=later.student_photometry if round_ and later.roads.photos > 0 else 1.0,
+        pair_age=later.pair_age if round_ and reads_pairs(config) else 1.0,
         backbone_digest=files.backbone if fresh else None,
         init_from=files.matter if fresh else None,
         init_digests=files.matter_files if fresh else {},
@@ -308,6 +310,7 @@ def _control(config: Config, files: Fingerprints, round_: int) -> list[Step]:
         real_weight=1.0,
         roads=RoadsConfig(),
         student_photometry=1.0,
+        pair_age=1.0,
     )
     compare = CompareStep(list(config.data.domains), config.accept.confidence, config.accept.resamples)
     scores = {f"loop/{earlier:02d}": f"{earlier:02d}/evaluate" for earlier in range(round_ + 1)}

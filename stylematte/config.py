@@ -408,6 +408,9 @@ class LaterMatterFitConfig(MatterFitConfig):
     network.backbone.weights, or random)."""
     pools: Pools = Pools.accumulate
     """Kept pairs of all rounds so far, or of this round alone (latest)."""
+    pair_age: float = ranged(1.0, 0, 1)
+    """Loss weight of a kept pair for each round that it is older than the newest: 1 = all alike, 0.5 = half for each.
+    The pairs' share of the loss as a whole does not change, and real pictures keep theirs."""
 
     def problems(self) -> Iterator[str]:
         yield from super().problems()

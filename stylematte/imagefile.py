@@ -11,6 +11,7 @@ file or the whole new one.
 from __future__ import annotations
 
 import os
+import tarfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from stylematte.atomic import replace_file
 from stylematte.errors import BadPicture
 from stylematte.imagecode import Decoded, animate, decode, encode, from_pil, header, lanczos, text_of
 from stylematte.rgba import composite, split_rgba
+from stylematte.shards import is_member, read_member
 
 _PathLike = str | os.PathLike[str]
 STRIP = 256
@@ -185,10 +187,22 @@ def _read(path: _PathLike) -> bytes:
         return Path(path).read_bytes()
     except FileNotFoundError:
         raise BadPicture(path, "no such file") from None
+    except NotADirectoryError:
+        return _read_member(path)
     except IsADirectoryError:
         raise BadPicture(path, "is a folder, expected a picture file") from None
     except OSError as error:
         raise BadPicture(path, f"cannot be read ({error.strerror or error})") from None
+
+
+def _read_member(path: _PathLike) -> bytes:
+    """Of a tar shard, named as if the shard were a folder."""
+    try:
+        if is_member(path):
+            return read_member(path)
+    except (OSError, ValueError, tarfile.TarError) as error:
+        raise BadPicture(path, f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    raise BadPicture(path, "no such file")
 
 
 def _to_float(array: np.ndarray) -> Tensor:

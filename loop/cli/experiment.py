@@ -13,6 +13,7 @@ from loop.experiments import Experiment, experiments, named, run
 from loop.experiments.execute import Job
 from loop.experiments.summary import Summary
 from loop.experiments.tables import COLUMNS, cells
+from stylematte.errors import ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, default=3, help="runs of each arm, with run.seed=0, 1, ... (default 3)")
     parser.add_argument("--at-once", type=int, default=1, metavar="N", help="runs side by side (default 1)")
     parser.add_argument("--arms", default="", metavar="A,B", help="these arms alone")
+    parser.add_argument("--sizes", default="", metavar="N,M", help="arms of these sizes (capacity)")
     parser.add_argument("-o", "--out", type=Path, help="the experiment's folder (default experiments/NAME)")
     parser.add_argument("--json", action="store_true", help="the table, machine-readable")
 
@@ -30,6 +32,8 @@ def main(args: argparse.Namespace) -> int:
         print_list()
         return 0
     experiment = named(args.name)
+    if args.sizes:
+        experiment = experiment.of_sizes(_sizes(args.sizes))
     has_config = bool(args.words) and "=" not in args.words[0]
     config, words = (args.words[0], args.words[1:]) if has_config else (None, args.words)
     arms = [arm for arm in args.arms.split(",") if arm]
@@ -47,6 +51,13 @@ def main(args: argparse.Namespace) -> int:
     print_summary(experiment, found)
     print(f"table: {out / 'table.md'}\nplot: {out / 'plot.svg'}")
     return 0
+
+
+def _sizes(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"--sizes {text}: expected for example 50,200,800") from None
 
 
 class Progress:

@@ -32,6 +32,8 @@ VERBS = {
     "sample": "RGBA pictures from a generator: by seeds, moved, turned, as a walk",
     "measure": "distances, precision and recall, alphas, path length, equivariance of a generator",
     "dataset": "a folder or ZIP of pictures -> a data set of squares for a generator",
+    "build-dataset": "from a generator to a data set of foregrounds and alphas; the same command resumes",
+    "pool": "pools of pairs in tar shards: stats, verify, dedup, split, export",
     "score": "SAD, MSE, MAD, Grad, Conn of mattes against the truth",
     "evaluate": "inference and scoring of a matter on a data set; the same command resumes",
     "data": "check a data set: counts, sizes, broken or mismatched files, one photo in two splits",

@@ -104,8 +104,8 @@ def _oracles(config: Config) -> Iterator[str]:
     cure = f"data.root={config.data.root or 'a list'} has real ones; set data.root=null, or leave it out"
     if config.data.drawn.oracle:
         yield f"oracle: data.drawn.oracle=true needs drawn pictures, whose truth is known; {cure}"
-    if config.synthesize.source is PairSource.drawn:
-        yield f"oracle: synthesize.source=drawn needs drawn pictures; {cure}"
+    if config.synthesize.source is not PairSource.generator:
+        yield f"oracle: synthesize.source={config.synthesize.source.value} needs drawn pictures; {cure}"
 
 
 def _learning_kinds(config: Config) -> Iterator[str]:

@@ -158,12 +158,14 @@ class PairSource(str, Enum):
 
     generator = "generator"
     drawn = "drawn"
+    chroma = "chroma"
 
 
 @dataclass
 class SynthesizeConfig:
     source: PairSource = PairSource.generator
-    """drawn: an oracle for experiments on drawn pictures, flawless cut-outs in the generators' place."""
+    """drawn: an oracle for experiments on drawn pictures, flawless cut-outs in the generators' place. chroma: the same
+    subjects before a green or blue screen, keyed and despilled."""
     count: int = ranged(400, 1)
     """Cut-outs of each domain and round."""
     psi: tuple[float, float] = (0.5, 1.0)
@@ -175,6 +177,9 @@ class SynthesizeConfig:
     mean, a grown one may show what is rare. [] = psi in every round."""
     batch: int = ranged(16, 1)
     """Pictures drawn at once; they do not depend on it."""
+    per_shard: int = ranged(0, 0)
+    """What is drawn and what is kept of it are tar shards of so many pictures (docs/pools.md): a killed stage goes on
+    shard by shard, and a folder holds a few files instead of thousands. 0 = a PNG for each picture."""
 
     def count_in(self, round_: int) -> int:
         """Of that round, from 1."""

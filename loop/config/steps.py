@@ -108,6 +108,7 @@ class SynthesizeStep:
     count: int
     psi: tuple[float, float]
     batch: int
+    per_shard: int = 0
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,8 @@ class DrawPairsStep:
     subject: str
     size: int
     count: int
+    keyed: bool = False
+    """Before a green or blue screen, and keyed."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,7 @@ class RefineStep:
 class SelectStep:
     size: int
     rules: SelectConfig
+    per_shard: int = 0
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,8 @@ class FitMatterStep:
     """Share of the loss that real pictures keep; 1: nothing else joins."""
     roads: RoadsConfig
     student_photometry: float
+    pair_age: float = 1.0
+    """Weight of a kept pair for each round of its age."""
     backbone_digest: str | None = None
     """Of network.backbone.weights, where the fit begins with them."""
     init_from: str | None = None

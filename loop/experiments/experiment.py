@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
+
+from stylematte.errors import ConfigError
 
 Measured = dict[str, dict[str, dict[str, float]]]
 """What one finished run shows: group (such as "portraits, round 1") -> picture -> metric -> value, lower is better."""
@@ -81,8 +83,19 @@ class Experiment:
     """Comparisons between arms neither of which is the control."""
     shown: Callable[[str], bool] = every_group
     """Of the measured groups, those that the plot and the sentences are about; the tables have all."""
+    sized: Callable[[Sequence[int]], Mapping[str, Sequence[str]]] | None = None
+    """The arms for other sizes, the smallest first, which is the control: what --sizes asks for."""
     conclude: Callable[[Sequence[Row]], list[str]] = no_conclusion
     """What all rows together say about the question, in sentences that come first."""
+
+    def of_sizes(self, sizes: Sequence[int]) -> Experiment:
+        """The same question of these sizes. Raises ConfigError where it has none."""
+        if self.sized is None:
+            raise ConfigError(f"{self.name} has no sizes: leave --sizes out")
+        if len(set(sizes)) < 2 or min(sizes) < 1:
+            raise ConfigError(f"sizes {', '.join(map(str, sizes))}: expected two or more, each 1 or more")
+        arms = self.sized(sorted(set(sizes)))
+        return replace(self, arms=arms, control=next(iter(arms)))
 
     def __post_init__(self) -> None:
         for arm in (self.control, *(name for pair in self.also for name in pair)):

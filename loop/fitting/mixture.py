@@ -2,7 +2,8 @@
 
 Real pictures keep at least `real_weight` of the loss; the roads from unlabelled photos to the matter share the rest
 (`road_shares`). Kept pairs come from all rounds so far unless the plan gives those of the last alone (accumulating
-pools bound the error of self-training, replacing them does not: Gerstgrasser et al., 2404.01413).
+pools bound the error of self-training, replacing them does not: Gerstgrasser et al., 2404.01413), each weighed by
+matter.later.pair_age to the power of its age in rounds; whatever they weigh, real pictures keep their share.
 
 Real are the photos with an alpha, and those with a trimap made by hand or of a mask (unless data.mask_as says that
 masks are alphas).
@@ -141,7 +142,7 @@ def _roads(ctx: Context, config: FitMatterStep) -> dict[str, dict[str, list[Row]
     """The pictures of every open road by domain; domains without any are not in it."""
     found: dict[str, dict[str, list[Row]]] = {}
     for road in config.roads.open():
-        by_domain = _pairs(ctx) if road == "pairs" else {d: _labels(ctx, d, road) for d in config.domains}
+        by_domain = _pairs(ctx, config) if road == "pairs" else {d: _labels(ctx, d, road) for d in config.domains}
         found[road] = {domain: rows for domain, rows in by_domain.items() if rows}
     return found
 
@@ -177,11 +178,20 @@ def _labels(ctx: Context, domain: str, road: str) -> list[Row]:
     return rows
 
 
-def _pairs(ctx: Context) -> dict[str, list[Row]]:
+def _pairs(ctx: Context, config: FitMatterStep) -> dict[str, list[Row]]:
     pairs: dict[str, list[Row]] = {}
     for name, pool in ctx.inputs.items():
         if name.startswith("pairs/"):
             rows = [absolute(pool, row) for row in read_index(pool) if row["kept"]]
+            if config.pair_age < 1:
+                age = config.round - int(name.split("/")[1])
+                rows = [{**row, "confidence": row.get("confidence", 1.0) * config.pair_age**age} for row in rows]
             if rows:
                 pairs.setdefault(name.rsplit("/", 1)[-1], []).extend(rows)
-    return pairs
+    return {domain: _mean_one(rows) for domain, rows in pairs.items()} if config.pair_age < 1 else pairs
+
+
+def _mean_one(rows: list[Row]) -> list[Row]:
+    """The same with their confidences scaled to a mean of 1: who is believed more changes, not how much in all."""
+    mean = sum(row["confidence"] for row in rows) / len(rows)
+    return [{**row, "confidence": row["confidence"] / mean} for row in rows] if mean > 0 else rows

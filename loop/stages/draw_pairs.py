@@ -1,8 +1,8 @@
 """The oracle in `synthesize`'s place: as many flawless cut-outs, drawn by code, as the generator would have made.
 
 They are framed as the generator's are (`frame_cutout`), and no picture of the data set is among them. What a generator
-without a fault would teach, and so the most that its road can bring. Out: rgba/*.png (straight), index.jsonl {id, rgba,
-kept, reason, seed}.
+without a fault would teach, and so the most that its road can bring. Or, keyed, what a green screen would. Out:
+rgba/*.png (straight), index.jsonl {id, rgba, kept, reason, seed}.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from loop.engine.heartbeat import tracked
 from loop.engine.stage import Context, Metrics
 from loop.pools import Row, write_index
 from stylematte.data.drawn.dataset import draw
+from stylematte.generators.chroma import Chroma
 from stylematte.imagefile import write_rgba
+from stylematte.rgba_generator import RGBASample
 from stylematte.sampling import position_seed
 from stylemattegan.framing import frame_cutout
 
@@ -23,11 +25,18 @@ def run(ctx: Context) -> Metrics:
     config = read(DrawPairsStep, ctx.config)
     rows: list[Row] = []
     (ctx.out / "rgba").mkdir()
+    screen = Chroma(drawn=config.subject, size=config.size)
     for number in tracked(ctx, range(config.count)):
         seed = position_seed(ctx.seed, "pair", number)
-        drawn = draw(config.subject, seed, config.size)  # type: ignore[arg-type]  # checked with the configuration
+        if config.keyed:
+            rgba = next(iter(screen.sample(1, seed)))
+            assert isinstance(rgba, RGBASample), "a drawn screen is seen"
+            cutout = rgba.rgba
+        else:
+            drawn = draw(config.subject, seed, config.size)  # type: ignore[arg-type]  # checked with the configuration
+            cutout = torch.cat([drawn.foreground, drawn.alpha])
         name = f"rgba/{number:06d}.png"
-        write_rgba(ctx.out / name, frame_cutout(torch.cat([drawn.foreground, drawn.alpha]), config.size))
+        write_rgba(ctx.out / name, frame_cutout(cutout, config.size))
         id_ = f"{config.round:02d}/{config.domain}/{number:06d}"
         rows.append({"id": id_, "rgba": name, "kept": True, "reason": None, "seed": seed})
     write_index(ctx.out, rows)

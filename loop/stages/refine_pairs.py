@@ -13,6 +13,7 @@ from loop.config.steps import RefineStep, read
 from loop.engine.heartbeat import tracked
 from loop.engine.stage import Context, Metrics
 from loop.pools import Row, read_index, write_index
+from loop.sharded import loose_name
 from stylematte.imagefile import read_rgba, write_rgb, write_rgba
 from stylematte.refine.cutout import refine_cutout
 from stylematte.refine.sheet import Change, change, sheet_of, worst
@@ -34,6 +35,7 @@ def refine_pool(ctx: Context, name: str, open_: Callable[[Row], bool]) -> Metric
         if not row["kept"]:
             continue
         rgba = read_rgba(pool / row["rgba"])
+        row["rgba"] = loose_name(row["rgba"])
         if not open_(row):
             write_rgba(ctx.out / row["rgba"], rgba)
             continue

@@ -3,14 +3,14 @@
 A pair is kept if its foreground fraction is sane, its foreground is one connected body, it is no near-duplicate of a
 kept one, and the accepted matter, shown the cut-out on new backgrounds, finds the alpha the generator gave it. If
 asked for, it is also not cut by too many sides of the frame and no copy of a training picture.
-Out: index.jsonl (all candidates, with scores), rgba/*.png (kept ones), sheet.png (kept, on backgrounds); with
-select.reliability agreement/*.png (how far each pixel's alpha may be believed).
+Out: index.jsonl (all candidates, with scores), rgba/*.png or shards/*.tar (those kept), sheet.png (on backgrounds);
+with select.reliability agreement/*.png (how far each pixel's alpha may be believed).
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -25,9 +25,10 @@ from loop.engine.heartbeat import tracked
 from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
 from loop.pools import Row, background_files, kept_files, read_index, write_index
+from loop.sharded import loose_name, write_shards
 from stylematte.data.folders import centre_square
 from stylematte.data.placement import touched_sides
-from stylematte.imagefile import read_rgb, read_rgba, write_alpha
+from stylematte.imagefile import read_rgb, read_rgba, write_alpha, write_rgba
 from stylematte.inference.predict import pixel_agreement, predict, predict_views
 from stylematte.networks.stylematte import StyleMatte
 from stylematte.networks.weights import load_matter
@@ -59,7 +60,7 @@ def run(ctx: Context) -> Metrics:
     _keep_best(rows, rules.keep)
     if rules.reliability:
         _write_agreement(ctx, [row for row in rows if row["kept"]], network, backgrounds)
-    _copy_kept(ctx, rows, backgrounds)
+    _copy_kept(ctx, rows, backgrounds, config.per_shard)
     reasons: dict[str, int] = {}
     for row in rows:
         if not row["kept"]:
@@ -180,11 +181,25 @@ def _keep_best(rows: list[Row], most: int) -> None:
         row |= {"kept": False, "rule": "enough", "reason": f"enough: {most} pairs agree better"}
 
 
-def _copy_kept(ctx: Context, rows: list[Row], backgrounds: list[Tensor]) -> None:
-    (ctx.out / "rgba").mkdir()
+def _copy_kept(ctx: Context, rows: list[Row], backgrounds: list[Tensor], per_shard: int) -> None:
     kept = [row for row in rows if row["kept"]]
-    for row in kept:
-        shutil.copyfile(ctx.inputs["pool"] / row["rgba"], ctx.out / row["rgba"])
+    pool = ctx.inputs["pool"]
+    if per_shard:
+
+        def pictures(start: int, stop: int) -> Iterator[tuple[Row, Tensor]]:
+            yield from ((row, read_rgba(pool / row["rgba"])) for row in kept[start:stop])
+
+        for row, written in zip(kept, write_shards(ctx, len(kept), per_shard, pictures), strict=True):
+            row["rgba"] = written["rgba"]
+    else:
+        (ctx.out / "rgba").mkdir()
+        for row in kept:
+            name = loose_name(row["rgba"])
+            if name == row["rgba"]:
+                shutil.copyfile(pool / name, ctx.out / name)
+            else:
+                write_rgba(ctx.out / name, read_rgba(pool / row["rgba"]))
+            row["rgba"] = name
     write_index(ctx.out, rows)
     shown = []
     for row, background in zip(kept[:16], _backgrounds_for(kept[:16], backgrounds, 1)[0] if kept else [], strict=True):

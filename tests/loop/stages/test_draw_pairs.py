@@ -12,6 +12,7 @@ from loop.engine.stage import Context
 from loop.pools import kept_files, read_index
 from loop.stages import draw_pairs
 from stylematte.data.drawn.dataset import draw, picture_seed
+from stylematte.generators.chroma import Chroma, on_a_screen
 from stylematte.imagefile import read_rgba
 from stylemattegan.framing import frame_cutout
 
@@ -38,3 +39,15 @@ def test_no_seed_is_that_of_another_run_or_of_the_data(tmp_path: Path) -> None:
     data = {picture_seed(1, "animals", split, n) for split in ("train", "heldout") for n in range(500)}
     assert len({*seeds}) == 6
     assert not data & {*seeds}
+
+
+def test_keyed_ones_are_near_their_truth_but_not_equal(tmp_path: Path) -> None:
+    for name in ("out", "scratch"):
+        (tmp_path / name).mkdir()
+    step = DrawPairsStep(1, "animals", "animal", 32, 3, keyed=True)
+    draw_pairs.run(Context({}, tmp_path / "out", tmp_path / "scratch", asdict(step), 5))
+    for row, file in zip(read_index(tmp_path / "out"), kept_files(tmp_path / "out"), strict=True):
+        keyed = next(iter(Chroma(drawn="animal", size=32).sample(1, row["seed"]))).rgba
+        assert (read_rgba(file)[3] - frame_cutout(keyed, 32)[3]).abs().max() < 1 / 255
+        truth = on_a_screen("animal", row["seed"], 32)[1]
+        assert 0 < (keyed[3:] - truth).abs().mean() < 0.02

@@ -1,0 +1,1 @@
+"""Pools of pairs that grow: tar shards on a disk or behind any fsspec URL; statistics, checks, duplicates, splits."""
