@@ -36,6 +36,7 @@ VERBS = {
     "import-weights": "the authors' checkpoint -> a matter folder (safetensors + JSON)",
     "import-generator": "an official StyleGAN3 snapshot (.pkl) -> a generator folder (safetensors + JSON)",
     "trimap": "masks, alphas or photos -> what is surely foreground, surely background, unknown",
+    "refine": "alphas or cut-outs -> the same without haze, specks and false holes; figures and a verdict of each",
     "label": "photos + trimaps -> pseudo-alpha without learning, as a data root",
     "doctor": "what this machine has: torch, compiler, GPU, disk, W&B, data, licences of weights",
 }
