@@ -11,6 +11,9 @@ accepted matter, or with fresh weights (matter.later.start).
 Only steps that something reads are there: where no road reads pairs no generator is fitted, and where nothing reads
 photos nothing is labelled.
 
+With enhance.generated or enhance.real a domain has, after `select`, a step `enhance`: weak samples and photos are moved
+in latent space to where the matter mattes them easily, and join the fit where the gate accepts them.
+
 `watch` writes nothing; `fit_matter` has it as an input: a collapsed pool stops the run before it is learned from.
 
 With run.control each later round ends with what it would have been without the loop, a chain of its own:
@@ -32,6 +35,7 @@ from loop.config.steps import (
     AcceptStep,
     CompareStep,
     DrawPairsStep,
+    EnhanceStep,
     EvaluateStep,
     FitGeneratorStep,
     FitMatterStep,
@@ -62,6 +66,7 @@ VERSIONS = {
     "synthesize": 3,
     "draw_pairs": 1,
     "select": 1,
+    "enhance": 1,
     "watch": 1,
     "fit_matter": 4,
     "evaluate": 3,
@@ -108,6 +113,12 @@ def _pools(config: Config, round_: int) -> dict[str, str]:
         for earlier in range(first, round_ + 1):
             pools |= {f"pairs/{earlier:02d}/{domain}": f"{earlier:02d}/{domain}/select" for domain in domains}
     if fits_generators(config):
+        pools |= {
+            f"enhanced/{earlier:02d}/{domain}": f"{earlier:02d}/{domain}/enhance"
+            for earlier in range(first, round_ + 1)
+            for domain in domains
+            if domain in config.enhance.domains()
+        }
         pools |= {f"watch/{domain}": f"{round_:02d}/{domain}/watch" for domain in domains}
     if reads_labels(config):
         pools |= {f"labels/{domain}": f"{round_:02d}/{domain}/label" for domain in domains}
@@ -163,6 +174,11 @@ def _domain_steps(config: Config, files: Fingerprints, round_: int, domain: str)
         "pairs": f"{here}/select",
         "features": "00/accept",
     }
+    enhanced = {
+        "data": PREPARE,
+        "matter": matter,
+        **{name: watched[name] for name in ("labels", "generator", "pool", "pairs")},
+    }
     roads = config.matter.later.roads
     label = LabelStep(
         domain,
@@ -190,9 +206,25 @@ def _domain_steps(config: Config, files: Fingerprints, round_: int, domain: str)
         steps += generator if fits_generators(config) else [("draw_pairs", {}, oracle)]
         pool = {"data": PREPARE, "matter": matter, "pool": f"{here}/{steps[-1][0]}"}
         steps.append(("select", pool, SelectStep(config.data.size, config.select)))
+    if fits_generators(config) and domain in config.enhance.domains():
+        steps.append(("enhance", enhanced, _enhance(config, domain)))
     if fits_generators(config):
         steps.append(("watch", watched, WatchStep(config.watch.images)))
     return [_step(config, stage, round_, domain, inputs, read) for stage, inputs, read in steps]
+
+
+def _enhance(config: Config, domain: str) -> EnhanceStep:
+    asked = config.enhance
+    return EnhanceStep(
+        domain=domain,
+        generated=domain in asked.generated,
+        real=domain in asked.real,
+        count=asked.count,
+        batch=asked.batch,
+        move=asked.move,
+        invert=asked.invert,
+        gate=asked.gate,
+    )
 
 
 def _fit_generator(config: Config, files: Fingerprints, round_: int, domain: str) -> FitGeneratorStep:
@@ -270,6 +302,7 @@ def _fit_matter(config: Config, files: Fingerprints, round_: int) -> FitMatterSt
         roads=later.roads if round_ else RoadsConfig(),
         student_photometry=later.student_photometry if round_ and later.roads.photos > 0 else 1.0,
         backbone_digest=files.backbone if _starts_fresh(config, round_) else None,
+        enhanced=config.enhance.weight if round_ and config.enhance.domains() else 0.0,
     )
 
 
@@ -291,6 +324,7 @@ def _control(config: Config, files: Fingerprints, round_: int) -> list[Step]:
         real_weight=1.0,
         roads=RoadsConfig(),
         student_photometry=1.0,
+        enhanced=0.0,
     )
     compare = CompareStep(list(config.data.domains), config.accept.confidence, config.accept.resamples)
     scores = {f"loop/{earlier:02d}": f"{earlier:02d}/evaluate" for earlier in range(round_ + 1)}

@@ -28,6 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a trimap (grey 0, 128, 255), or a folder of NAME.png or NAME_trimap.png. Variant detail sees it; with "
         "any other network its known pixels are set in the alpha, no more",
     )
+    parser.add_argument(
+        "--enhance",
+        type=Path,
+        metavar="GENERATOR",
+        help="also matte each photo moved in this generator to where the matter is surer (docs/enhancement.md): a "
+        "better guarded alpha replaces the plain one, for the photo's own pixels",
+    )
     parser.add_argument("--json", action="store_true", help="list what was written, machine-readable")
 
 
@@ -52,6 +59,11 @@ def main(args: argparse.Namespace) -> int:
         background=args.background,
         track=bar("matting"),
     )
+    if args.enhance:
+        from loop.fitting.enhanced_mattes import enhanced_mattes
+
+        for line in enhanced_mattes(matter, args.enhance, done.written, matter.asked(asked), args.bits):
+            print(line, file=sys.stderr)
     if args.json:
         written = [
             {"photo": str(photo), **{kind: str(file) for kind, file in files.items()}} for photo, files in done.written

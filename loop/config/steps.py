@@ -18,6 +18,7 @@ from stylemattegan.config import (
     GeneratorFitConfig,
     GeneratorNetworkConfig,
 )
+from stylemattegan.latent_config import EnhanceConfig, GateConfig, InvertConfig
 
 T = TypeVar("T")
 
@@ -114,6 +115,18 @@ class SelectStep:
 
 
 @dataclass(frozen=True)
+class EnhanceStep:
+    domain: str
+    generated: bool
+    real: bool
+    count: int
+    batch: int
+    move: EnhanceConfig
+    invert: InvertConfig
+    gate: GateConfig
+
+
+@dataclass(frozen=True)
 class WatchStep:
     images: int
 
@@ -135,6 +148,8 @@ class FitMatterStep:
     student_photometry: float
     backbone_digest: str | None = None
     """Of network.backbone.weights, where the fit begins with them."""
+    enhanced: float = 0.0
+    """Weight of enhanced pairs, relative to those of the roads; 0: there are none."""
 
 
 @dataclass(frozen=True)

@@ -7,28 +7,17 @@ of something wrong disagrees with the generator, whose alpha nobody optimised, a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from stylematte.fields import ranged
 from stylemattegan.enhance.losses import outside_band
-from stylemattegan.enhance.move import EnhanceConfig, Enhanced
+from stylemattegan.enhance.move import Enhanced
+from stylemattegan.latent_config import EnhanceConfig, GateConfig
 
 Refine = Callable[[Tensor], tuple[Tensor, Mapping[str, Any], str | None]]
 """alpha (1, H, W) -> refined alpha, its figures, and why it is refused (None: it is accepted)."""
-
-
-@dataclass
-class GateConfig:
-    """What a pair must fulfil to become pseudo ground truth."""
-
-    min_iou: float = ranged(0.97, 0, 1)
-    """Of the two alphas above 1/2."""
-    max_band: float = ranged(0.08, 0, 1)
-    """Mean difference of the two alphas in the transition band."""
 
 
 class Verdict(NamedTuple):

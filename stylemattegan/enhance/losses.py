@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylematte.fields import ranged
 from stylemattegan.networks.discriminator import Discriminator
 
 
@@ -31,23 +29,6 @@ Matter = Callable[[Tensor], Matte]
 """RGB (N, 3, H, W) in [0, 1] -> its matte. One without gradients has an attribute `differentiable = False`."""
 Critic = Callable[[Tensor, Tensor], Tensor]
 """Picture (N, 3, H, W) and alpha (N, 1, H, W) -> logits (N,): above 0 where the pair looks real."""
-
-
-@dataclass
-class LossWeights:
-    """Weights of the four losses, as in the paper's train.sh."""
-
-    adversarial: float = ranged(1.0, 0)
-    """softplus(-D) of the picture with the predicted matte."""
-    entropy: float = ranged(1.0, 0)
-    """Mean entropy, in bits, of the matter outside the transition band."""
-    pixel: float = ranged(10.0, 0)
-    """Mean squared distance from the picture it began as."""
-    perceptual: float = ranged(1.0, 0)
-    """Perceptual distance from it."""
-
-    def any(self) -> bool:
-        return any((self.adversarial, self.entropy, self.pixel, self.perceptual))
 
 
 def entropy_map(matte: Matte) -> Tensor:

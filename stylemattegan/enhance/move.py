@@ -9,43 +9,23 @@ are. A move ends where an augmented view (mirrored, smaller) agrees best; the tr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylematte.fields import ranged
 from stylematte.sampling import generator_at
-from stylemattegan.enhance.losses import Critic, LossWeights, Matte, Matter, entropy_map, masked_mean, outside_band
+from stylemattegan.enhance.losses import Critic, Matte, Matter, entropy_map, masked_mean, outside_band
 from stylemattegan.enhance.trust import distance, into_ball, within
 from stylemattegan.inversion.code import Code, cutouts, demand_rgba, encoded, features, over
 from stylemattegan.inversion.perceptual import Perceptual
+from stylemattegan.latent_config import EnhanceConfig
 from stylemattegan.networks.generator import Generator
 
 VIEW_SCALE = 0.75
 PROBES, PROBE_SIZE = 6, 0.3
 """Pairs of random moves by which a matter without gradients is asked, and their length in trust radii."""
-
-
-@dataclass
-class EnhanceConfig:
-    """How far and by what a picture is moved."""
-
-    steps: int = ranged(60, 0)
-    """Of Adam, at most."""
-    lr: float = ranged(0.01, 1e-6, 1)
-    """Learning rate, in root mean squares of a style."""
-    trust: float = ranged(0.1, 0, 1)
-    """The move of a style, and of the offset, is at most this share of its own length."""
-    max_rmse: float = ranged(0.03, 0, 1)
-    """Root mean square of a picture's change, at most."""
-    check: int = ranged(5, 1)
-    """Steps between two looks at the augmented view."""
-    patience: int = ranged(4, 1)
-    """Looks without a better one after which a picture is done."""
-    weights: LossWeights = field(default_factory=LossWeights)
 
 
 class Scene(NamedTuple):

@@ -9,51 +9,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from stylematte.fields import ranged
 from stylemattegan.inversion.code import Code, code_of, cutouts, demand_rgba, encoded, features, over
 from stylemattegan.inversion.perceptual import Perceptual
 from stylemattegan.inversion.targets import Targets
+from stylemattegan.latent_config import InvertConfig
 from stylemattegan.networks.generator import Generator
 from stylemattegan.sample import latents
 
 Track = Callable[[Iterable[int]], Iterable[int]]
 GREY = 0.5
 WORLD_PAIRS = 32
-
-
-@dataclass
-class InvertConfig:
-    """How pictures are inverted."""
-
-    steps: int = ranged(300, 1)
-    """Of Adam on W and W+, a third of them on W."""
-    offset_steps: int = ranged(60, 0)
-    """Of Adam on the feature-space offset, after them; 0 = no offset."""
-    offset_layer: int | None = ranged(None, 0)
-    """Index of the layer behind which the offset is added; null = the last at half the picture's size or less."""
-    offset_weight: float = ranged(0.02, 0)
-    """Of the penalty on the offset: its mean square over that of the features."""
-    lr: float = ranged(0.03, 1e-6, 10)
-    """Learning rate of W and W+, a tenth of it for the pose; rises over the first 5 % and falls on a cosine."""
-    samples: int = ranged(32, 0)
-    """Samples among which the start is chosen, beside the mean style; 0 = the mean style."""
-    pixel: float = ranged(1.0, 0)
-    """Weight of the mean squared error."""
-    perceptual: float = ranged(1.0, 0)
-    """Weight of the perceptual distance."""
-    alpha: float = ranged(1.0, 0)
-    """Weight of the mean absolute error of alpha."""
-    pose: bool = True
-    """Find turn and shift through the generator's input transform."""
-    max_distance: float = ranged(0.35, 0)
-    """A picture is outside the generator's world if its perceptual distance exceeds this share of the mean distance of
-    two of the generator's own pictures."""
 
 
 class Inverted(NamedTuple):
