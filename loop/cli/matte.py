@@ -62,7 +62,7 @@ def main(args: argparse.Namespace) -> int:
     if args.enhance:
         from loop.fitting.enhanced_mattes import enhanced_mattes
 
-        for line in enhanced_mattes(matter, args.enhance, done.written, matter.asked(asked), args.bits):
+        for line in enhanced_mattes(matter, sound(args.enhance), done.written, matter.asked(asked), args.bits):
             print(line, file=sys.stderr)
     if args.json:
         written = [

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import stylemattegan
 from loop.fitting.enhancement import Enhancer, frozen_matter
-from loop.runs.verify import sound
 from stylematte.imagefile import read_rgb, resize, write_alpha, write_rgba
 from stylematte.inference.matte import Matted
 from stylematte.inference.matter import Matter, cut_out
@@ -40,7 +39,7 @@ def enhanced_mattes(
 
     Raises DataError, WeightsError for what is no generator with alpha.
     """
-    found = load_folder(sound(stylemattegan.load(generator).folder))
+    found = load_folder(stylemattegan.load(generator).folder)
     demand_rgba(found.network)
     critic = pair_critic(load_all(found.folder)[1]) if (found.folder / "D.safetensors").is_file() else None
     matte = frozen_matter(matter.network)
