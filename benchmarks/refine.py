@@ -58,7 +58,7 @@ def quality(alphas: Sequence[np.ndarray], seeds: int) -> None:
                 changes.append(figures.band_change)
                 accepted.append(verdict.accepted)
         before, clip, largest, after = np.mean(sads, 0)
-        less = f"{1 - after / before:.1%}" if before else "-"
+        less = f"{1 - after / before:.1%}" if artefacts else "-"
         row = f"| {name} | {before:.3f} | {clip:.3f} | {largest:.3f} | {after:.3f} | {less} |"
         print(f"{row} {np.mean(changes):.4f} | {sum(accepted)} of {len(accepted)} |", flush=True)
 

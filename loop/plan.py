@@ -8,6 +8,8 @@ Real pairs are what `prepare` wrote: photos with an alpha, and photos with a tri
 What else `fit_matter` learns from, matter.later.roads says: the kept pairs, of all rounds so far or of its own
 (matter.later.pools), and what each domain's `label` wrote of the photos that nobody labelled. It begins with the
 accepted matter, or with fresh weights (matter.later.start).
+Of the domains in refine.cutouts, `refine_cutouts` comes after `label` and what it writes goes to the generator; of
+those in refine.pairs, `refine_pairs` comes before `select`.
 Only steps that something reads are there: where no road reads pairs no generator is fitted, and where nothing reads
 photos nothing is labelled.
 
@@ -42,6 +44,7 @@ from loop.config.steps import (
     GatherCutoutsStep,
     LabelStep,
     PrepareStep,
+    RefineStep,
     SelectGeneratorStep,
     SelectStep,
     SynthesizeStep,
@@ -61,10 +64,12 @@ VERSIONS = {
     "prepare": 3,
     "label": 4,
     "gather_cutouts": 1,
+    "refine_cutouts": 1,
     "fit_generator": 6,
     "select_generator": 6,
     "synthesize": 3,
     "draw_pairs": 1,
+    "refine_pairs": 1,
     "select": 1,
     "enhance": 1,
     "watch": 1,
@@ -74,7 +79,7 @@ VERSIONS = {
     "compare": 1,
 }
 FITS = {"fit_matter", "fit_generator"}
-SEEDLESS = {"prepare"}
+SEEDLESS = {"prepare", "refine_cutouts", "refine_pairs"}
 """Stages without anything random: runs of other seeds share their results."""
 
 
@@ -164,11 +169,12 @@ def _domain_steps(config: Config, files: Fingerprints, round_: int, domain: str)
     here = f"{round_:02d}/{domain}"
     matter = f"{round_ - 1:02d}/accept"
     previous = {"previous": f"{round_ - 1:02d}/{domain}/select_generator"} if round_ > 1 else {}
-    training = {"data": PREPARE, "labels": f"{here}/label"}
+    cutouts = "refine_cutouts" if domain in config.refine.cutouts else "label"
+    training = {"data": PREPARE, "labels": f"{here}/{cutouts}"}
     # Features are round 0's and their scale round 1's in every round, so that all distances can be compared.
-    measure = {"generator": f"{here}/fit_generator", "features": "00/accept", "scale": f"01/{domain}/label"}
+    measure = {"generator": f"{here}/fit_generator", "features": "00/accept", "scale": f"01/{domain}/{cutouts}"}
     watched = {
-        "labels": f"{here}/label",
+        "labels": f"{here}/{cutouts}",
         "generator": f"{here}/select_generator",
         "pool": f"{here}/synthesize",
         "pairs": f"{here}/select",
@@ -188,11 +194,12 @@ def _domain_steps(config: Config, files: Fingerprints, round_: int, domain: str)
         targets=roads.photos > 0 or roads.cutouts > 0,
         agreement=roads.photos > 0,
     )
-    drawn = config.synthesize
+    drawn, refine = config.synthesize, RefineStep(config.refine.rules_for(domain))
     steps: list[tuple[str, dict[str, str], Any]] = []
     if reads_labels(config) or fits_generators(config):
         steps.append(("label", {"data": PREPARE, "matter": matter}, label))
     generator: list[tuple[str, dict[str, str], Any]] = [
+        *([("refine_cutouts", {"labels": f"{here}/label"}, refine)] if domain in config.refine.cutouts else []),
         ("fit_generator", training | previous, _fit_generator(config, files, round_, domain)),
         ("select_generator", training | measure | previous, SelectGeneratorStep(config.generator.select_images)),
         (
@@ -204,6 +211,8 @@ def _domain_steps(config: Config, files: Fingerprints, round_: int, domain: str)
     oracle = DrawPairsStep(round_, domain, config.data.domains[domain], config.data.size, drawn.count_in(round_))
     if reads_pairs(config):
         steps += generator if fits_generators(config) else [("draw_pairs", {}, oracle)]
+        if domain in config.refine.pairs:
+            steps.append(("refine_pairs", {"pool": f"{here}/{steps[-1][0]}"}, refine))
         pool = {"data": PREPARE, "matter": matter, "pool": f"{here}/{steps[-1][0]}"}
         steps.append(("select", pool, SelectStep(config.data.size, config.select)))
     if fits_generators(config) and domain in config.enhance.domains():

@@ -57,11 +57,10 @@ class AnySize(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         from stylematte.networks.released.network import MULTIPLE, mirror_index
-        from stylematte.networks.released.swin import PATCH
 
         height, width = image.shape[-2:]
-        most = 2 * (PATCH - 1)
-        odd = (height % PATCH + width % PATCH + most - 1) // most  # 1 if a side is no multiple of 4, else 0
+        most = 2 * (MULTIPLE - 1)
+        odd = (height % MULTIPLE + width % MULTIPLE + most - 1) // most  # 1 if a side is no multiple of 8, else 0
         for axis, size in ((-2, height), (-1, width)):
             before = (MULTIPLE - size % MULTIPLE) * odd
             image = image.index_select(axis, mirror_index(size, before, image.device))

@@ -6,12 +6,15 @@ arrays, upright, colour and alpha apart; encoding takes them. What cannot be dec
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
 import struct
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -31,6 +34,8 @@ _ORIENTATION_TAG = 0x0112
 _JPEG = (".jpg", ".jpeg")
 _CLEAR = ("RGBA", "LA", "PA", "RGBa", "La")
 _GREY = ("1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+_PLUGINS = {".gif", ".avif", ".heic", ".heif"}
+_QUICK = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
 _PNG_HEADER = 8 + 25
 """Signature and IHDR: further chunks may follow from here."""
 
@@ -48,6 +53,7 @@ class Header(NamedTuple):
 
 def decode(path: _PathLike, data: bytes) -> Decoded:
     """A whole picture; path is what errors name. Raises BadPicture."""
+    endings()  # plugins are known from here on
     if not data:
         raise BadPicture(path, "the file is empty (0 bytes)")
     with _one_line(path):
@@ -64,15 +70,51 @@ def header(path: _PathLike, data: bytes) -> Header:
             return Header(picture.width, picture.height, 4 if clear else 1 if picture.mode in _GREY else 3)
 
 
-def encode(path: _PathLike, array: np.ndarray, text: Mapping[str, str] | None = None) -> bytes:
-    """(H, W), (H, W, 3) or (H, W, 4) of uint8 or uint16 -> PNG, with `text` in it; or JPEG if the name ends so."""
+@cache
+def endings() -> frozenset[str]:
+    """Of the photos that can be decoded here: AVIF and HEIC by Pillow or its plugins, where they are installed."""
+    for plugin in ("pillow_heif:register_heif_opener", "pillow_avif:AvifImagePlugin"):
+        name, _, start = plugin.partition(":")
+        if importlib.util.find_spec(name) is not None:
+            found = getattr(importlib.import_module(name), start, None)
+            if callable(found):
+                found()
+    known = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    return frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", *(known & _PLUGINS)})
+
+
+def upright_size(path: _PathLike) -> tuple[int, int]:
+    """(height, width) of a file as it will be decoded, of its header alone. Raises BadPicture."""
+    endings()  # plugins are known from here on
+    with _one_line(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(path) as picture:
+            _check_size(path, picture.width, picture.height)
+            turned = _orientation(picture) >= 5
+            return (picture.width, picture.height) if turned else (picture.height, picture.width)
+
+
+def from_pil(path: _PathLike, picture: Image.Image) -> Decoded:
+    """A picture that Pillow holds, upright; path is what errors name. Raises BadPicture."""
+    with _one_line(path):
+        _check_size(path, picture.width, picture.height)
+        colour, alpha = _from_pil(path, picture)
+        turn = _orientation(picture)
+        return Decoded(_upright(colour, turn), None if alpha is None else _upright(alpha, turn))
+
+
+def encode(path: _PathLike, array: np.ndarray, text: Mapping[str, str] | None = None, quick: bool = False) -> bytes:
+    """(H, W), (H, W, 3) or (H, W, 4) of uint8 or uint16 -> PNG, with `text` in it; or JPEG if the name ends so.
+
+    quick: the PNG is some percent larger and takes two thirds of the time.
+    """
     channels, suffix = 1 if array.ndim == 2 else array.shape[2], Path(path).suffix.lower()
     ordered = array if array.ndim == 2 else array[..., [2, 1, 0, 3][:channels]]  # OpenCV stores BGR(A)
     ordered = np.ascontiguousarray(ordered)
     if suffix in _JPEG and channels == 3 and array.dtype == np.uint8:
         done, data = cv2.imencode(".jpg", ordered, [cv2.IMWRITE_JPEG_QUALITY, 95])
     elif suffix == ".png":
-        done, data = cv2.imencode(".png", ordered, [cv2.IMWRITE_PNG_COMPRESSION, 4])
+        done, data = cv2.imencode(".png", ordered, _QUICK if quick else [cv2.IMWRITE_PNG_COMPRESSION, 4])
     else:
         raise ValueError(f"{path}: write pictures as .png" + (" or .jpg" if channels == 3 else ""))
     if not done:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import math
-import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -154,8 +153,6 @@ class MatterModule(pl.LightningModule):
         self.collapse.state |= checkpoint.get("collapse", {})
 
     def on_fit_start(self) -> None:
-        # the EMA copy is in eval mode on purpose
-        warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
         distributed.broadcast_module(self)
 
     def on_after_backward(self) -> None:

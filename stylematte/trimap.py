@@ -11,37 +11,20 @@ whether the photo is large or small.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import numpy as np
 import torch
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor, nn
 
 from stylematte.inference.predict import predict_views
+from stylematte.ops.erosion import MIN_RADIUS, eroded, from_mask
+
+__all__ = ["from_alpha", "from_mask", "from_matter", "from_range", "inverted", "problem", "shares", "usable"]
 
 SURELY_BACK, SURELY_FRONT = 0.05, 0.95
 """A view of the matter counts a pixel as background up to the first, as foreground from the second."""
-MIN_RADIUS = 1.0
-"""Pixels; no edge of a mask is true to the pixel."""
 INVERTED = -0.2
 """Twice this below the frame lies the middle of a trimap whose sides are exchanged. Right ones reached -0.05."""
 MIN_KNOWN, MAX_UNKNOWN = 0.002, 0.8
 """Shares of the picture: less known foreground (or background), or more unknown, teaches nothing."""
-
-
-def from_mask(
-    mask: Tensor, relative_radius: float = 0.05, outward: float | None = None, min_radius: float = MIN_RADIUS
-) -> Tensor:
-    """Trimap of a binary mask (set above 1/2): unknown within a radius of its edge.
-
-    relative_radius counts inward, `outward` (default: the same) outward, both in units of sqrt(area); neither falls
-    below `min_radius` pixels. Hair reaches past a segmentation mask, so make `outward` the larger for shaggy subjects.
-    A subject thinner than twice the radius has no known foreground, an empty mask is known background everywhere.
-    """
-    front = mask > 0.5
-    sides = (relative_radius, relative_radius if outward is None else outward)
-    return _eroded(front, ~front, front, sides, min_radius)
 
 
 def from_alpha(
@@ -53,15 +36,15 @@ def from_alpha(
     `rgba.trimap_from_alpha` with its 3 x 3 window; it does not slow down with the radius as a window does.
     """
     if radius is None:
-        return _eroded(alpha > high, alpha <= low, alpha, (relative_radius, relative_radius), MIN_RADIUS)
-    return _eroded(alpha > high, alpha <= low, alpha, (0.0, 0.0), radius)
+        return eroded(alpha > high, alpha <= low, alpha, (relative_radius, relative_radius), MIN_RADIUS)
+    return eroded(alpha > high, alpha <= low, alpha, (0.0, 0.0), radius)
 
 
 def from_range(lowest: Tensor, highest: Tensor, relative_radius: float = 0.03) -> Tensor:
     """Trimap of what several views agree on: foreground where even the lowest alpha is >= 0.95, background where even
     the highest is <= 0.05, and the same holds within relative_radius * sqrt(area of the middle alpha)."""
     front, back = lowest >= SURELY_FRONT, highest <= SURELY_BACK
-    return _eroded(front, back, (lowest + highest) / 2, (relative_radius, relative_radius), MIN_RADIUS)
+    return eroded(front, back, (lowest + highest) / 2, (relative_radius, relative_radius), MIN_RADIUS)
 
 
 def from_matter(network: nn.Module, image: Tensor, relative_radius: float = 0.03) -> tuple[Tensor, Tensor]:
@@ -116,27 +99,3 @@ def inverted(trimap: Tensor) -> bool:
     middle = plane[height // 3 : height - height // 3, width // 3 : width - width // 3]
     balance = [(part == 1).float().mean() - (part == 0).float().mean() for part in (middle, frame)]
     return bool(balance[0] - balance[1] < 2 * INVERTED)
-
-
-def _eroded(front: Tensor, back: Tensor, area_of: Tensor, relative: tuple[float, float], min_radius: float) -> Tensor:
-    """The shared step. front, back: bool, what is surely of each kind before erosion; area_of: its sum is the area."""
-    if front.ndim == 3:
-        return _eroded(front[None], back[None], area_of[None], relative, min_radius)[0]
-    side = area_of.double().flatten(1).sum(1).sqrt().tolist()
-    inward, outward = ([max(min_radius, r * length) for length in side] for r in relative)
-    known_front, known_back = _each(front, inward), _each(back, outward)
-    return torch.full(front.shape, 0.5, device=front.device).masked_fill(known_front, 1.0).masked_fill(known_back, 0.0)
-
-
-def _each(region: Tensor, radii: list[float]) -> Tensor:
-    planes = region.detach().cpu().numpy()
-    kept = np.stack([_core(plane[0], radius)[None] for plane, radius in zip(planes, radii, strict=True)])
-    return torch.from_numpy(kept).to(region.device)
-
-
-def _core(region: np.ndarray, radius: float) -> np.ndarray:
-    """Pixels of the region (H, W) farther than `radius` from every pixel outside it, distances between centres."""
-    if region.all():
-        return region
-    distance: Callable[[np.ndarray], np.ndarray] = distance_transform_edt
-    return distance(region) > radius

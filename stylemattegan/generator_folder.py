@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from stylematte.errors import ConfigError, DataError
+from stylematte.records import demand_whole
 from stylematte.rounds import files_of_rounds
 from stylemattegan.networks.generator import Generator
 from stylemattegan.networks.weights import load_generator
@@ -117,7 +118,8 @@ def load(
 
 
 def load_folder(folder: Path, device: str | torch.device = "cpu") -> LoadedGenerator:
-    """The generator in a folder with generator.json. Raises WeightsError."""
+    """The generator in a folder with generator.json; a result of a run must be what was made. Raises WeightsError."""
+    demand_whole(folder)
     network = load_generator(folder).to(device)
     return LoadedGenerator(network, folder, is_straight(folder), OFFICIAL if "official" in _meta(folder) else OWN)
 

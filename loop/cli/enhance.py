@@ -140,7 +140,8 @@ def _real(args: argparse.Namespace, enhancer: Enhancer, about: Row) -> list[Row]
     from stylematte.inference.photos import photos_of
     from stylematte.sheets import to_longest_side
 
-    photos, done = photos_of(args.picture), []
+    done: list[Row] = []
+    photos = [photo.path for photo in photos_of(args.picture)]
     for path in bar("enhancing")(photos):
         try:
             image = read_rgb(path)

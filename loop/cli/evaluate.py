@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from loop.cli.bars import bar
-from loop.cli.inference_options import add_inference_options
+from loop.cli.inference_options import add_inference_options, asked_options
 from loop.runs.verify import sound
 
 
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", action="append", help="only this split; may be repeated (default: all but train)")
     parser.add_argument("--subject", action="append", help="only this subject; may be repeated")
     parser.add_argument("--kind", action="append", help="truth to measure against; may be repeated (default: alpha)")
-    add_inference_options(parser)
+    add_inference_options(parser, own_size=True)
     parser.add_argument(
         "--trimap",
         help="variant detail sees one, too: 'data' for the data set's own, or a number to make it of the truth, "
@@ -37,7 +37,6 @@ def main(args: argparse.Namespace) -> int:
     from stylematte.evaluate.dataset import SHEET, SUMMARY, TABLE, evaluate
     from stylematte.evaluate.table import WORST
     from stylematte.inference.matter import matter_folder
-    from stylematte.inference.options import AskedOptions
 
     out = args.out or Path("evaluations") / args.data.resolve().name
     sound(matter_folder(args.matter))
@@ -49,7 +48,7 @@ def main(args: argparse.Namespace) -> int:
         splits=args.split or (),
         subjects=args.subject or (),
         kinds=args.kind or ("alpha",),
-        asked=AskedOptions(args.size, args.max_side, args.tile, args.overlap, args.flip),
+        asked=asked_options(args, own_size=True),
         trimap=args.trimap,
         workers=args.workers,
         device=args.device,

@@ -33,7 +33,7 @@ def main(args: argparse.Namespace) -> int:
         raise ConfigError("\n".join(f"--{line.replace('_', '-')}" for line in problems))
     if args.batch < 1:
         raise ConfigError(f"--batch {args.batch}: must be at least 1")
-    pictures, generator = photos_of(args.picture), generator_of(args)
+    pictures, generator = [photo.path for photo in photos_of(args.picture)], generator_of(args)
     perceptual, cut = perceptual_of(args), cutter(args.matter)
     done = invert_files(generator, pictures, args.out, perceptual, config, cut, args.batch, bar("inverting"))
     print(f"features: {perceptual.name}")

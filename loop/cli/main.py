@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
+import importlib.util
 import os
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from loop.cli.console import warnings_as_lines
 from loop.cli.exit_codes import EXIT_CODES, exit_code
 from loop.engine.launchers.environment import waiting
+from stylematte.errors import ConfigError
 
 VERBS = {
     "run": "co-train a matter and its generators; the same command resumes",
@@ -43,6 +45,10 @@ VERBS = {
     "label": "photos + trimaps -> pseudo-alpha without learning, as a data root",
     "doctor": "what this machine has: torch, compiler, GPU, disk, W&B, data, licences of weights",
 }
+
+
+TRAINING = {"run", "experiment", "train", "train-generator"}
+TRAINING_NEEDS = ("lightning", "torchmetrics", "albumentations", "kornia", "wandb")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -76,6 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network for its version at import
     os.environ.update(waiting())  # before torch is imported: stages in this process run beside fits in others
     try:
+        check_packages(args.verb)
         with warnings_as_lines():
             return int(args.main(args))
     except KeyboardInterrupt as error:
@@ -92,6 +99,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         for line in message(error).splitlines() or [type(error).__name__]:
             print(f"stylematte: {line}", file=sys.stderr)
         return code
+
+
+def check_packages(verb: str) -> None:
+    """Raises ConfigError where a verb that trains lacks the packages of the extra `train`: at once, not in a fit."""
+    missing = [name for name in TRAINING_NEEDS if verb in TRAINING and importlib.util.find_spec(name) is None]
+    if missing:
+        raise ConfigError(f"`stylematte {verb}` needs {', '.join(missing)}: pip install 'stylematte[train]'")
 
 
 def message(error: Exception) -> str:

@@ -33,6 +33,7 @@ def impossible_values(config: Config) -> list[str]:
         *_data(config),
         *_oracles(config),
         *_learning_kinds(config),
+        *_refine(config),
         *_matter(config),
         *_fits(config),
         *_enhance(config),
@@ -97,6 +98,14 @@ def _learning_kinds(config: Config) -> Iterator[str]:
                 f"data.learn_from.{domain}=[]: its generator would have nothing to learn from; "
                 "give it a kind (none = photos without labels), or set run.rounds=0"
             )
+
+
+def _refine(config: Config) -> Iterator[str]:
+    refine = config.refine
+    for key, domains in (("cutouts", refine.cutouts), ("pairs", refine.pairs), ("rules_of", list(refine.rules_of))):
+        for domain in domains:
+            if domain not in config.data.domains:
+                yield f"refine.{key}: '{domain}' is not one of data.domains ({', '.join(config.data.domains)})"
 
 
 def _matter(config: Config) -> Iterator[str]:

@@ -2,28 +2,25 @@
 
 Of the data folder names, sizes, times and the manifest's text count (it may hold a terabyte): a touched file makes
 `prepare` run again, and if its output is the same, everything after it sleeps on. Of weights the contents count;
-a digest is kept for each (path, size, time), so that `plan` and `status` need not read them again.
+their digests are kept (`loop.engine.digest_cache`), so that `plan` and `status` need not read them again.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
-import json
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from loop.config.checks_init import INIT_FILES
 from loop.config.schema import Config
-from loop.engine.files import write_json
+from loop.engine.digest_cache import DigestCache
 from stylemattegan.config import CompositeDiscriminatorKind
 
 GONE = "gone"
 """Of a finished run whose files were moved away: its steps show as stale, nothing else happens."""
-CACHE = ".fingerprints.json"
 
 
 @dataclass(frozen=True)
@@ -39,23 +36,30 @@ class Fingerprints:
     """Of generator.init_from: domain -> file -> digest."""
 
 
-def fingerprints(config: Config, run_dir: Path | None = None, keep: bool = False) -> Fingerprints:
-    """Read what `config` names. run_dir: its kept digests are used, and with `keep` written."""
-    digests = FileDigests(None if run_dir is None else run_dir / CACHE)
+def fingerprints(config: Config, run_dir: Path | None = None, full: bool = False) -> Fingerprints:
+    """Read what `config` names. run_dir: its digests of files are used and kept. full: read weights all the same."""
+    digests = DigestCache(run_dir)
+
+    def digest(file: str) -> str:
+        try:
+            return digests.of_file(Path(file).expanduser().absolute(), full)
+        except OSError:
+            return GONE
+
+    def of(weights: str | None) -> str | None:
+        return None if weights is None else digest(weights)
+
     composite = config.generator.composite_discriminator
     reads_backbone = composite.kind is CompositeDiscriminatorKind.projected
-    found = Fingerprints(
+    return Fingerprints(
         data=folder_fingerprint(config.data.root),
-        backbone=digests.of(config.matter.network.backbone.weights),
-        composite_backbone=digests.of(composite.backbone.weights) if reads_backbone else None,
+        backbone=of(config.matter.network.backbone.weights),
+        composite_backbone=of(composite.backbone.weights) if reads_backbone else None,
         initial={
-            domain: {name: digests.of(str(Path(folder) / name)) or GONE for name in INIT_FILES}
+            domain: {name: digest(str(Path(folder) / name)) for name in INIT_FILES}
             for domain, folder in config.generator.init_from.items()
         },
     )
-    if keep:
-        digests.save()
-    return found
 
 
 def folder_fingerprint(root: str | None) -> str:
@@ -72,39 +76,6 @@ def folder_fingerprint(root: str | None) -> str:
     for name, info in sorted(_files(folder)):
         digest.update(f"{name}\x1f{info.st_size}\x1f{info.st_mtime_ns}\x1e".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
-
-
-class FileDigests:
-    """SHA-256 of files, each read once for every (path, size, time of change). path: where they are kept; or None."""
-
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
-        self.known: dict[str, list[str | int]] = {}
-        self.changed = False
-        with suppress(OSError, ValueError, AttributeError):
-            read = json.loads(path.read_text(encoding="utf-8")) if path is not None else {}
-            self.known = {name: row for name, row in read.items() if isinstance(row, list) and len(row) == 3}
-
-    def of(self, file: str | None) -> str | None:
-        """The digest of `file`: GONE where it cannot be read, None for None."""
-        if file is None:
-            return None
-        path = Path(file).expanduser().absolute()
-        try:
-            info = path.stat()
-            row = self.known.get(str(path))
-            if row is None or row[:2] != [info.st_size, info.st_mtime_ns]:
-                with open(path, "rb") as opened:
-                    digest = hashlib.file_digest(opened, "sha256").hexdigest()
-                row = self.known[str(path)] = [info.st_size, info.st_mtime_ns, digest]
-                self.changed = True
-        except OSError:
-            return GONE
-        return str(row[2])
-
-    def save(self) -> None:
-        if self.changed and self.path is not None and self.path.parent.is_dir():
-            write_json(self.path, self.known)
 
 
 def kinds_in(root: str | None) -> set[str]:

@@ -23,6 +23,7 @@ from loop.config.schema import Config
 from stylematte.config import VARIANTS, variant
 from stylematte.errors import ConfigError
 from stylematte.fields import to_plain
+from stylematte.sealed import check_seal, sealed
 
 SHIPPED = Path(__file__).parents[1] / "_configs"
 """Where a wheel carries the folder configs."""
@@ -56,10 +57,9 @@ def load_config(path: Path, overrides: Sequence[str] = (), check: bool = True) -
     asked: set[str] = set()  # keys that a file gives as ???, for the user to fill in
     merged: DictConfig = OmegaConf.structured(Config)
     for source, tree in _layers(path):
-        for key, value in _variant_first(_leaves(tree)):
-            problem = _merge_one(merged, key, value)
-            if problem:
-                problems.append(f"{source}: {problem}")
+        leaves = _variant_first(_leaves(tree))
+        problems += [f"{source}: {problem}" for problem in _merge(merged, leaves)]
+        for key, value in leaves:
             (asked.add if value == "???" else asked.discard)(key)
     for word in sorted(overrides, key=lambda word: not word.startswith(f"{VARIANT}=")):
         key, equals, _ = word.partition("=")
@@ -114,8 +114,8 @@ def _or_shipped(path: str) -> Path:
 
 
 def to_yaml(config: Config) -> str:
-    """As resolved: every default written out; `load_config` reads it back to an equal Config."""
-    return yaml.safe_dump(to_plain(config), sort_keys=False)
+    """As resolved: every default written out; `load_config` reads it back to an equal Config, or finds it damaged."""
+    return sealed(yaml.safe_dump(to_plain(config), sort_keys=False))
 
 
 def _layers(path: Path, seen: tuple[Path, ...] = ()) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -131,6 +131,10 @@ def _layers(path: Path, seen: tuple[Path, ...] = ()) -> Iterator[tuple[str, dict
         raise ConfigError(f"{path}: no such file{hint}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as text ({error})") from None
+    try:
+        check_seal(text)
+    except ValueError as error:
+        raise ConfigError(f"{path} {error}") from None
     try:
         tree = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)))
     except (yaml.YAMLError, OmegaConfBaseException, OSError) as error:
@@ -155,6 +159,33 @@ def _leaves(tree: Any, prefix: str = "", whole: Sequence[str] = WHOLE) -> Iterat
             yield from _leaves(value, f"{name}.", whole)
         else:
             yield name, value
+
+
+def _merge(config: DictConfig, leaves: Sequence[tuple[str, Any]]) -> list[str]:
+    """Set all leaves; a line for each problem. Plain ones go together: one merge takes as long as one leaf's."""
+    plain = [(key, value) for key, value in leaves if _is_plain(key, value)]
+    problems = [_merge_one(config, key, value) for key, value in leaves if not _is_plain(key, value)]
+    try:
+        config.merge_with(_nested(plain))
+    except (OmegaConfBaseException, AttributeError, TypeError):  # which one: again, one by one
+        problems += [_merge_one(config, key, value) for key, value in plain]
+    return [problem for problem in problems if problem]
+
+
+def _nested(leaves: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Raises AttributeError or TypeError where one leaf lies below another."""
+    tree: dict[str, Any] = {}
+    for key, value in leaves:
+        *above, last = key.split(".")
+        node = tree
+        for part in above:
+            node = node.setdefault(part, {})
+        node[last] = value
+    return tree
+
+
+def _is_plain(key: str, value: Any) -> bool:
+    return isinstance(value, (bool, int, float, str)) and key != VARIANT and key not in REMOVED
 
 
 def _merge_one(config: DictConfig, key: str, value: Any) -> str | None:

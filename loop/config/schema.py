@@ -13,6 +13,7 @@ from enum import Enum
 from loop.engine.config import LaunchConfig
 from stylematte.config import MatterConfig
 from stylematte.fields import ranged
+from stylematte.refine.rules import RefineRules
 from stylemattegan.config import GeneratorConfig
 from stylemattegan.latent_config import EnhanceConfig, GateConfig, InvertConfig
 
@@ -213,6 +214,23 @@ class EnhancementConfig:
 
 
 @dataclass
+class RefineConfig:
+    """Which domains' alphas are refined by the connectivity prior (docs/refinement.md); none by default."""
+
+    cutouts: list[str] = field(default_factory=list)
+    """Domains whose photos' cut-outs are refined after `label`, before a generator learns from them."""
+    pairs: list[str] = field(default_factory=list)
+    """Domains whose generated cut-outs are refined before `select`."""
+    rules: RefineRules = field(default_factory=RefineRules)
+    """When a refined alpha is accepted."""
+    rules_of: dict[str, RefineRules] = field(default_factory=dict)
+    """Domain -> rules of its own, in place of `rules`: {animals: {max_half_seen: 0.6}}."""
+
+    def rules_for(self, domain: str) -> RefineRules:
+        return self.rules_of.get(domain, self.rules)
+
+
+@dataclass
 class WatchConfig:
     """The collapse watch. A value beyond a threshold stops the run (exit code 4); null = measured, never stops."""
 
@@ -284,6 +302,7 @@ class Config:
     synthesize: SynthesizeConfig = field(default_factory=SynthesizeConfig)
     select: SelectConfig = field(default_factory=SelectConfig)
     enhance: EnhancementConfig = field(default_factory=EnhancementConfig)
+    refine: RefineConfig = field(default_factory=RefineConfig)
     watch: WatchConfig = field(default_factory=WatchConfig)
     accept: AcceptConfig = field(default_factory=AcceptConfig)
     launch: LaunchConfig = field(default_factory=LaunchConfig)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from loop.config.schema import AcceptConfig, DrawnConfig, HeldoutConfig, LabelConfig, MaskAs, SelectConfig, TrimapConfig
 from stylematte.config import MatterFitConfig, NetworkConfig, RoadsConfig, network_from_plain
 from stylematte.fields import from_plain
+from stylematte.refine.rules import RefineRules
 from stylemattegan.config import (
     AlphaRegularizerConfig,
     CompositeDiscriminatorConfig,
@@ -106,6 +107,13 @@ class DrawPairsStep:
     subject: str
     size: int
     count: int
+
+
+@dataclass(frozen=True)
+class RefineStep:
+    """Of `refine_cutouts` and of `refine_pairs`."""
+
+    rules: RefineRules
 
 
 @dataclass(frozen=True)

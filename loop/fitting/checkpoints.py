@@ -9,7 +9,6 @@ newest checkpoint that is whole is found.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
 import shutil
@@ -19,10 +18,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from loop.engine.digest_cache import DigestCache
 from loop.engine.files import write_atomically
 from loop.tracking.curves import METRICS
 
 LAST, PREVIOUS, PARTIAL, DIGESTS = "last.ckpt", "previous.ckpt", "last.ckpt.partial", "digests.txt"
+_WRITTEN = DigestCache(None)
+"""Of snapshots, which are not written again: not read at every tick."""
 
 
 class Start(NamedTuple):
@@ -73,8 +75,7 @@ def keep(scratch: Path, before: Path | None, snapshots: str | None = None) -> No
     if before is not None:
         known[PREVIOUS] = sha256(before)
     for file in sorted((scratch / snapshots).rglob("*.*")) if snapshots is not None else []:
-        info = file.stat()
-        known[file.relative_to(scratch).as_posix()] = _once(file, info.st_size, info.st_mtime_ns)
+        known[file.relative_to(scratch).as_posix()] = _WRITTEN.of_file(file)
     if (scratch / METRICS).is_file():
         size = (scratch / METRICS).stat().st_size
         known[f"{METRICS}:{size}"] = sha256(scratch / METRICS)
@@ -111,12 +112,6 @@ def sha256(path: Path, size: int | None = None) -> str:
         if size is None:
             return hashlib.file_digest(file, "sha256").hexdigest()
         return hashlib.sha256(file.read(size)).hexdigest()
-
-
-@functools.lru_cache(maxsize=1000)
-def _once(path: Path, size: int, changed: int) -> str:
-    """The digest of a file that is not written again: not read at every tick."""
-    return sha256(path)
 
 
 def _others(known: Iterable[str], snapshots: str | None) -> list[str]:

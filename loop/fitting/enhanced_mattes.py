@@ -63,7 +63,8 @@ def _enhanced(enhancer: Enhancer, matter: Matter, done: Matted, options: Inferen
     change = resize(found.picture[0] - small, (photo.shape[-2], photo.shape[-1]))
     plain, alpha = (matter(each, options=options) for each in (photo, (photo + change).clamp(0, 1)))
     write_alpha(done.files["alpha"], alpha, bits)
-    write_rgba(done.files["cutout"], cut_out(photo, alpha), bits)
+    if "cutout" in done.files:
+        write_rgba(done.files["cutout"], cut_out(photo, alpha), bits)
     before, after = (float(figures.entropy[0]) for figures in (found.before, found.after))
     moved = f"picture by {float(found.rmse[0]):.4f}, alpha by {float((alpha - plain).abs().mean()):.4f}"
     return f"enhanced, moved {moved} on average; entropy {before:.4f} -> {after:.4f}"

@@ -31,6 +31,7 @@ EXCHANGE = 5e10
 """Bytes a second of gradients between devices: assumed, as of GPUs joined by NVLink."""
 # Seconds a picture and a pixel, on one core of an AMD EPYC: foreground estimation, framing and PNG; PNG alone; reading;
 # a held-out picture's measures and pictures; a sample of the matter's data (half of it if the device changes colours).
+REFINE = 1.0e-7  # seconds a pixel, beside reading and writing
 CUT_OUT, WRITE, READ, SCORE, SAMPLE = (2e-3, 2.9e-7), (5e-4, 1.3e-7), (4e-4, 2.0e-8), (2e-2, 4e-7), (2e-4, 1.1e-7)
 PREPARE, DRAW = (8e-3, 7e-7), (1.2e-2, 1.2e-6)
 DISTANCES = 1.0
@@ -73,6 +74,8 @@ class StepSeconds:
             "select_generator": self._select_generator,
             "synthesize": self._synthesize,
             "draw_pairs": lambda step: self._files(self._drawn(step), DRAW),
+            "refine_cutouts": lambda step: self._refine(self._real(step)),
+            "refine_pairs": lambda step: self._refine(self._drawn(step)),
             "select": self._select,
             "enhance": self._enhance,
             "watch": self._watch,
@@ -159,6 +162,9 @@ class StepSeconds:
 
     def _synthesize(self, step: Step) -> float:
         return self._draw(self._drawn(step)) + self._files(self._drawn(step), WRITE)
+
+    def _refine(self, count: float) -> float:
+        return self._files(count, READ) + self._files(count, WRITE) + count * REFINE * self.config.data.size**2
 
     def _select(self, step: Step) -> float:
         asked = self._drawn(step) * self.config.select.backgrounds

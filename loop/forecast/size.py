@@ -55,6 +55,8 @@ def _disk(costs: StepSeconds, step: Step) -> float:
         "select_generator": generator,
         "synthesize": config.synthesize.count_in(step.round) * pixels * PIXEL["rgba"],
         "draw_pairs": config.synthesize.count_in(step.round) * pixels * PIXEL["rgba"],
+        "refine_cutouts": pixels * real * PIXEL["rgba"],
+        "refine_pairs": config.synthesize.count_in(step.round) * pixels * PIXEL["rgba"],
         "select": _kept(costs, step) * pixels * PIXEL["rgba"],
         "fit_matter": FLOAT * costs.matter.parameters,
         "accept": FLOAT * costs.matter.parameters,

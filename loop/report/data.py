@@ -124,6 +124,7 @@ class Round:
     pictures: list[Picture] = field(default_factory=list)
     distances: dict[str, Distances] = field(default_factory=dict)
     labels: dict[str, Sieve] = field(default_factory=dict)
+    refined: dict[str, Sieve] = field(default_factory=dict)
     pairs: dict[str, Sieve] = field(default_factory=dict)
     enhanced: dict[str, Sieve] = field(default_factory=dict)
     watch: dict[str, dict[str, float]] = field(default_factory=dict)

@@ -97,6 +97,8 @@ def _add_step(round_: Round, step: str, record: Path) -> None:
         round_.labels[domain] = _sieve(record.parent)
     elif stage == "enhance":
         round_.enhanced[domain] = _sieve(record.parent)
+    elif stage == "refine_cutouts":
+        round_.refined[domain] = _sieve(record.parent)
     elif stage == "select":
         round_.pairs[domain] = _sieve(record.parent)
 

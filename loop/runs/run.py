@@ -194,10 +194,9 @@ def make(
 
     shared: a folder of results that several runs share (`loop.engine.shared`).
     """
-    steps = choose(plan(config, fingerprints(config, folder)))
+    steps = choose(plan(config, fingerprints(config, folder, full=True)))
     _check_backbone(config, folder)
     obtain_consent(config, folder, steps, agree)
-    fingerprints(config, folder, keep=True)
     text, path = to_yaml(config), folder / "config.yaml"
     if not path.is_file() or path.read_text() != text:
         write_atomically(path, text)

@@ -76,6 +76,7 @@ def work(config: Config, step: Step) -> str:
         "select_generator": f"{config.generator.select_images} pictures",
         "synthesize": f"{drawn} pictures",
         "draw_pairs": f"{drawn} pictures",
+        "refine_pairs": f"{drawn} alphas",
         "select": f"{drawn} candidates",
     }.get(step.stage, "")
 

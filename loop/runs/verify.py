@@ -31,7 +31,7 @@ class Verified(NamedTuple):
 def verify(run: Path) -> Verified:
     """Reads every byte of a run's results, kept results and checkpoints. Raises DataError if `run` is none."""
     check_run(run)
-    found = [*_config(run), *damaged_results(run, full=True)]
+    found = damaged_results(run, full=True)
     kept = [folder for folder in _with_record(run / "kept") if not folder.name.startswith(("damaged-", "unrecorded-"))]
     found += [line for folder in kept for line in _line(run, folder, full=True)]
     at_work = holder(run) is not None
@@ -44,8 +44,11 @@ def verify(run: Path) -> Verified:
 
 
 def damaged_results(run: Path, full: bool = False) -> list[str]:
-    """A line for each result of the run that is not what was made. full: read them all, whatever their times say."""
-    return [line for folder in _results(run) for line in _line(run, folder, full)]
+    """A line for the run's configuration and each result, if it is not what was made.
+
+    full: read them all, whatever their times say.
+    """
+    return [*_config(run), *(line for folder in _results(run) for line in _line(run, folder, full))]
 
 
 def sound(folder: Path) -> Path:
@@ -62,7 +65,8 @@ def _config(run: Path) -> Iterator[str]:
     try:
         load_config(run / "config.yaml", check=False)
     except ConfigError as error:
-        yield f"config.yaml: {str(error).splitlines()[0]}; give the run's YAML file to `stylematte run`"
+        line = str(error).splitlines()[0].removeprefix(f"{run / 'config.yaml'} ")
+        yield f"config.yaml: {line}; or give the run's YAML file to `stylematte run`"
 
 
 def _results(run: Path) -> Iterator[Path]:

@@ -38,12 +38,13 @@ def run(ctx: Context) -> Metrics:
     pool, config = ctx.inputs["pool"], read(SelectStep, ctx.config)
     rules = config.rules
     rows = read_index(pool)
+    candidates = [row for row in rows if row["kept"]]  # the others `refine_pairs` has refused, with a reason
     network = load_matter(ctx.inputs["matter"]).to(device_for(ctx))
     backgrounds = [read_rgb(file) for file in background_files(ctx.inputs["data"])]
     backgrounds = backgrounds or [torch.full((3, config.size, config.size), grey) for grey in (0.1, 0.5, 0.9)]
     kept_thumbnails: list[Tensor] = []
-    for start in tracked(ctx, range(0, len(rows), BATCH)):
-        part = rows[start : start + BATCH]
+    for start in tracked(ctx, range(0, len(candidates), BATCH)):
+        part = candidates[start : start + BATCH]
         pictures = torch.stack([read_rgba(pool / row["rgba"]) for row in part])
         gaps = disagreement(network, pictures, _backgrounds_for(part, backgrounds, rules.backgrounds))
         for row, picture, gap in zip(part, pictures, gaps.tolist(), strict=True):

@@ -80,10 +80,9 @@ def _selection(ctx: Context) -> dict[str, float]:
     rows = read_index(ctx.inputs["pairs"])
     if not rows:
         return {}
-    return {
-        "disagreement": float(np.mean([row["disagreement"] for row in rows])),
-        "refused": float(np.mean([not row["kept"] for row in rows])),
-    }
+    seen = [row for row in rows if "disagreement" in row]  # the others were refused before the matter saw them
+    refused = {"refused": float(np.mean([not row["kept"] for row in rows]))}
+    return refused | ({"disagreement": float(np.mean([row["disagreement"] for row in seen]))} if seen else {})
 
 
 def _measured(ctx: Context, features: Features, files: Sequence[Path]) -> Measured:

@@ -1,29 +1,38 @@
-"""Photos -> files of their alphas, cut-outs and composites, by a trained matter."""
+"""Photos -> files of their alphas, cut-outs and composites: by a trained matter, or by a trimap alone."""
 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from stylematte.errors import BadPicture, ConfigError, DataError
 from stylematte.imagefile import read_rgb, resize, write_alpha, write_rgb, write_rgba
-from stylematte.inference.matter import Matter, cut_out
-from stylematte.inference.options import InferenceOptions, check_piece, predict_in, read_trimap_of
-from stylematte.inference.photos import LeftOut
+from stylematte.inference.by_trimap import METHODS, alpha_by
+from stylematte.inference.known import Known
+from stylematte.inference.matter import FOREGROUNDS, Matter, cut_out
+from stylematte.inference.options import InferenceOptions, check_piece
+from stylematte.inference.photos import LeftOut, NamedPhoto
+from stylematte.inference.pipeline import Group, grouped, pipelined
+from stylematte.inference.predict import takes_trimap
+from stylematte.ops.pymatting_methods import method as loaded
 from stylematte.rgba import composite, split_rgba
 
 log = logging.getLogger("stylematte")
+NETWORK = "network"
 
 
 class Photo(NamedTuple):
     """image (3, H, W), trimap (1, H, W)."""
 
-    path: Path
+    named: NamedPhoto
     image: Tensor
     trimap: Tensor | None
 
@@ -35,99 +44,186 @@ class Matted(NamedTuple):
     files: dict[str, Path]
 
 
+class Failed(NamedTuple):
+    photo: Path
+    error: DataError
+
+
 class Mattes(NamedTuple):
+    """existing: photos that were skipped, because their files are there. method: by which the alphas were made."""
+
     written: list[Matted]
     left_out: list[LeftOut]
+    existing: list[Path]
+    method: str
+
+
+class Outputs(NamedTuple):
+    """What is written of each photo: NAME_alpha.png, and unless `alpha_only` NAME_cutout.png (straight RGBA).
+
+    bits: 8 or 16. foreground: how the cut-out's colours are found, one of FOREGROUNDS. background: a colour or a
+    picture; also writes NAME_composite.png. skip_existing: photos whose files are all there are left alone.
+    """
+
+    alpha_only: bool = False
+    bits: int = 8
+    foreground: str = "fast"
+    background: str | None = None
+    skip_existing: bool = False
+
+    def check(self) -> None:
+        """Raises ConfigError."""
+        if self.foreground not in FOREGROUNDS:
+            raise ConfigError(f"--foreground {self.foreground}: expected {', '.join(FOREGROUNDS)}")
+        if self.alpha_only and self.background is not None:
+            raise ConfigError("--background needs the cut-out, which --alpha-only leaves away: give one of the two")
+
+    def files(self, out: Path, name: str) -> dict[str, Path]:
+        kinds = ["alpha"] if self.alpha_only else ["alpha", "cutout"]
+        kinds += [] if self.background is None else ["composite"]
+        return {kind: out / f"{name}_{kind}.png" for kind in kinds}
 
 
 def write_mattes(
-    matter: Matter,
-    photos: Sequence[Path],
+    matter: Matter | None,
+    photos: Sequence[NamedPhoto],
     out: Path,
     *,
     options: InferenceOptions | None = None,
-    trimaps: Path | None = None,
+    known: Known | None = None,
+    method: str = NETWORK,
     batch: int = 4,
-    bits: int = 8,
-    background: str | None = None,
-    track: Callable[[Iterable[Path]], Iterable[Path]] = iter,
+    outputs: Outputs | None = None,
+    track: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> Mattes:
-    """Write NAME_alpha.png and NAME_cutout.png (straight RGBA) of each photo into `out`.
+    """Write what `outputs` names of each photo into `out`, in the folders that their names have.
 
-    options: how they are shown (None: as is usual for this matter). trimaps: a trimap, or a folder of NAME.png or
-    NAME_trimap.png. batch: photos of one size that go through the network at once. bits: 8 or 16. background: a colour
-    or a picture; also writes NAME_composite.png. Photos that cannot be read are left out, unless there is only one.
+    options: how photos are shown (None: as is usual for this matter). known: trimaps or masks. method: "network", or
+    of `by_trimap.METHODS`, for which `known` is needed and `matter` is not; a network that takes no trimap leaves masks
+    to "closed-form". batch: photos of one size that go through the network at once. Whatever their sizes, at most
+    `pipeline.MOST_PIXELS` of them are in memory. Photos that cannot be used are left out, unless there is only one.
     Raises ConfigError, BadPicture, and DataError if none is left.
     """
+    outputs = outputs or Outputs()
+    outputs.check()
     if batch < 1:
         raise ConfigError(f"--batch {batch}: must be at least 1")
-    behind = None if background is None else read_background(background)
-    options = options or matter.options
-    result = Mattes([], [])
-
-    def readable() -> Iterator[Photo]:
-        for path in track(photos):
-            try:
-                yield _read(path, trimaps, options)
-            except BadPicture as error:
-                if len(photos) == 1:
-                    raise
-                result.left_out.append(LeftOut(path, str(error)))
-                log.warning("left out %s", error)
-
-    for photo, alpha in _matted(readable(), matter, options, batch):
-        result.written.append(Matted(photo.path, _write(photo, alpha, out, bits, behind)))
-    if not result.written:
-        raise DataError(f"none of {len(photos)} pictures could be read, the first as: {result.left_out[0].reason}")
+    method = chosen_method(matter, known, method)
+    behind = None if outputs.background is None else read_background(outputs.background)
+    check_out(out)
+    existing = [photo for photo in photos if outputs.skip_existing and _there(outputs.files(out, photo.name))]
+    todo = [photo for photo in photos if photo not in set(existing)]
+    result = Mattes([], [], [photo.path for photo in existing], method)
+    if not outputs.alpha_only and outputs.foreground != "none":
+        loaded("foreground.estimate_foreground_ml")  # here, not in the thread that writes: see `pymatting_methods`
+    options = options or (InferenceOptions() if matter is None else matter.options)
+    read = partial(_read_group, known=known, options=options, whole=method != NETWORK)
+    work = partial(_alphas, matter=matter, options=options, method=method)
+    write = partial(_write_group, out=out, outputs=outputs, background=behind)
+    for done in track(_Counted(lambda: pipelined(grouped(todo, batch), read, work, write), len(todo))):
+        if isinstance(done, Matted):
+            result.written.append(done)
+            continue
+        if len(photos) == 1:
+            raise done.error
+        result.left_out.append(LeftOut(done.photo, str(done.error)))
+        log.warning("left out %s", done.error)
+    if not result.written and not existing:
+        raise DataError(f"none of {len(photos)} pictures could be used, the first as: {result.left_out[0].reason}")
     return result
 
 
-def _read(path: Path, trimaps: Path | None, options: InferenceOptions) -> Photo:
-    image = read_rgb(path)
-    check_piece(path, image, options)
-    return Photo(path, image, None if trimaps is None else read_trimap_of(_trimap_of(path, trimaps), path, image))
+def chosen_method(matter: Matter | None, known: Known | None, method: str) -> str:
+    """By what the alphas are made. Raises ConfigError for a method that is none, or lacks what it needs."""
+    if method not in (NETWORK, *METHODS):
+        raise ConfigError(f"--method {method}: expected {', '.join((NETWORK, *METHODS))}")
+    if method != NETWORK:
+        if known is None:
+            raise ConfigError(f"--method {method} needs --trimap or --mask: what is known of each photo")
+        return method
+    assert matter is not None, "a network predicts"
+    return "closed-form" if known is not None and known.masks and not takes_trimap(matter.network) else NETWORK
 
 
-def _trimap_of(photo: Path, trimaps: Path) -> Path:
-    if not trimaps.is_dir():
-        return trimaps
-    names = [trimaps / f"{photo.stem}{ending}.png" for ending in ("_trimap", "")]
-    return next((name for name in names if name.is_file()), names[0])
+def check_out(out: Path) -> None:
+    """Raises DataError unless files can be written into `out`, which need not exist yet."""
+    there = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise DataError(f"-o {out}: {there} is a file; name a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise DataError(f"-o {out}: nothing can be written into {there}; name another folder, or change its rights")
 
 
-def _matted(
-    photos: Iterable[Photo], matter: Matter, options: InferenceOptions, batch: int
-) -> Iterator[tuple[Photo, Tensor]]:
-    """Each photo with its alpha; photos of one size go together. At most four batches wait at a time."""
-    waiting: dict[tuple[int, ...], list[Photo]] = {}
+class _Counted:
+    """An iterator with a length, for a bar."""
 
-    def done(group: list[Photo]) -> Iterator[tuple[Photo, Tensor]]:
+    def __init__(self, start: Callable[[], Iterator[Matted | Failed]], count: int) -> None:
+        self.start, self.count = start, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Matted | Failed]:
+        return self.start()
+
+
+def _there(files: dict[str, Path]) -> bool:
+    return all(file.is_file() for file in files.values())
+
+
+def _read_group(group: Group, known: Known | None, options: InferenceOptions, whole: bool) -> list[Photo | Failed]:
+    found: list[Photo | Failed] = []
+    for named in group.photos:
+        try:
+            image = read_rgb(named.path)
+            if not whole:
+                check_piece(named.path, image, options)
+            found.append(Photo(named, image, None if known is None else known.trimap(named, image)))
+        except DataError as error:
+            found.append(Failed(named.path, error))
+    return found
+
+
+def _alphas(
+    photos: list[Photo | Failed], matter: Matter | None, options: InferenceOptions, method: str
+) -> list[tuple[Photo, Tensor] | Failed]:
+    done: list[tuple[Photo, Tensor] | Failed] = [photo for photo in photos if isinstance(photo, Failed)]
+    read = [photo for photo in photos if isinstance(photo, Photo)]
+    if method != NETWORK:
+        return done + [_solved(photo, method) for photo in read]
+    assert matter is not None, "a network predicts"
+    for _, same in groupby(read, lambda photo: photo.image.shape):
+        group = list(same)
         trimaps = [photo.trimap for photo in group if photo.trimap is not None]
-        alphas = predict_in(matter.network, [photo.image for photo in group], options, trimaps or None)
-        yield from zip(group, alphas, strict=True)
-
-    for photo in photos:
-        shape = tuple(photo.image.shape)
-        group = waiting.setdefault(shape, [])
-        group.append(photo)
-        if len(group) == batch:
-            yield from done(waiting.pop(shape))
-        elif sum(map(len, waiting.values())) >= 4 * batch:
-            yield from done(waiting.pop(next(iter(waiting))))
-    for group in waiting.values():
-        yield from done(group)
+        alphas = matter.predict([photo.image for photo in group], options, trimaps or None)
+        done += zip(group, alphas, strict=True)
+    return done
 
 
-def _write(photo: Photo, alpha: Tensor, out: Path, bits: int, background: Tensor | None) -> dict[str, Path]:
-    rgba = cut_out(photo.image, alpha)
-    files = {kind: out / f"{photo.path.stem}_{kind}.png" for kind in ("alpha", "cutout")}
-    write_alpha(files["alpha"], alpha, bits)
-    write_rgba(files["cutout"], rgba, bits)
-    if background is not None:
-        files["composite"] = out / f"{photo.path.stem}_composite.png"
-        foreground, _ = split_rgba(rgba)
-        write_rgb(files["composite"], composite(foreground, alpha, covering(background, alpha.shape[-2:])))
-    return files
+def _solved(photo: Photo, method: str) -> tuple[Photo, Tensor] | Failed:
+    assert photo.trimap is not None, "these methods have one"
+    try:
+        return photo, alpha_by(method, photo.image, photo.trimap)
+    except DataError as error:
+        return Failed(photo.named.path, BadPicture(photo.named.path, str(error)))
+
+
+def _write_group(
+    done: list[tuple[Photo, Tensor] | Failed], out: Path, outputs: Outputs, background: Tensor | None
+) -> list[Matted | Failed]:
+    return [each if isinstance(each, Failed) else _write(*each, out, outputs, background) for each in done]
+
+
+def _write(photo: Photo, alpha: Tensor, out: Path, outputs: Outputs, background: Tensor | None) -> Matted:
+    files = outputs.files(out, photo.named.name)
+    if "cutout" in files:
+        rgba = cut_out(photo.image, alpha, outputs.foreground)
+        write_rgba(files["cutout"], rgba, outputs.bits, quick=True)
+        if background is not None:
+            foreground, _ = split_rgba(rgba)
+            write_rgb(files["composite"], composite(foreground, alpha, covering(background, alpha.shape[-2:])))
+    write_alpha(files["alpha"], alpha, outputs.bits, quick=True)
+    return Matted(photo.named.path, files)
 
 
 def read_background(asked: str) -> Tensor:

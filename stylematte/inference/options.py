@@ -122,7 +122,7 @@ def predict_in(
     views = [_scaled_to(image, options) for image in images]
     batch = torch.stack(views)
     if trimaps is not None and takes_trimap(network):
-        batch = torch.cat([batch, torch.stack([_trimap_at(t, views[0].shape[-2:]) for t in trimaps])], 1)
+        batch = torch.cat([batch, torch.stack([trimap_at(t, views[0].shape[-2:]) for t in trimaps])], 1)
     alpha = _forward(network, batch, options)
     results = [brought_back(a, v, image) for a, v, image in zip(alpha, views, images, strict=True)]
     if trimaps is not None:
@@ -142,7 +142,8 @@ def _forward(network: nn.Module, batch: Tensor, options: InferenceOptions) -> Te
     return view(batch) if options.tile is None else in_tiles(view, batch, options.tile, options.overlap)
 
 
-def _trimap_at(trimap: Tensor, size: torch.Size) -> Tensor:
+def trimap_at(trimap: Tensor, size: Sequence[int]) -> Tensor:
+    """trimap (1, H, W) in {0, 1/2, 1} at `size` (height, width): a pixel stays known if all it is made of was."""
     back, front = (resize((trimap == value).float(), (size[0], size[1])) for value in (0, 1))
     return trimap_of_shares(back, front)
 

@@ -1,17 +1,19 @@
-"""Which pictures are meant: files, the pictures of folders, globs, lists of names."""
+"""Which pictures are meant: files, the pictures of folders, globs, lists of names; and their results' names."""
 
 from __future__ import annotations
 
 import glob
+import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from stylematte.errors import DataError
+from stylematte.errors import ConfigError, DataError
+from stylematte.imagecode import endings
 
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
-"""Endings of files that are taken for pictures."""
+"""Endings of files that are taken for pictures of a data set; `endings` has those of photos to matte."""
 
 
 class LeftOut(NamedTuple):
@@ -19,6 +21,13 @@ class LeftOut(NamedTuple):
 
     path: Path
     reason: str
+
+
+class NamedPhoto(NamedTuple):
+    """A picture, and what its results are called: its name without the ending, below the folder that was walked."""
+
+    path: Path
+    name: str
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -34,7 +43,7 @@ def photos_in(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     photos = pictures_in(path)
-    twice = _twice(photos)
+    twice = _twice([photo.stem for photo in photos])
     if twice:
         raise DataError(f"{path}: two pictures are called {twice}; their results would overwrite each other")
     if not photos:
@@ -42,26 +51,56 @@ def photos_in(path: Path) -> list[Path]:
     return photos
 
 
-def photos_of(words: Sequence[str], listed: Iterable[str] = ()) -> list[Path]:
-    """The pictures that files, folders, globs and - (those `listed`, a name in each line) name. Raises DataError."""
-    photos: list[Path] = []
+def photos_of(words: Sequence[str], listed: Iterable[str] = (), out: Path | None = None) -> list[NamedPhoto]:
+    """The pictures that files, folders, globs and - (those `listed`, a name in each line) name.
+
+    Folders are walked with all below them, hidden ones left out, and `out`, the folder of results, where it lies
+    within. Raises DataError if there are none or two results would have one name, ConfigError if `out` is a folder of
+    photos itself.
+    """
+    photos: list[NamedPhoto] = []
     for word in words:
         if word == "-":
-            photos += [photo for line in listed if line.strip() for photo in photos_in(Path(line.strip()))]
+            named = [line.strip() for line in listed if line.strip()]
         elif not Path(word).exists() and glob.has_magic(word):
-            found = sorted(Path(name) for name in glob.glob(word, recursive=True))
-            photos += [name for name in found if name.suffix.lower() in PICTURES]
+            matches = (Path(name) for name in sorted(glob.glob(word, recursive=True)))
+            named = [str(path) for path in matches if path.is_file() and path.suffix.lower() in endings()]
+            named = [name for name in named if not _within(Path(name), out)]
         else:
-            photos += photos_in(Path(word))
+            named = [word]
+        photos += [photo for name in named for photo in _walked(Path(name), out)]
     photos = list(dict.fromkeys(photos))
     if not photos:
-        raise DataError(f"{' '.join(words)}: names no pictures ({', '.join(sorted(PICTURES))})")
-    twice = _twice(photos)
+        raise DataError(f"{' '.join(words)}: names no pictures ({', '.join(sorted(endings()))})")
+    twice = _twice([photo.name for photo in photos])
     if twice:
         raise DataError(f"two pictures are called {twice}; their results would overwrite each other")
     return photos
 
 
-def _twice(photos: Sequence[Path]) -> str | None:
-    """A name, without its ending, that several have."""
-    return next((name for name, count in Counter(photo.stem for photo in photos).items() if count > 1), None)
+def _walked(path: Path, out: Path | None) -> Iterator[NamedPhoto]:
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder")
+    if path.is_file():
+        yield NamedPhoto(path, path.stem)
+        return
+    if out is not None and out.resolve() == path.resolve():
+        raise ConfigError(f"-o {out}: is the folder of the photos; name another, mattes would be matted the next time")
+    for parent, folders, files in os.walk(path):
+        below = [Path(parent) / name for name in sorted(folders) if not name.startswith(".")]
+        folders[:] = [folder.name for folder in below if not _within(folder, out)]
+        for file in (Path(parent) / name for name in sorted(files)):
+            if file.suffix.lower() in endings() and not file.name.startswith("."):
+                yield NamedPhoto(file, file.relative_to(path).with_suffix("").as_posix())
+
+
+def _within(path: Path, out: Path | None) -> bool:
+    """Whether path is `out` or below it, and `out` not simply where one works."""
+    if out is None or out.resolve() == Path.cwd().resolve():
+        return False
+    return path.resolve().is_relative_to(out.resolve())
+
+
+def _twice(names: Sequence[str]) -> str | None:
+    """A name that several have."""
+    return next((name for name, count in Counter(names).items() if count > 1), None)

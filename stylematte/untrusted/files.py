@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -20,11 +21,7 @@ def read_safetensors(path: str | Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file; its values are not looked at. Raises WeightsError, which names the file."""
     path = Path(path)
     try:
-        size = demand_file(path)
-        with open(path, "rb") as file:
-            header = int.from_bytes(file.read(8), "little")
-        if header > min(HEADER, size - 8):
-            raise WeightsError(f"not a safetensors file or truncated (a header of {header:,} bytes)")
+        _demand_header(path)
         tensors = load_file(path)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from None
@@ -34,6 +31,26 @@ def read_safetensors(path: str | Path) -> dict[str, Tensor]:
     if odd is not None:
         raise WeightsError(f"{path}: holds a tensor under the name {shown(odd)}: expected a short word")
     return dict(tensors)
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """What a safetensors file says of itself. Raises WeightsError, which names the file."""
+    try:
+        _demand_header(Path(path))
+        with safe_open(path, "pt") as file:
+            return dict(file.metadata() or {})
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from None
+    except Exception as error:
+        raise WeightsError(f"{path}: not a safetensors file or truncated ({shown(error, 100)})") from None
+
+
+def _demand_header(path: Path) -> None:
+    size = demand_file(path)
+    with open(path, "rb") as file:
+        header = int.from_bytes(file.read(8), "little")
+    if header > min(HEADER, size - 8):
+        raise WeightsError(f"not a safetensors file or truncated (a header of {header:,} bytes)")
 
 
 def read_checkpoint(path: str | Path, wrappers: Sequence[str] = ()) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from stylematte.errors import WeightsError
 from stylematte.sampling import position_seed
+from stylematte.untrusted import files
+from stylematte.untrusted.filling import demand_numbers, differing
 from stylemattegan.config import CompositeDiscriminatorConfig, CompositeDiscriminatorKind, GeneratorNetworkConfig
 from stylemattegan.networks.discriminator import Discriminator
 from stylemattegan.networks.projected import ProjectedDiscriminator
@@ -131,18 +133,20 @@ def r1_at(entries: Sequence[Tensor], score: Callable[[Sequence[Tensor]], Tensor]
 def load_composite_discriminator(folder: Path, network: nn.Module) -> bool:
     """Fill `network` from an earlier fit's D2.safetensors; False, and nothing done, where there is none built alike.
 
-    Raises ValueError if the file cannot be read.
+    Raises WeightsError if the file cannot be read, or says that it was built alike and holds something else.
     """
     path = Path(folder) / FILE
-    if not path.is_file():
+    if not path.exists() or files.read_metadata(path).get("config") != _described(network):
         return False
+    tensors, wanted = files.read_safetensors(path), network.state_dict()
+    wrong = differing(wanted, tensors)
+    if wrong is not None:
+        raise WeightsError(f"{path}: {wrong}")
     try:
-        with safe_open(path, "pt") as file:
-            if (file.metadata() or {}).get("config") != _described(network):
-                return False
-            network.load_state_dict({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise ValueError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from None
+        demand_numbers(wanted, tensors)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from None
+    network.load_state_dict(tensors)
     return True
 
 

@@ -40,6 +40,7 @@ def test_groups_of_operations(name: str, group: str) -> None:
     assert group_of(name) == group
 
 
+@pytest.mark.slow  # two whole processes that time themselves
 def test_a_step_of_our_two_paths() -> None:
     args = argparse.Namespace(threads=1, official=None, repeats=1, batch_gpu=0, profile=True, rounds=1)
     found = measured("step-32-4", row_of("step-32-4"), ["reference", "cpu"], args)

@@ -1,5 +1,6 @@
-"""Every one-liner of docs/python.md is run as it stands there, in a process of its own."""
+"""Every one-liner of docs/python.md is run as it stands there: one process runs all, each with names of its own."""
 
+import json
 import os
 import shlex
 import subprocess
@@ -42,13 +43,35 @@ def place(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def said(place: Path, line: str) -> str:
-    """What the line prints, run in `place`."""
-    words = [sys.executable, *shlex.split(line)[1:]]
+# For each line its text, or how it ended.
+RUNNER = """
+import contextlib, io, json, sys, traceback
+for code in json.load(sys.stdin):
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            exec(code, {"__name__": "__main__"})
+    except BaseException:
+        printed = io.StringIO("failed: " + traceback.format_exc())
+    print(json.dumps(printed.getvalue().strip()), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def said(place: Path) -> list[str]:
+    """What the lines print, run in `place`."""
+    codes = []
+    for line in LINES:
+        python, option, code = shlex.split(line)
+        assert (python, option) == ("python", "-c")
+        codes.append(code)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(words, cwd=place, env=environment, capture_output=True, text=True, check=False)
+    words = [sys.executable, "-c", RUNNER]
+    done = subprocess.run(
+        words, cwd=place, env=environment, input=json.dumps(codes), capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def test_there_are_seven() -> None:
@@ -56,8 +79,9 @@ def test_there_are_seven() -> None:
 
 
 @pytest.mark.parametrize("number", range(7))
-def test_line(number: int, place: Path) -> None:
-    printed = said(place, LINES[number])
+def test_line(number: int, place: Path, said: list[str]) -> None:
+    printed = said[number]
+    assert not printed.startswith("failed: "), printed
     check = (
         lambda: Image.open(place / "alpha.png").size == (40, 50) and Image.open(place / "alpha.png").mode == "L",
         lambda: Image.open(place / "cutout.png").mode == "RGBA",
@@ -70,8 +94,8 @@ def test_line(number: int, place: Path) -> None:
     assert check[number]()
 
 
+@pytest.mark.usefixtures("said")
 def test_a_matter_alone_is_the_runs_own_round_0(tiny_run: Path, place: Path) -> None:
-    said(place, LINES[4])
     alone, of_run = (run / "rounds/00/accept/matter.safetensors" for run in (place / "runs/matter", tiny_run))
     assert alone.read_bytes() == of_run.read_bytes()
     assert not (place / "runs/matter/rounds/01").exists()

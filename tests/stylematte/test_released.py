@@ -112,13 +112,14 @@ def test_gradients_on_and_off_agree(released):
     torch.testing.assert_close(released.from_normalised(picture).detach(), fast, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("size", [(1000, 750), (37, 91), (12, 8), (6, 3)])
-def test_odd_sizes_are_mirrored_onto_top_and_left(size):
-    """numpy's symmetric padding by 8 minus the rest of both sides, as the authors' evaluation has it."""
-    image = torch.rand(1, 3, *size)
-    before = [8 - side % 8 for side in size]
-    expected = np.pad(image.numpy(), [(0, 0), (0, 0), (before[0], 0), (before[1], 0)], mode="symmetric")
-    assert torch.equal(pad_as_released(image), torch.from_numpy(expected))
+@pytest.mark.parametrize("sizes", [[(1000, 750), (12, 8), (6, 3)], [(side, 512) for side in range(480, 561)]])
+def test_sizes_are_mirrored_onto_top_and_left(sizes):
+    """numpy's symmetric padding by 8 minus the rest of both sides if a side has a rest, as the authors evaluate."""
+    for size in sizes:
+        image = torch.rand(1, 1, *size)
+        before = [8 - side % 8 for side in size] if any(side % 8 for side in size) else [0, 0]
+        expected = np.pad(image.numpy(), [(0, 0), (0, 0), (before[0], 0), (before[1], 0)], mode="symmetric")
+        assert torch.equal(pad_as_released(image), torch.from_numpy(expected))
 
 
 def test_1000_x_750_where_the_authors_network_crashes(small):
@@ -126,14 +127,16 @@ def test_1000_x_750_where_the_authors_network_crashes(small):
         assert small(torch.rand(1, 3, 1000, 750)).shape == (1, 1, 1000, 750)
 
 
-@pytest.mark.parametrize("size", [(100, 75), (37, 91), (5, 64), (4, 4), (1, 1)])
+@pytest.mark.parametrize("size", [(100, 75), (100, 64), (5, 64), (4, 4), (1, 1), (40, 48)])
 def test_any_size(small, size):
+    """A picture of 100 x 64 is padded, too, though its sides are multiples of the patch; 40 x 48 is not."""
     image = torch.rand(1, 3, *size)
     with torch.no_grad():
         alpha = small(image)
-        if any(side % 4 for side in size):
-            padded = small(pad_as_released(image))
-            assert torch.equal(alpha, padded[..., -size[0] :, -size[1] :])
+        seen = pad_as_released(image)
+        assert torch.equal(seen, image) == (size == (40, 48))
+        padded = small.from_normalised(small.backbone.normalise(seen))
+        assert torch.equal(alpha, padded[..., -size[0] :, -size[1] :])
     assert alpha.shape == (1, 1, *size)
     assert 0 <= alpha.min() <= alpha.max() <= 1
 

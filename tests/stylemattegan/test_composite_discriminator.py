@@ -1,6 +1,7 @@
 """The composite discriminator: its loss, R1, rising weight, warm start; and what it changes in the generator's step."""
 
 import math
+import struct
 
 import pytest
 import torch
@@ -146,9 +147,16 @@ def test_a_broken_file_is_one_line(pool, tmp_path):
     d2 = discriminator(pool)
     d2.save(tmp_path)
     (tmp_path / FILE).write_bytes((tmp_path / FILE).read_bytes()[:200])
-    with pytest.raises(ValueError, match=r"D2.safetensors cannot be read: ") as caught:
+    with pytest.raises(ValueError, match=r"D2.safetensors: not a safetensors file or truncated") as caught:
         load_composite_discriminator(tmp_path, d2.network)
     assert "\n" not in str(caught.value)
+    (tmp_path / FILE).write_bytes(struct.pack("<Q", 2**62) + bytes(100))
+    with pytest.raises(ValueError, match=r"a header of 4,611,686,018,427,387,904 bytes"):
+        load_composite_discriminator(tmp_path, d2.network)
+    next(d2.network.parameters()).data.fill_(math.nan)
+    d2.save(tmp_path)
+    with pytest.raises(ValueError, match=r"D2.safetensors: .* holds values that are no numbers"):
+        load_composite_discriminator(tmp_path, d2.network)
 
 
 def test_initial_weights_depend_on_the_seed_alone(pool):

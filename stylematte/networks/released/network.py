@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from stylematte.config import ReleasedConfig, checked
 from stylematte.networks.released.fpn import SharedFPN, filter_logits
 from stylematte.networks.released.pixel_decoder import PixelDecoder
-from stylematte.networks.released.swin import PATCH, SwinMaps
+from stylematte.networks.released.swin import SwinMaps
 
 MULTIPLE = 8
-"""What the authors' evaluation pads odd pictures to; their network itself runs on multiples of 4 and on no others."""
+"""What the authors' evaluation pads pictures to; 500 x 512, too, although their network runs on multiples of 4."""
 
 
 def mirror_index(size: int, before: int, device: torch.device) -> Tensor:
@@ -26,10 +26,12 @@ def mirror_index(size: int, before: int, device: torch.device) -> Tensor:
 
 
 def pad_as_released(image: Float[Tensor, "n c _ _"]) -> Float[Tensor, "n c _ _"]:
-    """Mirror rows onto the top and columns onto the left, 8 minus the rest by 8 of both sides.
+    """Mirror rows onto the top and columns onto the left, 8 minus the rest by 8 of both sides; multiples of 8 stay.
 
     As in the authors' evaluation: as soon as one side needs it, a side that is a multiple of 8 gets 8 more too.
     """
+    if image.shape[-2] % MULTIPLE == 0 and image.shape[-1] % MULTIPLE == 0:
+        return image
     for axis in (-2, -1):
         size = image.shape[axis]
         image = image.index_select(axis, mirror_index(size, MULTIPLE - size % MULTIPLE, image.device))
@@ -70,9 +72,8 @@ class ReleasedStyleMatte(nn.Module):
         if image.ndim != 4 or image.shape[1] != 3:
             raise ValueError(f"image of shape {tuple(image.shape)}: expected (N, 3, H, W); convert it to RGB")
         height, width = image.shape[-2:]
-        if height % PATCH or width % PATCH:
-            image = pad_as_released(image)
-        return self.from_normalised(self.backbone.normalise(image))[..., -height:, -width:]
+        padded = pad_as_released(image)
+        return self.from_normalised(self.backbone.normalise(padded))[..., -height:, -width:]
 
     def from_normalised(self, picture: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
         """What the authors' network takes: (N, 3, H, W) less ImageNet's mean, over its deviation; H, W multiples of 4.

@@ -211,7 +211,7 @@ def tiny(variant: str, folder: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("variant", "words"),
-    [("released", []), ("fpn", []), ("fpn", ["--size", "0"]), ("detail", ["--tile", "32", "--flip"])],
+    [("released", []), ("fpn", []), ("fpn", ["--max-side", "4096"]), ("detail", ["--tile", "32", "--flip"])],
 )
 def test_matte_and_evaluate_are_one_prediction(variant, words, data, tmp_path):
     """What `matte` writes with 16 bits, scored, is what `evaluate` measures; also for photos below the trained size."""

@@ -147,6 +147,7 @@ def test_a_generator_against_its_own_pictures_is_near(folders, tmp_path, capsys)
         ("sample own -o out --seeds 1-3,2", 2, "names a seed twice"),
         ("sample own -o out --walk walk.mp4", 2, "expected a name that ends in .webp or .png"),
         ("sample own -o out --walk walk.webp --seeds 1-3 --grid 2x1", 2, "give 2 or more for each of 2 cells"),
+        ("sample own -o out --walk w.webp --seeds 1-450 --grid 15x15 --frames 5000", 2, "are 9 GiB, at most 8: give"),
         ("measure own --metrics frechet", 2, "is measured against real pictures, give --against"),
         ("measure own --metrics fit", 2, "no metric 'fit'; there are frechet, kid, pr, cutout, ppl, eq"),
         ("measure own --halves 1", 2, "--halves 1: expected 2 to 9999, or 0 for none"),

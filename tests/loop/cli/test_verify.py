@@ -17,7 +17,9 @@ import pytest
 
 from loop.cli.main import main
 from loop.engine.record import StageRecord
+from stylematte.errors import WeightsError
 from stylematte.rounds import best_matter
+from stylematte.sealed import MARK
 
 ROOT = Path(__file__).parents[3]
 
@@ -48,6 +50,48 @@ def flip(file: Path) -> None:
     file.write_bytes(data or b"\n")
 
 
+def test_python_reads_what_was_made_or_nothing(run: Path) -> None:
+    """`load` knows no loop, but reads its records."""
+    import stylematte
+    import stylemattegan
+
+    best = best_matter(run)
+    assert best is not None
+    generator = run / GENERATOR
+    assert stylematte.load(run).folder == best
+    assert stylemattegan.load(run, "portraits").folder == generator.parent
+    for file in (best / "matter.safetensors", best / "matter.json", best / "stage.json"):
+        whole = file.read_bytes()
+        flip(file)
+        for source in (run, best):
+            with pytest.raises(WeightsError, match=r"is damaged.* moves it aside and makes it again"):
+                stylematte.load(source)
+        file.write_bytes(whole)
+    flip(generator)
+    with pytest.raises(WeightsError, match="select_generator is damaged"):
+        stylemattegan.load(run, "portraits")
+
+
+CONFIG_SAYS = "config.yaml is damaged or was edited: delete its last line if you meant to change it"
+
+
+def test_a_bit_of_the_configuration_is_said(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A number that is another number: YAML all the same."""
+    whole = (run / "config.yaml").read_text()
+    changed = whole.replace("margin: 0.05", "margin: 0.04")
+    assert changed != whole
+    (run / "config.yaml").write_text(changed)
+    sample = ["sample", "-o", f"{run}/out", "--domain", "portraits"]
+    for words, code in ((["run"], 2), (["status"], 2), (sample, 3), (["report"], 0)):
+        assert main([*words, str(run)]) == code, words
+        (line,) = capsys.readouterr().err.splitlines()
+        assert CONFIG_SAYS in line.replace("config.yaml: is", "config.yaml is"), words
+    assert main(["verify", str(run)]) == 3
+    assert CONFIG_SAYS.removeprefix("config.yaml ") in capsys.readouterr().out
+    (run / "config.yaml").write_text(changed.partition(MARK)[0])
+    assert main(["status", str(run)]) == 0
+
+
 def test_a_whole_run_is_said_to_be_whole(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", str(run)]) == 0
     assert capsys.readouterr().out == "19 results, 0 earlier ones and 0 checkpoints read: nothing is damaged\n"
@@ -56,19 +100,29 @@ def test_a_whole_run_is_said_to_be_whole(run: Path, capsys: pytest.CaptureFixtur
 def test_each_kind_of_file_is_found_by_verify_and_status(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = kinds(run)
     assert len(files) > 30
+    of_step: dict[Path, list[Path]] = {}
     for file in files:
-        whole, info = file.read_bytes(), file.stat()
         step = next(parent for parent in file.parents if (parent / "stage.json").is_file()).relative_to(run)
-        flip(file)
+        of_step.setdefault(step, []).append(file)
+    while of_step:  # one file of each step at a time: no damage hides behind another
+        now = {step: left.pop() for step, left in of_step.items()}
+        of_step = {step: left for step, left in of_step.items() if left}
+        before = {file: (file.read_bytes(), file.stat()) for file in now.values()}
+        for file in before:
+            flip(file)
         for verb in ("status", "report"):
-            assert main([verb, str(run)]) == 0, file
-            assert f"stylematte: {step}: damaged" in capsys.readouterr().err, file
-        os.utime(file, ns=(info.st_atime_ns, info.st_mtime_ns))  # as a disk does it: nothing but the bit changes
-        assert main(["verify", str(run), "--json"]) == 3, file
-        (line,) = json.loads(capsys.readouterr().out)["damaged"]
-        assert line.startswith(f"{step}: damaged"), file
-        file.write_bytes(whole)
-        os.utime(file, ns=(info.st_atime_ns, info.st_mtime_ns))
+            assert main([verb, str(run)]) == 0
+            said = capsys.readouterr().err.splitlines()
+            assert [line.split(": ")[1] for line in said] == sorted(map(str, now)), (verb, now)
+            assert all(": damaged" in line for line in said)
+        for file, (_, info) in before.items():
+            os.utime(file, ns=(info.st_atime_ns, info.st_mtime_ns))  # as a disk does it: nothing but the bit changes
+        assert main(["verify", str(run), "--json"]) == 3
+        damaged = json.loads(capsys.readouterr().out)["damaged"]
+        assert [line.partition(": damaged")[0] for line in damaged] == sorted(map(str, now)), now
+        for file, (whole, info) in before.items():
+            file.write_bytes(whole)
+            os.utime(file, ns=(info.st_atime_ns, info.st_mtime_ns))
     assert main(["verify", str(run)]) == 0
 
 

@@ -1,8 +1,11 @@
 """What a user can get wrong, what it prints (one line, no traceback), and the exit code."""
 
 import errno
+import resource
+import sys
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -62,6 +65,7 @@ TABLE = [
     (["dataset", "TMP/bomb.zip", "-o", "TMP/out.zip"], 3, "0 pictures can be used"),
     (["dataset", "TMP/bomb.zip", "-o", "TMP/out.zip"], 3, "bytes: no picture does"),
     (["matte", "TMP/a.png", "-o", "TMP/out", "--size", "-1"], 2, "--size -1: must be at least 32"),
+    (["matte", "TMP/a.png", "-o", "TMP/out", "--size", "0"], 2, "--size 0: must be at least 32 pixels; --max-side"),
     (["matte", "TMP/a.png", "-o", "TMP/out", "--max-side", "0"], 2, "--max-side 0: must be at least 32"),
     (["matte", "TMP/a.png", "-o", "TMP/out", "--tile", "0"], 2, "--tile 0: must be at least 32"),
     (["run", TINY, "matter.first.losses.l1=inf"], 2, "matter.first.losses.l1=inf: expected 0 or more"),
@@ -84,6 +88,26 @@ TABLE = [
 ]
 
 
+@pytest.fixture
+def bounded_memory() -> Iterator[None]:
+    """Inside, the process may take 2 GiB more than it has: what asks for more gets a MemoryError."""
+    import timm  # noqa: F401 (libraries take most of the addresses, and are not what is bounded)
+    import torch  # noqa: F401
+
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (now + 2**31, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_bound_of_memory_binds(bounded_memory: None) -> None:
+    with pytest.raises(MemoryError):
+        bytearray(2**32)
+
+
+@pytest.mark.usefixtures(*(["bounded_memory"] if sys.platform == "linux" else []))
 @pytest.mark.parametrize(("words", "code", "says"), TABLE, ids=[" ".join(words)[-60:] for words, _, _ in TABLE])
 def test_one_line_and_the_code(
     words: list[str], code: int, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -101,12 +125,12 @@ def test_one_line_and_the_code(
         f"extends: {ROOT}/configs/tiny.yaml\nrun: {{dir: {tmp_path}/run}}\n"
         "matter: {network: {backbone: {name: swin_tinny}}}"
     )
-    began = time.monotonic()
+    began = time.process_time()
     assert main([word.replace("TMP", str(tmp_path)) for word in words]) == code
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("stylematte: ")]
     assert len(lines) == 1
     assert says in lines[0]
-    assert time.monotonic() - began < 120
+    assert time.process_time() - began < 20
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.glob("run/rounds/*/[!.]*"))
 

@@ -205,3 +205,21 @@ def test_oracle_pairs_grow_by_the_same_list() -> None:
 def test_impossible_lists(word: str) -> None:
     with pytest.raises(ConfigError, match=rf"synthesize\.{word.partition('=')[0]}=.*expected"):
         load_config(QUICKSTART, [f"synthesize.{word}"])
+
+
+def test_refined_alphas_stand_where_the_others_stood() -> None:
+    plain, refined = steps(), steps("refine.pairs=[animals]", "refine.cutouts=[animals]")
+    assert {*refined} - {*plain} == {"01/animals/refine_cutouts", "01/animals/refine_pairs"} | (
+        {"02/animals/refine_cutouts", "02/animals/refine_pairs"} if "02/accept" in plain else set()
+    )
+    assert refined["01/animals/select"].inputs["pool"] == "01/animals/refine_pairs"
+    assert refined["01/animals/fit_generator"].inputs["labels"] == "01/animals/refine_cutouts"
+    assert refined["01/portraits/select"] == plain["01/portraits/select"]
+    own = steps("refine.pairs=[animals,portraits]", "refine.rules_of={animals: {max_half_seen: 0.7}}")
+    rules = [own[f"01/{domain}/refine_pairs"].config["rules"] for domain in ("animals", "portraits")]
+    assert [each["max_half_seen"] for each in rules] == [0.7, 0.5]
+
+
+def test_only_domains_can_be_refined() -> None:
+    with pytest.raises(ConfigError, match=r"refine\.pairs: 'cats' is not one of data\.domains"):
+        steps("refine.pairs=[cats]")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from loop.engine.damage import CACHE, damage, problem
+from loop.engine.damage import damage, problem
+from loop.engine.digest_cache import CACHE
 from loop.engine.execute import Event, execute
 from loop.engine.freshness import freshness
 from loop.engine.kept import kept

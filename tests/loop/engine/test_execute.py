@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from loop.engine.config import LaunchConfig
-from loop.engine.damage import CACHE
+from loop.engine.digest_cache import CACHE
 from loop.engine.execute import execute, freshness
 from loop.engine.lock import one_writer
 from loop.engine.manifest import write_manifest

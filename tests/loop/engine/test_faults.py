@@ -109,7 +109,7 @@ def wait_for(run: Path, pattern: str, seconds: float = 120) -> Path:
     raise AssertionError(f"{pattern} did not appear")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_a_signal_stops_at_a_checkpoint_and_says_how_to_go_on(tmp_path: Path, number: int) -> None:
     run = tmp_path / "run"
     process = start(run)

@@ -20,6 +20,7 @@ from tests.loop.planned import planned
 TINY = Path(__file__).parents[3] / "configs" / "tiny.yaml"
 # A generator batch of 8 gives each rank one group of 4; R1 every second step, augmentation on.
 SETTINGS = ["generator.fit.batch=8", "generator.fit.augment_p=0.3"]
+pytestmark = pytest.mark.slow  # two torchruns of two processes each
 FITS = ("00/fit_matter", "01/portraits/fit_generator")
 
 

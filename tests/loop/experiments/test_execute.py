@@ -93,6 +93,8 @@ def test_an_arm_learns_from_its_label_alone(unbroken: Path) -> None:
     for arm in ARMS:
         record = json.loads((unbroken / f"runs/{arm}/0/rounds/00/fit_matter/stage.json").read_text())
         sources[arm] = record["metrics"]["sources"]
+        prepared = [unbroken / f"runs/{arm}/{seed}/rounds/00/prepare/index.jsonl" for seed in range(2)]
+        assert len({file.stat().st_ino for file in prepared}) == 1, "copied instead of linked"
     assert sources["alpha"] == {"portraits/labelled": 8, "animals/labelled": 8}
     assert sources["known-only"] == {"portraits/mask": 8, "animals/mask": 8}
     heldout = (unbroken / "runs/known-only/0/rounds/00/evaluate/per_picture.jsonl").read_text().splitlines()

@@ -19,6 +19,7 @@ from loop.engine.stage import StageFailed
 from loop.experiments import named, run
 from loop.experiments.execute import Job
 from loop.experiments.side_by_side import side_by_side
+from stylematte.errors import DataError
 
 ROOT = Path(__file__).parents[3]
 TINY = ROOT / "configs" / "tiny.yaml"
@@ -45,6 +46,8 @@ def wait_for_fits(process: subprocess.Popen[str], out: Path, number: int) -> Non
         time.sleep(0.005)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_stopped_and_killed_side_by_side_it_says_what_it_says_one_by_one(tmp_path: Path) -> None:
     out, alone = tmp_path / "beside", tmp_path / "alone"
     process = start(out, 2)
@@ -67,21 +70,21 @@ def test_stopped_and_killed_side_by_side_it_says_what_it_says_one_by_one(tmp_pat
 
 
 def test_what_two_arms_have_in_common_is_made_once(tmp_path: Path) -> None:
-    """`prepare` is the same for the masks' arms and for every seed."""
+    """`prepare` is the same for the masks' arms; for every seed of one arm, too (test_execute)."""
     events: list[tuple[str, str]] = []
     run(
         "without-alpha",
         TINY,
         [*WORDS, "matter.first.steps=2"],
-        seeds=2,
+        seeds=1,
         arms=ARMS,
         out=tmp_path,
         at_once=2,
         listen=lambda job, event: events.append((event.step.stage, event.kind)),
     )
     counts = Counter(events)
-    assert (counts["prepare", "done"], counts["prepare", "shared"]) == (1, 3)
-    assert counts["fit_matter", "done"] == 4
+    assert (counts["prepare", "done"], counts["prepare", "shared"]) == (1, 1)
+    assert counts["fit_matter", "done"] == 2
     keys = {json.loads(file.read_text())["key"] for file in tmp_path.glob("runs/*/*/rounds/00/prepare/stage.json")}
     assert len(keys) == 1
     links = {file.stat().st_ino for file in tmp_path.glob("runs/*/*/rounds/00/prepare/index.jsonl")}
@@ -89,12 +92,18 @@ def test_what_two_arms_have_in_common_is_made_once(tmp_path: Path) -> None:
 
 
 def test_a_failure_in_one_is_raised_when_the_others_are_done(tmp_path: Path) -> None:
-    blocked = tmp_path / "runs" / ARMS[0] / "0"
-    blocked.mkdir(parents=True)
-    (blocked / "rounds").write_text("a file where the run has a folder")
-    with pytest.raises((StageFailed, ValueError), match="a file where"):
-        run("without-alpha", TINY, [*WORDS, "matter.first.steps=2"], seeds=1, arms=ARMS, out=tmp_path, at_once=2)
-    assert (tmp_path / "runs" / ARMS[1] / "0" / "measured.json").is_file()
+    with pytest.raises(DataError, match="a file where the run has a folder"):
+        side_by_side(refuse_the_first, named("without-alpha"), jobs(tmp_path, 3), 2, print, print)
+    assert [(tmp_path / f"arm{n}" / "measured.json").is_file() for n in range(3)] == [False, True, False]
+
+
+def refuse_the_first(experiment, job, listen) -> None:
+    """Stands for the making of a run: one is refused at once, another takes its time, a third must not begin."""
+    if job.arm == "arm0":
+        raise DataError("a file where the run has a folder")
+    time.sleep(0.2)
+    job.folder.mkdir()
+    (job.folder / "measured.json").write_text("{}")
 
 
 def note_environment(experiment, job, listen) -> None:

@@ -175,8 +175,7 @@ def half(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-@pytest.mark.parametrize("both", [False, True], ids=["last", "both"])
-@pytest.mark.parametrize("how", DAMAGE)
+@pytest.mark.parametrize(("how", "both"), [*((how, False) for how in DAMAGE), ("a flipped bit", True)])
 def test_it_ends_with_the_weights_of_the_unbroken_run(
     half: Path, unbroken: bytes, tmp_path: Path, how: str, both: bool
 ) -> None:

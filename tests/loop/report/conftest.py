@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from stylematte.sealed import MARK
+
 CHANGE = {"relative_change": -0.13, "low": -0.24, "high": 0.02, "n": 4}
 REFUSAL = "Refused: portraits may be worse than the best so far: SAD 0.4892 to 0.4966 (+1.5%), limit +5.0%."
 
@@ -27,7 +29,8 @@ def whole(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Round 1 accepted, round 2 refused; its animals' fit diverged, so their previous generator is selected."""
     folder = Path(shutil.copytree(tiny_run, tmp_path_factory.mktemp("report") / "tiny & <run>"))
     rounds, config = folder / "rounds", folder / "config.yaml"
-    config.write_text(config.read_text().replace("rounds: 1\n", "rounds: 2\n", 1))
+    edited = config.read_text().partition(MARK)[0]
+    config.write_text(edited.replace("rounds: 1\n", "rounds: 2\n", 1))
     shutil.copytree(rounds / "01", rounds / "02")
     write_rows(rounds / "00/prepare/left_out.jsonl", [{"file": "torn.jpg", "reason": "torn.jpg: truncated <file>"}])
     intervals = {

@@ -79,7 +79,7 @@ def test_a_dead_server_is_one_more_attempt(tmp_path, parents):
     killer.join()
     assert [event.kind for event in events].count("retry") == 2
     assert "ended with exit code -9" in next(event.text for event in events if event.kind == "retry")
-    undisturbed = outputs(tmp_path / "undisturbed", steps, BESIDE)
+    undisturbed = outputs(tmp_path / "undisturbed", steps, LaunchConfig())
     assert [(record.key, record.outputs) for record in records] == undisturbed
 
 
