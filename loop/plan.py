@@ -13,6 +13,9 @@ those in refine.pairs, `refine_pairs` comes before `select`.
 Only steps that something reads are there: where no road reads pairs no generator is fitted, and where nothing reads
 photos nothing is labelled.
 
+With enhance.generated or enhance.real a domain has, after `select`, a step `enhance`: weak samples and photos are moved
+in latent space to where the matter mattes them easily, and join the fit where the gate accepts them.
+
 `watch` writes nothing; `fit_matter` has it as an input: a collapsed pool stops the run before it is learned from.
 
 With run.control each later round ends with what it would have been without the loop, a chain of its own:
@@ -34,6 +37,7 @@ from loop.config.steps import (
     AcceptStep,
     CompareStep,
     DrawPairsStep,
+    EnhanceStep,
     EvaluateStep,
     FitGeneratorStep,
     FitMatterStep,
@@ -67,6 +71,7 @@ VERSIONS = {
     "draw_pairs": 1,
     "refine_pairs": 1,
     "select": 1,
+    "enhance": 1,
     "watch": 1,
     "fit_matter": 5,
     "evaluate": 3,
@@ -113,6 +118,12 @@ def _pools(config: Config, round_: int) -> dict[str, str]:
         for earlier in range(first, round_ + 1):
             pools |= {f"pairs/{earlier:02d}/{domain}": f"{earlier:02d}/{domain}/select" for domain in domains}
     if fits_generators(config):
+        pools |= {
+            f"enhanced/{earlier:02d}/{domain}": f"{earlier:02d}/{domain}/enhance"
+            for earlier in range(first, round_ + 1)
+            for domain in domains
+            if domain in config.enhance.domains()
+        }
         pools |= {f"watch/{domain}": f"{round_:02d}/{domain}/watch" for domain in domains}
     if reads_labels(config):
         pools |= {f"labels/{domain}": f"{round_:02d}/{domain}/label" for domain in domains}
@@ -170,6 +181,11 @@ def _domain_steps(config: Config, files: Fingerprints, round_: int, domain: str)
         "pairs": f"{here}/select",
         "features": "00/accept",
     }
+    enhanced = {
+        "data": PREPARE,
+        "matter": matter,
+        **{name: watched[name] for name in ("labels", "generator", "pool", "pairs")},
+    }
     roads = config.matter.later.roads
     label = LabelStep(
         domain,
@@ -203,9 +219,25 @@ def _domain_steps(config: Config, files: Fingerprints, round_: int, domain: str)
         if config.select.max_real_similarity < 1 and fits_generators(config):
             pool |= {"labels": f"{here}/{cutouts}"}
         steps.append(("select", pool, SelectStep(config.data.size, config.select, drawn.per_shard)))
+    if fits_generators(config) and domain in config.enhance.domains():
+        steps.append(("enhance", enhanced, _enhance(config, domain)))
     if fits_generators(config):
         steps.append(("watch", watched, WatchStep(config.watch.images)))
     return [_step(config, stage, round_, domain, inputs, read) for stage, inputs, read in steps]
+
+
+def _enhance(config: Config, domain: str) -> EnhanceStep:
+    asked = config.enhance
+    return EnhanceStep(
+        domain=domain,
+        generated=domain in asked.generated,
+        real=domain in asked.real,
+        count=asked.count,
+        batch=asked.batch,
+        move=asked.move,
+        invert=asked.invert,
+        gate=asked.gate,
+    )
 
 
 def _fit_generator(config: Config, files: Fingerprints, round_: int, domain: str) -> FitGeneratorStep:
@@ -289,6 +321,7 @@ def _fit_matter(config: Config, files: Fingerprints, round_: int) -> FitMatterSt
         init_digests=files.matter_files if fresh else {},
         max_side=config.data.max_side,
         root_shares=[root.share for root in config.data.roots] if any(r.share for r in config.data.roots) else [],
+        enhanced=config.enhance.weight if round_ and config.enhance.domains() else 0.0,
     )
 
 
@@ -311,6 +344,7 @@ def _control(config: Config, files: Fingerprints, round_: int) -> list[Step]:
         roads=RoadsConfig(),
         student_photometry=1.0,
         pair_age=1.0,
+        enhanced=0.0,
     )
     compare = CompareStep(list(config.data.domains), config.accept.confidence, config.accept.resamples)
     scores = {f"loop/{earlier:02d}": f"{earlier:02d}/evaluate" for earlier in range(round_ + 1)}

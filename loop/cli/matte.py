@@ -67,6 +67,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("network", "closed-form", "knn", "lkm"),
         help="with --trimap or --mask: others than network need no weights (default: network)",
     )
+    parser.add_argument(
+        "--enhance",
+        type=Path,
+        metavar="GENERATOR",
+        help="also matte each photo moved in this generator to where the matter is surer (docs/enhancement.md): a "
+        "guarded alpha replaces the plain one, for the photo's own pixels; without --trimap and --mask",
+    )
     parser.add_argument("--json", action="store_true", help="list what was written, machine-readable")
 
 
@@ -83,6 +90,8 @@ def main(args: argparse.Namespace) -> int:
     photos = photos_of(args.photo, sys.stdin, args.out)
     check_out(args.out)
     by, done = _written(args, photos, asked, known, outputs)
+    if args.enhance is not None:
+        _enhance(args, by, asked, done)
     _show(args, by, done)
     return SOME_LEFT_OUT if done.left_out else 0
 
@@ -106,6 +115,17 @@ def _written(
     folder = sound(matter_folder(args.matter or newest_run()))
     job = Job(folder, asked, args.precision, args.out, known, args.method, args.batch, outputs)
     return folder, write_sharded(job, photos, devices, bar("matting"))
+
+
+def _enhance(args: argparse.Namespace, folder: Path | None, asked: AskedOptions, done: Mattes) -> None:
+    from loop.fitting.enhanced_mattes import enhanced_mattes
+    from stylematte.inference.matter import load
+
+    if folder is None or args.trimap or args.mask:
+        raise ConfigError("--enhance asks a network of a photo alone: leave out --trimap, --mask and --method")
+    matter = load(folder)
+    for line in enhanced_mattes(matter, sound(args.enhance), done.written, matter.asked(asked), args.bits):
+        print(line, file=sys.stderr)
 
 
 def _show(args: argparse.Namespace, matter: Path | None, done: Mattes) -> None:

@@ -40,6 +40,7 @@ def impossible_values(config: Config) -> list[str]:
         *_refine(config),
         *_matter(config),
         *_fits(config),
+        *_enhance(config),
         *_generator(config),
         *composite_discriminator(config),
         *initial_generators(config),
@@ -177,7 +178,27 @@ def _fits(config: Config) -> Iterator[str]:
         yield from _every_source("matter.first", matter.first, config)
     if config.run.rounds:
         later = matter.later
-        yield from _every_source("matter.later", later, config, len(later.roads.open()) if later.real_weight < 1 else 0)
+        yield from _every_source("matter.later", later, config, _roads(config))
+
+
+def _roads(config: Config) -> int:
+    """Sources that a domain has beside its real pictures, at most."""
+    later = config.matter.later
+    return len(later.roads.open()) + bool(config.enhance.domains()) if later.real_weight < 1 else 0
+
+
+def _enhance(config: Config) -> Iterator[str]:
+    later = config.matter.later
+    for kind in ("generated", "real"):
+        for domain in getattr(config.enhance, kind):
+            if domain not in config.data.domains:
+                yield f"enhance.{kind}: '{domain}' is not one of data.domains ({', '.join(config.data.domains)})"
+    drawn = config.synthesize.source is PairSource.generator
+    if config.enhance.domains() and not (drawn and later.roads.pairs > 0 and later.real_weight < 1):
+        yield (
+            "enhance: moves pictures in a generator, and none is fitted; it needs synthesize.source=generator, "
+            "matter.later.roads.pairs above 0 and real_weight below 1"
+        )
 
 
 def _every_source(name: str, fit: MatterFitConfig, config: Config, roads: int = 0) -> Iterator[str]:

@@ -15,6 +15,7 @@ from stylematte.config import MatterConfig
 from stylematte.fields import ranged
 from stylematte.refine.rules import RefineRules
 from stylemattegan.config import GeneratorConfig
+from stylemattegan.latent_config import EnhanceConfig, GateConfig, InvertConfig
 
 
 class WandbMode(str, Enum):
@@ -235,6 +236,29 @@ class SelectConfig:
 
 
 @dataclass
+class EnhancementConfig:
+    """Pictures moved in latent space to where the accepted matter mattes them easily (docs/enhancement.md)."""
+
+    generated: list[str] = field(default_factory=list)
+    """Domains whose weakest generated samples are enhanced: those that `select` refused for disagreement."""
+    real: list[str] = field(default_factory=list)
+    """Domains whose least sure unlabelled photos are inverted and enhanced."""
+    count: int = ranged(32, 1)
+    """Pictures of each kind, domain and round, at most."""
+    batch: int = ranged(8, 1)
+    """Pictures moved at once."""
+    weight: float = ranged(1.0, 1e-6)
+    """Of the pairs in the matter's fit, relative to those of matter.later.roads."""
+    move: EnhanceConfig = field(default_factory=EnhanceConfig)
+    invert: InvertConfig = field(default_factory=InvertConfig)
+    gate: GateConfig = field(default_factory=GateConfig)
+
+    def domains(self) -> set[str]:
+        """In which the stage is on."""
+        return {*self.generated, *self.real}
+
+
+@dataclass
 class RefineConfig:
     """Which domains' alphas are refined by the connectivity prior (docs/refinement.md); none by default."""
 
@@ -322,6 +346,7 @@ class Config:
     label: LabelConfig = field(default_factory=LabelConfig)
     synthesize: SynthesizeConfig = field(default_factory=SynthesizeConfig)
     select: SelectConfig = field(default_factory=SelectConfig)
+    enhance: EnhancementConfig = field(default_factory=EnhancementConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
     watch: WatchConfig = field(default_factory=WatchConfig)
     accept: AcceptConfig = field(default_factory=AcceptConfig)

@@ -28,6 +28,7 @@ from stylemattegan.config import (
     GeneratorFitConfig,
     GeneratorNetworkConfig,
 )
+from stylemattegan.latent_config import EnhanceConfig, GateConfig, InvertConfig
 
 T = TypeVar("T")
 
@@ -137,6 +138,18 @@ class SelectStep:
 
 
 @dataclass(frozen=True)
+class EnhanceStep:
+    domain: str
+    generated: bool
+    real: bool
+    count: int
+    batch: int
+    move: EnhanceConfig
+    invert: InvertConfig
+    gate: GateConfig
+
+
+@dataclass(frozen=True)
 class WatchStep:
     images: int
 
@@ -168,6 +181,8 @@ class FitMatterStep:
     """0: pictures are squares of `size`; else of any size up to this longest side, and crops are of `size`."""
     root_shares: list[float | None] = field(default_factory=list)
     """Of the data roots, if they have any."""
+    enhanced: float = 0.0
+    """Weight of enhanced pairs, relative to those of the roads; 0: there are none."""
 
 
 @dataclass(frozen=True)

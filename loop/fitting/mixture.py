@@ -24,7 +24,7 @@ from stylematte.data.datamodule import Source
 from stylematte.data.manifest import FOREGROUND, MEASURED
 
 EXTRA_SHARE = 0.5  # of a domain's share: extra subjects help with edges, they are not what is measured
-NAMES = {"photos": "photos", "cutouts": "cutouts", "pairs": "generated", "trimaps": "unlabelled"}
+NAMES = {name: name for name in ("photos", "cutouts", "enhanced")} | {"pairs": "generated", "trimaps": "unlabelled"}
 """Road -> what its source is called after its domain."""
 
 
@@ -44,7 +44,7 @@ def matter_sources(ctx: Context, config: FitMatterStep) -> list[Source]:
     roads = {} if config.real_weight >= 1 else _roads(ctx, config)
     shares = road_shares(
         1 - config.real_weight,
-        config.roads.open(),
+        weights_of(config),
         {road: {domain: len(rows) for domain, rows in found.items()} for road, found in roads.items()},
         {domain: sum(len(r.rows) for r in real if r.name.startswith(f"{domain}/")) for domain in config.domains},
     )
@@ -141,8 +141,9 @@ def labelled_groups(domain: str, rows: Sequence[Row], share: float, root_shares:
 def _roads(ctx: Context, config: FitMatterStep) -> dict[str, dict[str, list[Row]]]:
     """The pictures of every open road by domain; domains without any are not in it."""
     found: dict[str, dict[str, list[Row]]] = {}
-    for road in config.roads.open():
-        by_domain = _pairs(ctx, config) if road == "pairs" else {d: _labels(ctx, d, road) for d in config.domains}
+    for road in weights_of(config):
+        pool = {"pairs": "pairs/", "enhanced": "enhanced/"}.get(road)
+        by_domain = _pairs(ctx, config, pool) if pool else {d: _labels(ctx, d, road) for d in config.domains}
         found[road] = {domain: rows for domain, rows in by_domain.items() if rows}
     return found
 
@@ -178,10 +179,15 @@ def _labels(ctx: Context, domain: str, road: str) -> list[Row]:
     return rows
 
 
-def _pairs(ctx: Context, config: FitMatterStep) -> dict[str, list[Row]]:
+def weights_of(config: FitMatterStep) -> dict[str, float]:
+    """Relative weights of all that joins the real pictures: the open roads, and enhanced pairs where there are any."""
+    return config.roads.open() | ({"enhanced": config.enhanced} if config.enhanced else {})
+
+
+def _pairs(ctx: Context, config: FitMatterStep, prefix: str) -> dict[str, list[Row]]:
     pairs: dict[str, list[Row]] = {}
     for name, pool in ctx.inputs.items():
-        if name.startswith("pairs/"):
+        if name.startswith(prefix):
             rows = [absolute(pool, row) for row in read_index(pool) if row["kept"]]
             if config.pair_age < 1:
                 age = config.round - int(name.split("/")[1])

@@ -77,6 +77,7 @@ class StepSeconds:
             "refine_cutouts": lambda step: self._refine(self._real(step)),
             "refine_pairs": lambda step: self._refine(self._drawn(step)),
             "select": self._select,
+            "enhance": self._enhance,
             "watch": self._watch,
             "evaluate": self._evaluate,
         }
@@ -168,6 +169,14 @@ class StepSeconds:
     def _select(self, step: Step) -> float:
         asked = self._drawn(step) * self.config.select.backgrounds
         return self._matte(asked) + self._files(asked, READ)
+
+    def _enhance(self, step: Step) -> float:
+        """Forward and back through G and the matter at each step; an inversion is G alone."""
+        asked, config = self.config.enhance, step.config
+        inverted = asked.invert.steps + asked.invert.offset_steps
+        moved = asked.count * (config["generated"] + config["real"])
+        passes = self._draw(5 * asked.move.steps * moved + 4 * inverted * asked.count * config["real"])
+        return passes + self._matte(4 * asked.move.steps * moved) + self._files(6 * moved, WRITE)
 
     def _watch(self, step: Step) -> float:
         made, real = (min(count, self.config.watch.images) for count in (self._drawn(step), self._real(step)))

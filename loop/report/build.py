@@ -24,6 +24,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Run], str]]] = {
     "watch": ("Collapse watch", watch.watch_section),
     "generated": ("Generated", gallery.generated_section),
     "kept": ("Kept pairs", gallery.kept_section),
+    "enhanced": ("Enhanced", gallery.enhanced_section),
     "worst": ("Worst mattes", gallery.worst_section),
     "probes": ("Probes", gallery.probes_section),
     "curves": ("Fits", fits.curves_section),

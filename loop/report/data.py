@@ -126,6 +126,7 @@ class Round:
     labels: dict[str, Sieve] = field(default_factory=dict)
     refined: dict[str, Sieve] = field(default_factory=dict)
     pairs: dict[str, Sieve] = field(default_factory=dict)
+    enhanced: dict[str, Sieve] = field(default_factory=dict)
     watch: dict[str, dict[str, float]] = field(default_factory=dict)
     """Domain -> values of its steps `watch` and `label` by name."""
     verdict: Verdict | None = None
@@ -147,6 +148,9 @@ class Round:
 
     def generated_sheet(self, domain: str) -> Path:
         return self.folder / domain / "select_generator" / "sheet.png"
+
+    def enhanced_sheet(self, domain: str) -> Path:
+        return self.folder / domain / "enhance" / "before_after.png"
 
     def kept_sheet(self, domain: str) -> Path:
         return self.folder / domain / "select" / "sheet.png"

@@ -14,6 +14,10 @@ GENERATED_NOTE = "Sixteen cut-outs on a checkerboard, from the same sixteen late
 KEPT_NOTE = (
     "Generated pairs that passed the selection, put on backgrounds: what the matter learns from besides real ones."
 )
+ENHANCED_NOTE = (
+    "Moved in latent space to where the accepted matter is surer: before, after, its matte before and after, the "
+    "label; kept pairs first."
+)
 WORST_NOTE = f"The {WORST} held-out pictures of each domain with the highest SAD. Means are ruled by a few of these."
 PROBES_NOTE = "The same held-out pictures in every round: photo, cut-out, matte."
 
@@ -26,6 +30,11 @@ def generated_section(run: Run) -> str:
 def kept_section(run: Run) -> str:
     body = _by_domain(run, lambda round_, domain: sheet(round_.kept_sheet(domain), _kept(round_, domain)))
     return section("kept", "Kept pairs", KEPT_NOTE, body) if body else ""
+
+
+def enhanced_section(run: Run) -> str:
+    body = _by_domain(run, lambda round_, domain: sheet(round_.enhanced_sheet(domain), _enhanced(round_, domain)))
+    return section("enhanced", "Enhanced pictures", ENHANCED_NOTE, body) if body else ""
 
 
 def worst_section(run: Run) -> str:
@@ -66,6 +75,11 @@ def _drawn(round_: Round, domain: str) -> str:
 def _kept(round_: Round, domain: str) -> str:
     sieve = round_.pairs.get(domain)
     return f"round {round_.number}, " + (f"{sieve.kept} kept of {sieve.total}" if sieve else "kept pairs")
+
+
+def _enhanced(round_: Round, domain: str) -> str:
+    sieve = round_.enhanced.get(domain)
+    return f"round {round_.number}, " + (f"{sieve.kept} kept of {sieve.total}" if sieve else "enhanced")
 
 
 def _worst(run: Run, round_: Round) -> str:

@@ -38,7 +38,12 @@ def _sieves(run: Run) -> str:
     rows = [
         _sieve_row(round_.number, stage, domain, sieve)
         for round_ in run.rounds
-        for stage, sieves in (("labels", round_.labels), ("refined cut-outs", round_.refined), ("pairs", round_.pairs))
+        for stage, sieves in (
+            ("labels", round_.labels),
+            ("refined cut-outs", round_.refined),
+            ("pairs", round_.pairs),
+            ("enhanced", round_.enhanced),
+        )
         for domain, sieve in sieves.items()
     ]
     if not rows:

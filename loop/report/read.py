@@ -120,6 +120,8 @@ def _add_step(round_: Round, step: str, record: Path) -> None:
         round_.distances[domain] = _distances(_metrics(record.parent))
     elif stage == "label":
         round_.labels[domain] = _sieve(record.parent)
+    elif stage == "enhance":
+        round_.enhanced[domain] = _sieve(record.parent)
     elif stage == "refine_cutouts":
         round_.refined[domain] = _sieve(record.parent)
     elif stage == "select":

@@ -46,7 +46,9 @@ class SynthesisInput(nn.Module):
         self.weight = nn.Parameter(torch.randn(channels, channels))
         self.affine = FullyConnected(w_dim, 4, weight_init=0.0, bias_init=[1.0, 0.0, 0.0, 0.0])
 
-    def _placed(self, w: Float[Tensor, "n w_dim"]) -> tuple[Float[Tensor, "n c 2"], Float[Tensor, "n c"]]:
+    def _placed(
+        self, w: Float[Tensor, "n w_dim"], transform: Tensor
+    ) -> tuple[Float[Tensor, "n c 2"], Float[Tensor, "n c"]]:
         """Frequencies (N, C, 2) and phases (N, C) after the rotation and translation that w asks for."""
         t = self.affine(w)
         t = t / t[:, :2].norm(dim=1, keepdim=True)
@@ -54,7 +56,7 @@ class SynthesisInput(nn.Module):
         # A = R T: turn by (c, s), then shift by -(x, y)
         turn = torch.stack([torch.stack([c, -s], 1), torch.stack([s, c], 1)], 1)
         shift = -(turn @ torch.stack([x, y], 1)[:, :, None])
-        matrix = torch.cat([turn, shift], 2) @ self.transform
+        matrix = torch.cat([turn, shift], 2) @ transform
         phases = self.phases + (self.freqs @ matrix[:, :, 2:]).squeeze(2)
         return self.freqs @ matrix[:, :, :2], phases
 
@@ -63,8 +65,11 @@ class SynthesisInput(nn.Module):
         device = self.freqs.device
         return (torch.arange(n, dtype=torch.float32, device=device) + 0.5 - n / 2) / self.sampling_rate
 
-    def forward(self, w: Float[Tensor, "n w_dim"]) -> Float[Tensor, "n {self.channels} height width"]:
-        freqs, phases = self._placed(w)
+    def forward(
+        self, w: Float[Tensor, "n w_dim"], transform: Tensor | None = None
+    ) -> Float[Tensor, "n {self.channels} height width"]:
+        """transform: (N, 3, 3), one for each picture in place of the buffer's; gradients flow through it."""
+        freqs, phases = self._placed(w, self.transform if transform is None else transform)
         amplitudes = 1 - (freqs.norm(dim=2) - self.bandwidth) / (self.sampling_rate / 2 - self.bandwidth)
         width, height = self.size
         along_x = freqs[:, :, :1] * self._axis(width)
