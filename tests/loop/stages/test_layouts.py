@@ -14,31 +14,35 @@ from loop.fitting.mixture import labelled_groups
 from loop.stages.prepare import DataRoot
 from stylematte.data.drawn.dataset import draw, draw_background
 from stylematte.data.folders import load_index, prepare
-from stylematte.imagefile import read_alpha, read_rgb, write_alpha, write_rgb
+from stylematte.imagefile import read_alpha, read_rgb, resize, write_alpha, write_rgb
 
 ROOT = Path(__file__).parents[3]
 TINY = ROOT / "configs" / "tiny.yaml"
 SIDE = 96
 
 
-def plant(folder: Path, images: str, alphas: str, subject: str, numbers: range) -> None:
+def plant(folder: Path, images: str, alphas: str, subject: str, numbers: range, enlarged: int = 1) -> None:
     for number in numbers:
         drawn = draw(subject, number, SIDE)
-        write_rgb(folder / images / f"n{number}.jpg", drawn.image[:, : SIDE - 16])
-        write_alpha(folder / alphas / f"n{number}.png", drawn.alpha[:, : SIDE - 16])
+        shape = ((SIDE - 16) * enlarged, SIDE * enlarged)
+        write_rgb(folder / images / f"n{number}.jpg", resize(drawn.image[:, : SIDE - 16], shape))
+        write_alpha(folder / alphas / f"n{number}.png", resize(drawn.alpha[:, : SIDE - 16], shape))
+
+
+def plant_all(folder: Path, enlarged: int = 1) -> Path:
+    """P3M-10k, AM-2k, image/ + alpha/ and a folder of backgrounds, 80 x 96 pixels a picture or enlarged."""
+    plant(folder / "p3m", "train/blurred_image", "train/mask", "portrait", range(3), enlarged)
+    plant(folder / "p3m/validation/P3M-500-NP", "original_image", "mask", "portrait", range(3, 5), enlarged)
+    plant(folder / "am", "train/original", "train/mask", "animal", range(3), enlarged)
+    plant(folder / "am", "validation/original", "validation/mask", "animal", range(3, 5), enlarged)
+    plant(folder / "own", "image", "alpha", "animal", range(10, 12), enlarged)
+    write_rgb(folder / "behind/deep/b.jpg", draw_background(1, SIDE))
+    return folder
 
 
 @pytest.fixture(scope="module")
 def roots(tmp_path_factory) -> Path:
-    """P3M-10k, AM-2k, image/ + alpha/ and a folder of backgrounds, 80 x 96 pixels a picture."""
-    folder = tmp_path_factory.mktemp("roots")
-    plant(folder / "p3m", "train/blurred_image", "train/mask", "portrait", range(3))
-    plant(folder / "p3m/validation/P3M-500-NP", "original_image", "mask", "portrait", range(3, 5))
-    plant(folder / "am", "train/original", "train/mask", "animal", range(3))
-    plant(folder / "am", "validation/original", "validation/mask", "animal", range(3, 5))
-    plant(folder / "own", "image", "alpha", "animal", range(10, 12))
-    write_rgb(folder / "behind/deep/b.jpg", draw_background(1, SIDE))
-    return folder
+    return plant_all(tmp_path_factory.mktemp("roots"))
 
 
 def words(roots: Path, run: Path) -> list[str]:
@@ -80,6 +84,17 @@ def test_three_layouts_train_together_with_crops(roots, tmp_path, capsys):
     assert (described["size"], described["max_side"]) == (48, 2048)
     scored = (run / "rounds/00/evaluate/per_picture.jsonl").read_text().splitlines()
     assert read_alpha(run / "rounds/00/evaluate" / json.loads(scored[0])["prediction"]).shape == (1, SIDE - 16, SIDE)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_layouts_of_1280_x_1536_pixels_train_with_crops(tmp_path):
+    asked = words(plant_all(tmp_path, 16), tmp_path / "run")
+    run = loop.run(TINY, *asked).folder
+    rows = [row for row in load_index(run / "rounds/00/prepare") if row["kind"] == "alpha"]
+    assert {row["source"].split("/")[0] for row in rows} == {"p3m", "am", "own"}
+    assert {read_rgb(row["image"]).shape for row in rows} == {(3, 16 * (SIDE - 16), 16 * SIDE)}
+    assert json.loads((run / "rounds/00/fit_matter/matter.json").read_text())["meta"]["max_side"] == 2048
 
 
 def test_plan_says_why_run_could_not_start(roots, tmp_path, capsys):
