@@ -15,7 +15,7 @@ from loop.engine.stage import StageRecord
 from loop.engine.step import step_folder
 from loop.plan import CONTROL
 from loop.runs.collapse import collapse
-from loop.tracking.rounds import log_round
+from loop.tracking.rounds import RoundMirror
 
 
 class GateStop(ValueError):
@@ -28,6 +28,7 @@ class RoundWatch:
 
     def __init__(self, config: Config, run_dir: Path, on_round: Callable[[str], None]) -> None:
         self.config, self.run_dir, self.on_round = config, run_dir, on_round
+        self.mirror = RoundMirror(config, run_dir)
         self.refused = 0
         self.finished: list[StageRecord] = []
         """Of the rounds under way."""
@@ -84,7 +85,7 @@ class RoundWatch:
             if (selected / "stage.json").is_file():
                 measured = _metrics(selected)
                 flat |= {f"{domain}/{k}": measured[k] for k in ("frechet", "kid") if measured.get(k) is not None}
-        log_round(self.config, self.run_dir, round_, flat, verdict, images, stages)
+        self.mirror.log(round_, flat, verdict, images, stages)
 
     def _control(self, round_: int) -> dict[str, float]:
         """The control's SAD in this round, and the change to its best one (below 0 the loop gains), by domain."""
