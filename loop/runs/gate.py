@@ -5,6 +5,7 @@ A round is over with its verdict; in a run with a control, with its comparison w
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ class RoundWatch:
         flat = {
             f"{domain}/{key}": v for domain, found in evaluated.items() for key, v in found.items() if key != "kind"
         }
-        flat |= self._control(round_)
+        flat |= self._control(round_) | self._intervals(round_)
         stages = [record for record in self.finished if _round_of(record) <= round_]  # others may be ahead
         images = {"probes": step_folder(self.run_dir, f"{round_:02d}/evaluate") / "probes.png"}
         for domain in self.config.data.domains:
@@ -96,6 +97,17 @@ class RoundWatch:
         found = {f"{domain}/control_SAD": score["SAD"] for domain, score in scores.items()}
         for domain in self.config.data.domains:
             found |= {f"{domain}/{name}": value for name, value in gains.get(domain, {}).items()}
+        return found
+
+    def _intervals(self, round_: int) -> dict[str, float]:
+        """The change to the best round's SAD that the verdict rests on, with its interval, by domain."""
+        path = step_folder(self.run_dir, f"{round_:02d}/accept") / "verdict.json"
+        intervals = json.loads(path.read_text())["intervals"] if path.is_file() else {}
+        found = {}
+        for domain, of_domain in intervals.items():
+            change = of_domain["vs_best"]
+            ends = {"": change["relative_change"], "_low": change["low"], "_high": change["high"]}
+            found |= {f"{domain}/against_best{end}": value for end, value in ends.items() if value is not None}
         return found
 
 

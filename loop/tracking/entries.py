@@ -15,6 +15,8 @@ from stylematte.jsonl import read_jsonl
 
 FOLDER = "tracking"
 ROUNDS = "rounds.jsonl"
+SHOWN_AS_THE_ROUND = ("evaluate/", "accept/")
+"""Stages whose numbers are the round's own: DOMAIN/SAD, accepted, verdict."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,12 @@ class RoundEntry:
 
     def row(self) -> dict[str, Any]:
         """Every number and text by its name in the loop run."""
-        of_stages = {stage.prefix + name: value for stage in self.stages for name, value in stage.metrics.items()}
+        of_stages = {
+            stage.prefix + name: value
+            for stage in self.stages
+            for name, value in stage.metrics.items()
+            if name == "seconds" or stage.prefix not in SHOWN_AS_THE_ROUND
+        }
         return {
             "round": self.round,
             **of_stages,
