@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from loop.cli.main import main
 from loop.config.schema import Config, WandbMode
 from loop.engine.stage import StageRecord
 from loop.tracking import rounds
@@ -141,3 +143,16 @@ def test_disabled_rounds_are_not_mirrored(tmp_path: Path) -> None:
     RoundMirror(config, tmp_path).log(0, {}, {})
     assert not list(tmp_path.glob("[lt]*"))
     assert sync_command(tmp_path) is None
+
+
+def test_run_ends_with_the_command_that_sends_what_was_not_sent(
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = tmp_path / "my run"
+    shutil.copytree(tiny_run, run_dir)
+    folder = run_dir / "wandb/offline-run-20260101_000000-abcd1234"
+    folder.mkdir(parents=True)
+    assert main(["run", str(run_dir)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"to W&B: wandb sync '{run_dir}/wandb'/offline-run-*"
+    (folder / "run-abcd1234.wandb.synced").touch()
+    assert sync_command(run_dir) is None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from fnmatch import fnmatchcase
 from pathlib import Path
+from types import SimpleNamespace
 
+import lightning
 import pytest
 import torch
 
@@ -13,7 +15,7 @@ from loop.config.load import load_config
 from loop.engine.stage import StageRecord
 from loop.runs.gate import RoundWatch
 from loop.tracking.entries import RoundEntry
-from loop.tracking.gauges import learning_rates
+from loop.tracking.gauges import Gauges, learning_rates
 from loop.tracking.rounds import RoundMirror
 from stylematte.jsonl import read_jsonl
 
@@ -57,8 +59,26 @@ def test_the_loop_run(tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_runs_of_fits(tiny_run: Path) -> None:
     rows = [row for path in (tiny_run / "rounds").rglob("metrics.jsonl") for row in read_jsonl(path)]
-    beside = {"trainer/global_step", "speed/steps_per_s", "speed/pictures_per_s", "lr/network"}
+    beside = {name for row in gauged() for name in row} | {"trainer/global_step"}
+    assert beside >= {"lr/network", "speed/steps_per_s", "speed/pictures_per_s"}
     held({name for row in rows for name in row} | beside, table(1))
+
+
+def gauged() -> list[dict[str, float]]:
+    """What the gauges log in four steps of a module of one network, every second one."""
+    rows: list[dict[str, float]] = []
+    logger = SimpleNamespace(name="wandb", log_metrics=lambda values, step: rows.append({"step": step, **values}))
+    place = SimpleNamespace(total_batch_idx=0)
+    trainer = SimpleNamespace(fit_loop=place, log_every_n_steps=2, is_global_zero=True, loggers=[logger])
+    module = lightning.LightningModule()
+    module.network = torch.nn.Linear(2, 2)
+    gauges, optimizer = Gauges(batch=8), torch.optim.SGD(module.parameters(), 0.5)
+    for place.total_batch_idx in range(4):
+        gauges.on_before_optimizer_step(trainer, module, optimizer)
+        gauges.on_train_batch_end(trainer, module)
+    assert [(row["step"], row["lr/network"]) for row in rows] == [(1, 0.5), (3, 0.5)]
+    assert rows[1]["speed/pictures_per_s"] == 8 * rows[1]["speed/steps_per_s"]
+    return rows
 
 
 def test_learning_rates_have_the_networks_names() -> None:
