@@ -103,7 +103,7 @@ class RoundWatch:
         """The change to the best round's SAD that the verdict rests on, with its interval, by domain."""
         path = step_folder(self.run_dir, f"{round_:02d}/accept") / "verdict.json"
         intervals = json.loads(path.read_text())["intervals"] if path.is_file() else {}
-        found = {}
+        found: dict[str, float] = {}
         for domain, of_domain in intervals.items():
             change = of_domain["vs_best"]
             ends = {"": change["relative_change"], "_low": change["low"], "_high": change["high"]}

@@ -19,6 +19,9 @@ from loop.tracking.curves import METRICS
 
 _log = logging.getLogger(__name__)
 
+FINISH = 60
+"""Seconds that the end of a run waits for a slow network; what was not sent lies on disk, for `wandb sync`."""
+
 
 class WandbRun:
     """Opened at the first use. Any exception ends it with one warning; the caller goes on.
@@ -80,7 +83,10 @@ class WandbRun:
         wandb = _wandb()
         Path(self.init["dir"]).mkdir(parents=True, exist_ok=True)
         code = {} if self.code else {"disable_git": True, "save_code": False}
-        settings = wandb.Settings(silent=True, console="off", init_timeout=30, **code)
+        # W&B 0.21 lacks finish_timeout: it waits until the last byte is sent
+        known = "finish_timeout" in wandb.Settings.model_fields
+        end = {"finish_timeout": FINISH, "finish_timeout_raises": True} if known else {}
+        settings = wandb.Settings(silent=True, console="off", init_timeout=30, **code, **end)
         resume = "allow" if mode == "online" else None  # offline there is nothing to resume from
         self._replaced = offline_folders(Path(self.init["dir"]), self.init["id"]) if mode == "offline" else []
         run = wandb.init(mode=mode, resume=resume, settings=settings, **self.init)
