@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 from collections import Counter
@@ -70,14 +71,17 @@ def read_run(folder: Path) -> Run:
 
 
 def _in_order(folder: Path, rounds: list[Round]) -> None:
-    """The steps of each round as the plan lists them, by manifest.json; others come last."""
+    """The steps of each round as the plan lists them, by manifest.json; others come last, as they were finished."""
     listed = _json(folder / "manifest.json").get("steps")
     ids = [str(step.get("id")) for step in listed if isinstance(step, dict)] if isinstance(listed, list) else []
     for round_ in rounds:
         place = {step: index for index, step in enumerate(ids)}
         last = len(ids)
-        names = sorted(round_.seconds, key=lambda step: (place.get(f"{round_.number:02d}/{step}", last), step))
-        round_.seconds = {step: round_.seconds[step] for step in names}
+        order = {
+            step: (place.get(f"{round_.number:02d}/{step}", last), round_.ended.get(step, math.inf), step)
+            for step in round_.seconds
+        }
+        round_.seconds = {step: round_.seconds[step] for step in sorted(order, key=order.__getitem__)}
 
 
 def _size(folder: Path) -> int:
