@@ -13,6 +13,7 @@ from loop.cli.console import wrapped
 from loop.cli.round_table import print_round_table
 from loop.runs.redo import duration
 from loop.runs.run import bring_up_to_date, configured
+from loop.tracking.wandb_run import sync_command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +41,9 @@ def main(args: argparse.Namespace) -> int:
     print_round_table(run.folder)
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
     print(f"done in {minutes} min {seconds} s\nreport: {run.report}")
+    sync = sync_command(run.folder)
+    if sync:
+        print(f"to W&B: {sync}")
     return 0
 
 

@@ -335,6 +335,8 @@ class TrackingConfig:
     """offline writes W&B's files for a later `wandb sync`; online sends them; disabled writes none."""
     project: str = "stylematte"
     """Of W&B."""
+    code: bool = True
+    """W&B records the git remote, the commit and the changes not committed, as by default; false: nothing of these."""
 
 
 @dataclass

@@ -23,7 +23,8 @@ from loop.engine.heartbeat import Progress, beat, warn
 from loop.engine.stage import Context, Stopped
 from loop.fitting import checkpoints
 from loop.tracking.curves import METRICS
-from loop.tracking.fit_loggers import stage_logger
+from loop.tracking.fit_loggers import WANDB, stage_logger
+from loop.tracking.gauges import Gauges
 from stylematte.config import FitConfig
 from stylematte.distributed import any_over_ranks, broadcast_module
 
@@ -93,6 +94,8 @@ def fit(
         warn(ctx.scratch, f"{ctx.step_id}: {begin.warning}")
     ticks = Ticks(ctx.scratch, config.tick, begin, snapshots)
     _quiet()
+    loggers = stage_logger(ctx)
+    gauges = [Gauges(config.batch)] if any(logger.name == WANDB for logger in loggers) else []
     trainer = lightning.Trainer(
         max_epochs=config.steps // config.tick,
         limit_train_batches=config.tick,
@@ -100,8 +103,8 @@ def fit(
         devices=ctx.world,
         strategy=ReducingStrategy() if ctx.world > 1 else "auto",
         precision=precision,  # type: ignore[arg-type]
-        logger=stage_logger(ctx),
-        callbacks=[ticks, *callbacks],
+        logger=loggers,
+        callbacks=[ticks, *gauges, *callbacks],
         enable_checkpointing=True,
         enable_progress_bar=False,
         enable_model_summary=False,

@@ -5,6 +5,7 @@ A round is over with its verdict; in a run with a control, with its comparison w
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from loop.engine.stage import StageRecord
 from loop.engine.step import step_folder
 from loop.plan import CONTROL
 from loop.runs.collapse import collapse
-from loop.tracking.rounds import log_round
+from loop.tracking.rounds import RoundMirror
 
 
 class GateStop(ValueError):
@@ -28,6 +29,7 @@ class RoundWatch:
 
     def __init__(self, config: Config, run_dir: Path, on_round: Callable[[str], None]) -> None:
         self.config, self.run_dir, self.on_round = config, run_dir, on_round
+        self.mirror = RoundMirror(config, run_dir)
         self.refused = 0
         self.finished: list[StageRecord] = []
         """Of the rounds under way."""
@@ -73,7 +75,7 @@ class RoundWatch:
         flat = {
             f"{domain}/{key}": v for domain, found in evaluated.items() for key, v in found.items() if key != "kind"
         }
-        flat |= self._control(round_)
+        flat |= self._control(round_) | self._intervals(round_)
         stages = [record for record in self.finished if _round_of(record) <= round_]  # others may be ahead
         images = {"probes": step_folder(self.run_dir, f"{round_:02d}/evaluate") / "probes.png"}
         for domain in self.config.data.domains:
@@ -84,7 +86,7 @@ class RoundWatch:
             if (selected / "stage.json").is_file():
                 measured = _metrics(selected)
                 flat |= {f"{domain}/{k}": measured[k] for k in ("frechet", "kid") if measured.get(k) is not None}
-        log_round(self.config, self.run_dir, round_, flat, verdict, images, stages)
+        self.mirror.log(round_, flat, verdict, images, stages)
 
     def _control(self, round_: int) -> dict[str, float]:
         """The control's SAD in this round, and the change to its best one (below 0 the loop gains), by domain."""
@@ -95,6 +97,17 @@ class RoundWatch:
         found = {f"{domain}/control_SAD": score["SAD"] for domain, score in scores.items()}
         for domain in self.config.data.domains:
             found |= {f"{domain}/{name}": value for name, value in gains.get(domain, {}).items()}
+        return found
+
+    def _intervals(self, round_: int) -> dict[str, float]:
+        """The change to the best round's SAD that the verdict rests on, with its interval, by domain."""
+        path = step_folder(self.run_dir, f"{round_:02d}/accept") / "verdict.json"
+        intervals = json.loads(path.read_text())["intervals"] if path.is_file() else {}
+        found: dict[str, float] = {}
+        for domain, of_domain in intervals.items():
+            change = of_domain["vs_best"]
+            ends = {"": change["relative_change"], "_low": change["low"], "_high": change["high"]}
+            found |= {f"{domain}/against_best{end}": value for end, value in ends.items() if value is not None}
         return found
 
 

@@ -170,6 +170,7 @@ def bring_up_to_date(
             with contextlib.suppress(Exception):  # what there is can be looked at; why it ended is what counts
                 build_report(folder)
             raise
+        watch.mirror.close()
         return Run(folder, build_report(folder))
 
 
@@ -204,7 +205,8 @@ def make(
     text, path = to_yaml(config), folder / "config.yaml"
     if not path.is_file() or path.read_bytes() != text.encode():
         write_atomically(path, text)
-    tracking = {"wandb": config.tracking.wandb.value, "project": config.tracking.project}
+    followed = config.tracking
+    tracking = {"wandb": followed.wandb.value, "project": followed.project, "code": followed.code}
     execute(folder, steps, config.launch, on_event, {"tracking": tracking}, shared, amount)
     consent.withdraw(folder)
 

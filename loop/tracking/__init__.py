@@ -1,1 +1,1 @@
-"""Mirrors of a run for people to look at: metrics.jsonl beside each stage, and Weights & Biases. Nothing reads W&B."""
+"""Mirrors of a run for people to look at, and nothing else: metrics.jsonl beside each fit, and Weights & Biases."""

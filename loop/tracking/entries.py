@@ -1,4 +1,4 @@
-"""A finished round and its stages as W&B shows them: what the orchestrator hands to the mirror process, as JSON."""
+"""A finished round as W&B shows it, and `tracking/rounds.jsonl` of the run folder, which keeps one a line."""
 
 from __future__ import annotations
 
@@ -8,17 +8,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from loop.engine.files import write_atomically
 from loop.engine.record import StageRecord
 from loop.engine.step import step_folder
+from stylematte.jsonl import read_jsonl
+
+FOLDER = "tracking"
+ROUNDS = "rounds.jsonl"
+SHOWN_AS_THE_ROUND = ("evaluate/", "accept/")
+"""Stages whose numbers are the round's own: DOMAIN/SAD, accepted, verdict."""
 
 
 @dataclass(frozen=True)
 class StageEntry:
-    """One finished stage: its configuration, its numbers, its pictures by name."""
+    """One finished stage: its numbers and its pictures by name. id: such as "01/portraits/label"."""
 
     id: str
-    stage: str
-    config: dict[str, Any]
     metrics: dict[str, float | str]
     images: dict[str, str]
 
@@ -26,16 +31,21 @@ class StageEntry:
     def of(cls, run_dir: Path, record: StageRecord) -> StageEntry:
         """From a record and the PNGs in its folder."""
         images = {path.stem: str(path) for path in sorted(step_folder(run_dir, record.step).glob("*.png"))}
-        metrics: dict[str, float | str] = {"seconds": record.seconds, **flat(record.metrics)}
-        return cls(record.step, record.stage, record.config, metrics, images)
+        return cls(record.step, {"seconds": record.seconds, **flat(record.metrics)}, images)
+
+    @property
+    def prefix(self) -> str:
+        """Of its names in the loop run: "portraits/label/"."""
+        return self.id.partition("/")[2] + "/"
 
 
 @dataclass(frozen=True)
 class RoundEntry:
-    """One finished round: a point on every curve of the controller run, and an entry for each of its stages."""
+    """One finished round with its stages: a row of the loop run."""
 
     mode: str
     project: str
+    code: bool
     run_dir: str
     round: int
     metrics: dict[str, float | None]
@@ -45,13 +55,43 @@ class RoundEntry:
     config: dict[str, Any]
     stages: list[StageEntry]
 
+    def row(self) -> dict[str, Any]:
+        """Every number and text by its name in the loop run."""
+        of_stages = {
+            stage.prefix + name: value
+            for stage in self.stages
+            for name, value in stage.metrics.items()
+            if name == "seconds" or stage.prefix not in SHOWN_AS_THE_ROUND
+        }
+        return {
+            "round": self.round,
+            **of_stages,
+            **self.metrics,
+            "accepted": int(self.accepted),
+            "verdict": self.reason,
+        }
+
+    def pictures(self) -> dict[str, Path]:
+        """Every picture that still lies where it was, by its name in the loop run."""
+        of_stages = {stage.prefix + name: path for stage in self.stages for name, path in stage.images.items()}
+        return {name: Path(path) for name, path in (of_stages | self.images).items() if Path(path).is_file()}
+
     def to_json(self) -> str:
         return json.dumps(asdict(self), default=str)
 
-    @classmethod
-    def from_json(cls, text: str) -> RoundEntry:
-        values = json.loads(text)
-        return cls(**values | {"stages": [StageEntry(**stage) for stage in values["stages"]]})
+
+def keep_entry(entry: RoundEntry) -> None:
+    """Put it into the run's rounds.jsonl, in place of what was there of that round."""
+    path = Path(entry.run_dir) / FOLDER / ROUNDS
+    path.parent.mkdir(parents=True, exist_ok=True)
+    others = [json.dumps(row) for row in read_jsonl(path, growing=True) if row["round"] != entry.round]
+    write_atomically(path, "".join(line + "\n" for line in (*others, entry.to_json())))
+
+
+def read_entries(run_dir: Path) -> list[RoundEntry]:
+    """The rounds of a run so far, in their order."""
+    rows = sorted(read_jsonl(run_dir / FOLDER / ROUNDS), key=lambda row: row["round"])
+    return [RoundEntry(**row | {"stages": [StageEntry(**stage) for stage in row["stages"]]}) for row in rows]
 
 
 def flat(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float | str]:

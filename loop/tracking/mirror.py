@@ -1,49 +1,52 @@
-"""`python -m loop.tracking.mirror`: writes one finished round, given as JSON on stdin, to Weights & Biases.
+"""`python -m loop.tracking.mirror RUN SECONDS`: brings the loop's W&B run up to date with RUN/tracking/rounds.jsonl.
 
-W&B gets one run per stage, in one group, and one controller run with x-axis `round`. A fit fills its run while it
-works (`loop.tracking.fit_loggers`); the other stages' runs are written here when their round ends. A process of its
-own, so that it may be slow or hang without holding up the loop.
+The *loop* run has the rounds as its axis and every stage's numbers in the row of its round; only fits have W&B runs of
+their own (`loop.tracking.fit_loggers`). A process of its own, so that it may be slow or hang without holding up the
+loop; it ends itself after SECONDS.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
-from loop.tracking.entries import RoundEntry, StageEntry
+from loop.engine.lock import FileLock
+from loop.tracking.entries import FOLDER, read_entries
 from loop.tracking.loop_id import loop_id
-from loop.tracking.wandb_run import WandbRun, stage_run
+from loop.tracking.wandb_run import WandbRun
 
 
-def mirror_round(entry: RoundEntry) -> bool:
-    """One point on every curve of the controller run, then one run for each stage. False when W&B failed."""
-    name = loop_id(Path(entry.run_dir))
+def mirror_rounds(run_dir: Path) -> bool:
+    """A row for each round: online the missing ones, offline all of them in a new folder. False when W&B failed."""
+    entries = read_entries(run_dir)
+    last, name = entries[-1], loop_id(run_dir)
     run = WandbRun(
-        entry.mode,
+        last.mode,
         "round",
+        code=last.code,
         id=name,
-        name=Path(entry.run_dir).resolve().name,
+        name=run_dir.resolve().name,
         group=name,
         job_type="loop",
-        project=entry.project,
-        config=entry.config,
-        dir=entry.run_dir,
+        project=last.project,
+        config=last.config,
+        dir=str(run_dir),
     )
-    point = {"round": entry.round, **entry.metrics, "accepted": int(entry.accepted), "verdict": entry.reason}
-    run.log(point | {label: run.image(Path(path)) for label, path in entry.images.items()}, step=entry.round)
-    run.finish()
-    return not run.broken and all([_mirror_stage(entry, name, stage) for stage in entry.stages])
-
-
-def _mirror_stage(entry: RoundEntry, group: str, stage: StageEntry) -> bool:
-    run = stage_run(
-        entry.mode, group, entry.project, Path(entry.run_dir), stage.id, stage.stage, "round", config=stage.config
-    )
-    images = {name: run.image(Path(path)) for name, path in stage.images.items()}
-    run.log({"round": entry.round, **stage.metrics, **images})
+    for entry in entries:
+        pictures = {label: run.image(path) for label, path in entry.pictures().items()}
+        run.log(entry.row() | pictures, step=entry.round)
     run.finish()
     return not run.broken
 
 
+def main(run_dir: Path, seconds: int) -> int:
+    signal.alarm(seconds)  # the kernel ends us then, whatever hangs; W&B's own process goes with its parent
+    lock = FileLock(run_dir / FOLDER / "lock")
+    if not lock.acquire(seconds):  # one that an ended loop left behind is at it
+        return 1
+    return 0 if mirror_rounds(run_dir) else 1
+
+
 if __name__ == "__main__":
-    sys.exit(0 if mirror_round(RoundEntry.from_json(sys.stdin.read())) else 1)
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))

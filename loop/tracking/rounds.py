@@ -1,99 +1,130 @@
-"""Mirrors a finished round to Weights & Biases in a child process: the orchestrator imports neither wandb nor torch."""
+"""Mirrors finished rounds to Weights & Biases beside the loop: a child process at a time, which nobody waits for.
+
+The orchestrator imports neither wandb nor torch. A round is a line in tracking/rounds.jsonl; the child
+(`loop.tracking.mirror`) takes all lines, so a round that came while one was at work goes with the next.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from loop.config.schema import Config
 from loop.engine.record import StageRecord
 from loop.tracking.curves import number
-from loop.tracking.entries import RoundEntry, StageEntry
+from loop.tracking.entries import FOLDER, RoundEntry, StageEntry, keep_entry
 from loop.tracking.wandb_run import one_line, plain
 
 _log = logging.getLogger(__name__)
 
 
-def log_round(
-    config: Config,
-    run_dir: Path,
-    round: int,
-    metrics: Mapping[str, float],
-    verdict: Mapping[str, Any],
-    images: Mapping[str, Path] | None = None,
-    stages: Sequence[StageRecord] = (),
-    timeout: float = 120.0,
-) -> bool:
-    """Mirror one finished round to the controller run. True when it got there; never raises.
+class RoundMirror:
+    """Of one run. Nothing here raises or waits, but `close`, for a given time.
 
-    metrics: flat, such as {"portraits/SAD": 0.4}. verdict: {"accepted": bool, "reason": str, …}. images: name -> PNG.
-    stages: the records of the round's stages; each that is not a fit gets a run of its own. timeout: in seconds.
+    limit: a child ends itself after so many seconds.
     """
-    if config.tracking.wandb.value == "disabled":
+
+    def __init__(self, config: Config, run_dir: Path, limit: int = 120) -> None:
+        self.config, self.run_dir, self.limit = config, Path(run_dir), limit
+        self._child: subprocess.Popen[bytes] | None = None
+        self._waiting = False
+
+    def log(
+        self,
+        round: int,
+        metrics: Mapping[str, float],
+        verdict: Mapping[str, Any],
+        images: Mapping[str, Path] | None = None,
+        stages: Sequence[StageRecord] = (),
+    ) -> None:
+        """Mirror one finished round.
+
+        metrics: flat, such as {"portraits/SAD": 0.4}. verdict: {"accepted": bool, "reason": str, …}. images: name ->
+        PNG. stages: the records of the round's stages.
+        """
+        if self.config.tracking.wandb.value == "disabled":
+            return
+        try:
+            keep_entry(self._entry(round, metrics, verdict, images or {}, stages))
+            self._waiting = True
+            self._go_on()
+        except Exception as error:
+            _log.warning(f"round {round} was not mirrored to W&B: {one_line(error)}")
+
+    def close(self, seconds: float = 30.0) -> bool:
+        """At the end of a run: wait for what is under way, so long at most. True when every round got there."""
+        until = time.monotonic() + seconds
+        well = True
+        with suppress(OSError, subprocess.TimeoutExpired):
+            while self._child is not None:
+                self._child.wait(max(0.0, until - time.monotonic()))
+                well = self._report()
+                self._go_on()
+        if self._child is not None:
+            _log.warning(f"W&B is still being written (process {self._child.pid}, {self.limit} s at most)")
+            return False
+        return well
+
+    def _go_on(self) -> None:
+        """Start a child for the rounds that wait, unless one is at work."""
+        if self._child is not None and self._child.poll() is None:
+            return
+        self._report()
+        if self._waiting:
+            self._child, self._waiting = self._start(), False
+
+    def _report(self) -> bool:
+        """Forget the child that ended, with a warning where it failed."""
+        child, self._child = self._child, None
+        if child is None or child.returncode == 0:
+            return True
+        lines = (self.run_dir / FOLDER / "mirror.log").read_text(errors="replace").strip().splitlines()
+        said = lines[-1] if lines else "no reason given"
+        overdue = child.returncode == -signal.SIGALRM
+        _log.warning(f"the round was not mirrored to W&B: {f'no answer in {self.limit} s' if overdue else said}")
         return False
-    try:
-        entry = _entry(config, run_dir, round, metrics, verdict, images or {}, stages)
-        return _in_child(entry.to_json(), timeout)
-    except Exception as error:
-        _log.warning(f"round {round} was not mirrored to W&B: {one_line(error)}")
-        return False
 
+    def _start(self) -> subprocess.Popen[bytes]:
+        root = str(Path(__file__).resolve().parents[2])
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
+        words = ["-P", "-m", "loop.tracking.mirror", str(self.run_dir), str(self.limit)]
+        with (self.run_dir / FOLDER / "mirror.log").open("wb") as log:
+            return subprocess.Popen(
+                [sys.executable, *words],  # -P: a loop.py in the working directory is not ours
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
+            )
 
-def _entry(
-    config: Config,
-    run_dir: Path,
-    round: int,
-    metrics: Mapping[str, float],
-    verdict: Mapping[str, Any],
-    images: Mapping[str, Path],
-    stages: Sequence[StageRecord],
-) -> RoundEntry:
-    return RoundEntry(
-        mode=config.tracking.wandb.value,
-        project=config.tracking.project,
-        run_dir=str(run_dir),
-        round=round,
-        metrics={name: number(value) for name, value in metrics.items()},
-        accepted=bool(verdict.get("accepted")),
-        reason=str(verdict.get("reason", "")),
-        images={name: str(path) for name, path in images.items() if Path(path).is_file()},
-        config=plain(config),
-        stages=[StageEntry.of(run_dir, record) for record in stages if not record.stage.startswith("fit_")],
-    )
-
-
-def _in_child(entry: str, timeout: float) -> bool:
-    """Run `loop.tracking.mirror` on `entry`; a child that outlives `timeout` is ended with all it started."""
-    root = str(Path(__file__).resolve().parents[2])
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
-    child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "loop.tracking.mirror"],  # -P: a loop.py in the working directory is not ours
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        start_new_session=True,
-    )
-    try:
-        _, printed = child.communicate(entry, timeout=timeout)
-    except BaseException as error:
-        os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
-        for pipe in (child.stdin, child.stderr):
-            with contextlib.suppress(OSError):  # what was to be written cannot be any more
-                pipe.close() if pipe is not None else None
-        if not isinstance(error, subprocess.TimeoutExpired):
-            raise
-        printed = f"no answer in {timeout:g} s"
-    if child.returncode:
-        last = (printed.strip().splitlines() or ["no reason given"])[-1]
-        _log.warning(f"the round was not mirrored to W&B: {last}")
-    return child.returncode == 0
+    def _entry(
+        self,
+        round: int,
+        metrics: Mapping[str, float],
+        verdict: Mapping[str, Any],
+        images: Mapping[str, Path],
+        stages: Sequence[StageRecord],
+    ) -> RoundEntry:
+        tracking = self.config.tracking
+        return RoundEntry(
+            mode=tracking.wandb.value,
+            project=tracking.project,
+            code=tracking.code,
+            run_dir=str(self.run_dir),
+            round=round,
+            metrics={name: number(value) for name, value in metrics.items()},
+            accepted=bool(verdict.get("accepted")),
+            reason=str(verdict.get("reason", "")),
+            images={name: str(path) for name, path in images.items()},
+            config=plain(self.config),
+            stages=[StageEntry.of(self.run_dir, record) for record in stages],
+        )

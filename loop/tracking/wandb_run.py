@@ -1,6 +1,6 @@
 """One Weights & Biases run, online or offline, that never fails: an error in W&B is one warning and the end of it.
 
-The run ids are functions of the run folder and the step, so a resumed fit goes on in the same W&B run.
+The run ids are functions of the run folder and the step, so a resumed fit or loop goes on in the same W&B run.
 """
 
 from __future__ import annotations
@@ -8,6 +8,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
+import shlex
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,23 +19,38 @@ from loop.tracking.curves import METRICS
 
 _log = logging.getLogger(__name__)
 
+FINISH = 60
+"""Seconds that the end of a run waits for a slow network; what was not sent lies on disk, for `wandb sync`."""
+
 
 class WandbRun:
     """Opened at the first use. Any exception ends it with one warning; the caller goes on.
 
-    mode: online, offline or disabled. axis: the metric on the x-axis. init: what `wandb.init` takes, with "dir".
+    mode: online, offline or disabled. axis: the metric on the x-axis. code: record the state of the git repository.
+    init: what `wandb.init` takes, with "dir".
+
+    Whoever opens a run again logs it from its beginning: W&B has what it is missing then. Offline a run is one folder;
+    those that earlier processes wrote of it are removed when the new one is finished.
     """
 
-    def __init__(self, mode: str, axis: str, **init: Any) -> None:
-        self.mode, self.axis, self.init = mode, axis, init
+    def __init__(self, mode: str, axis: str, code: bool = True, **init: Any) -> None:
+        self.mode, self.axis, self.code, self.init = mode, axis, code, init
         self.broken = mode == "disabled"
         self._run: Any = None
+        self._first = 0
+        self._replaced: list[Path] = []
 
     def log(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """step: W&B's own count, for a run that several processes write one after the other: each would begin at 0, and
-        of rows with equal steps `wandb sync` keeps one. None: it counts by itself."""
-        given = {} if step is None else {"step": step}
-        self._guard(lambda: self._opened().log(dict(metrics), **given))
+        """step: W&B's own count, which only grows; rows of equal steps are one, and those that an online run has
+        already are passed over. None: it counts by itself."""
+        self._guard(lambda: self._write(metrics, step))
+
+    def _write(self, metrics: Mapping[str, Any], step: int | None) -> None:
+        run = self._opened()
+        if step is None:
+            run.log(dict(metrics))
+        elif step >= self._first:
+            run.log(dict(metrics), step=step)
 
     def config(self, values: Mapping[str, Any]) -> None:
         self._guard(lambda: self._opened().config.update(plain(values), allow_val_change=True))
@@ -46,6 +64,9 @@ class WandbRun:
         if self._run is not None:
             run, self._run = self._run, None
             self._guard(lambda: run.finish())
+            if not self.broken:
+                for folder in self._replaced:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def _opened(self) -> Any:
         if self._run is None:
@@ -61,10 +82,15 @@ class WandbRun:
     def _open(self, mode: str) -> Any:
         wandb = _wandb()
         Path(self.init["dir"]).mkdir(parents=True, exist_ok=True)
-        settings = wandb.Settings(silent=True, console="off", disable_git=True, save_code=False, init_timeout=30)
-        # Offline, "allow" would start at step 0 in a second folder with a warning; `wandb sync` joins by id anyway.
-        resume = "allow" if mode == "online" else None
+        code = {} if self.code else {"disable_git": True, "save_code": False}
+        # W&B 0.21 lacks finish_timeout: it waits until the last byte is sent
+        known = "finish_timeout" in wandb.Settings.model_fields
+        end = {"finish_timeout": FINISH, "finish_timeout_raises": True} if known else {}
+        settings = wandb.Settings(silent=True, console="off", init_timeout=30, **code, **end)
+        resume = "allow" if mode == "online" else None  # offline there is nothing to resume from
+        self._replaced = offline_folders(Path(self.init["dir"]), self.init["id"]) if mode == "offline" else []
         run = wandb.init(mode=mode, resume=resume, settings=settings, **self.init)
+        self._first = getattr(run, "step", 0) if mode == "online" else 0
         run.define_metric(self.axis)
         run.define_metric("*", step_metric=self.axis)
         return run
@@ -80,22 +106,16 @@ class WandbRun:
             return None
 
 
-def stage_run(
-    mode: str, group: str, project: str, run_dir: Path, step_id: str, stage: str, axis: str, **init: Any
-) -> WandbRun:
-    """The W&B run of one stage; its id joins what a resumed stage adds to what it logged before."""
-    return WandbRun(
-        mode,
-        axis,
-        id=f"{group}-{step_id.replace('/', '-')}",
-        name=step_id,
-        group=group,
-        job_type=stage,
-        project=project,
-        tags=[f"round:{step_id.split('/')[0]}"],
-        dir=str(run_dir),
-        **init,
-    )
+def offline_folders(run_dir: Path, id: str | None = None) -> list[Path]:
+    """What W&B wrote offline below a run folder: of the run with that id, or of all."""
+    wanted = re.compile(rf"offline-run-\d+_\d+-{'.+' if id is None else re.escape(id)}")
+    return sorted(path for path in (run_dir / "wandb").glob("offline-run-*") if wanted.fullmatch(path.name))
+
+
+def sync_command(run_dir: Path) -> str | None:
+    """What sends a run's offline files to W&B; None where there are none that were not sent yet."""
+    waiting = [folder for folder in offline_folders(run_dir) if not any(folder.glob("*.synced"))]
+    return f"wandb sync {shlex.quote(str(run_dir / 'wandb'))}/offline-run-*" if waiting else None
 
 
 def plain(config: Any) -> Any:

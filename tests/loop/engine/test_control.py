@@ -29,7 +29,7 @@ def test_a_finished_run_gets_its_control_and_nothing_is_made_again(
     run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mirrored: list[dict[str, float]] = []
-    monkeypatch.setattr(gate, "log_round", lambda config, run, round_, metrics, *rest: mirrored.append(metrics))
+    monkeypatch.setattr(gate.RoundMirror, "log", lambda self, round_, metrics, *rest: mirrored.append(metrics))
     before = {path: path.stat().st_mtime_ns for path in (run / "rounds").rglob("stage.json")}
     assert main(["run", str(run), "run.control=true"]) == 0
     after = {path: path.stat().st_mtime_ns for path in (run / "rounds").rglob("stage.json")}

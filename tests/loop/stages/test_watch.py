@@ -155,14 +155,14 @@ def test_the_loop_stops_before_the_matter_is_fitted_and_says_why(
 def test_a_stop_is_mirrored_with_its_values(tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """W&B gets the round as far as it went, and the line; a stop that is read again is not sent again."""
     sent = []
-    monkeypatch.setattr(gate, "log_round", lambda *entry: sent.append(entry))
+    monkeypatch.setattr(gate.RoundMirror, "log", lambda self, *entry: sent.append(entry))
     found = StageRecord.load(tiny_run / f"rounds/01/{DOMAIN}/watch")
     config = load_config(TINY, ["watch.min_spread=100"])
     for kind in ("done", "fresh"):
         step = Step(f"01/{DOMAIN}/watch", "watch", 1, DOMAIN, {}, {}, 0, False, 1)
         with pytest.raises(GateStop, match=r"below watch\.min_spread=100\.0; fit the generator longer"):
             RoundWatch(config, tiny_run, print)(Event(kind, step, 1, 1, record=found))
-    ((_, _, round_, flat, verdict, _, stages),) = sent
+    ((round_, flat, verdict, _, stages),) = sent
     assert (round_, verdict["accepted"]) == (1, False)
     assert "watch.min_spread" in verdict["reason"]
     assert flat[f"{DOMAIN}/watch/spread"] == found.metrics["spread"]
