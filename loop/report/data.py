@@ -181,6 +181,8 @@ class Run:
     counts: Counts
     left_out: list[LeftOut]
     curves: Curves
+    inputs: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Step -> what it reads by name -> the step that made it, in the plan's order; empty without manifest.json."""
     augmentation_cap: float | None = None
     """The highest probability that generator.fit allows."""
     free_bytes: int | None = None

@@ -11,9 +11,6 @@ from loop.report.formats import num
 
 WORST = 8
 GENERATED_NOTE = "Sixteen cut-outs on a checkerboard, from the same sixteen latents in every round."
-KEPT_NOTE = (
-    "Generated pairs that passed the selection, put on backgrounds: what the matter learns from besides real ones."
-)
 ENHANCED_NOTE = (
     "Moved in latent space to where the accepted matter is surer: before, after, its matte before and after, the "
     "label; kept pairs first."
@@ -25,11 +22,6 @@ PROBES_NOTE = "The same held-out pictures in every round: photo, cut-out, matte.
 def generated_section(run: Run) -> str:
     body = _by_domain(run, lambda round_, domain: sheet(round_.generated_sheet(domain), _drawn(round_, domain)))
     return section("generated", "Generated cut-outs", GENERATED_NOTE, body) if body else ""
-
-
-def kept_section(run: Run) -> str:
-    body = _by_domain(run, lambda round_, domain: sheet(round_.kept_sheet(domain), _kept(round_, domain)))
-    return section("kept", "Kept pairs", KEPT_NOTE, body) if body else ""
 
 
 def enhanced_section(run: Run) -> str:
@@ -70,11 +62,6 @@ def _drawn(round_: Round, domain: str) -> str:
     if distances.selected == "the previous":
         caption += f"; the previous generator is selected, this round's fit is at {num(distances.fitted_frechet)}"
     return caption
-
-
-def _kept(round_: Round, domain: str) -> str:
-    sieve = round_.pairs.get(domain)
-    return f"round {round_.number}, " + (f"{sieve.kept} kept of {sieve.total}" if sieve else "kept pairs")
 
 
 def _enhanced(round_: Round, domain: str) -> str:
