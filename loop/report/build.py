@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Template
 
 from loop.engine.execute import Event
-from loop.report import fits, gallery, headline, inputs, needs, pairs, rounds, watch
+from loop.report import fits, gallery, headline, inputs, mattes, needs, pairs, rounds, watch
 from loop.report.data import Run
 from loop.report.read import read_run
 from stylematte.atomic import replace_file
@@ -25,7 +25,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Run], str]]] = {
     "generated": ("Generated", gallery.generated_section),
     "pairs": ("Pairs", pairs.pairs_section),
     "enhanced": ("Enhanced", gallery.enhanced_section),
-    "worst": ("Worst mattes", gallery.worst_section),
+    "mattes": ("Mattes", mattes.mattes_section),
     "probes": ("Probes", gallery.probes_section),
     "curves": ("Fits", fits.curves_section),
     "data": ("Data", inputs.data_section),
