@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Template
 
 from loop.engine.execute import Event
-from loop.report import fits, gallery, headline, inputs, mattes, needs, pairs, rounds, watch
+from loop.report import fits, gallery, headline, inputs, lineage, mattes, needs, pairs, rounds, watch
 from loop.report.data import Run
 from loop.report.read import read_run
 from stylematte.atomic import replace_file
@@ -29,7 +29,9 @@ SECTIONS: dict[str, tuple[str, Callable[[Run], str]]] = {
     "probes": ("Probes", gallery.probes_section),
     "curves": ("Fits", fits.curves_section),
     "data": ("Data", inputs.data_section),
+    "lineage": ("Lineage", lineage.lineage_section),
     "time": ("Time", fits.timing_section),
+    "provenance": ("Provenance", lineage.provenance_section),
     "config": ("Configuration", inputs.config_section),
 }
 """Anchor -> (title in the menu, what makes its HTML, "" when there is nothing to show)."""

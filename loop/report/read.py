@@ -30,6 +30,7 @@ from loop.report.data import (
     Verdict,
 )
 from loop.tracking.curves import METRICS, read_curves
+from loop.tracking.provenance import read_provenance
 from stylematte.jsonl import read_jsonl
 
 Record = dict[str, Any]
@@ -67,6 +68,7 @@ def read_run(folder: Path) -> Run:
         augmentation_cap=_number(_part(_part(config, "generator"), "fit").get("augment_max")),
         free_bytes=shutil.disk_usage(folder).free,
         inputs=inputs,
+        provenance=read_provenance(folder),
         used_bytes=max((_size(round_.folder) for round_ in rounds[-2:]), default=0),
     )
 

@@ -36,6 +36,7 @@ from loop.runs.redo import Agree, obtain_consent
 from loop.runs.start import check_start, obtain_published
 from loop.runs.status import amount
 from loop.runs.verify import sound
+from loop.tracking.provenance import record_provenance
 from stylematte.errors import ConfigError, UserError
 from stylemattegan.config import CompositeDiscriminatorKind
 
@@ -204,6 +205,7 @@ def make(
     text, path = to_yaml(config), folder / "config.yaml"
     if not path.is_file() or path.read_bytes() != text.encode():
         write_atomically(path, text)
+    record_provenance(folder)
     tracking = {"wandb": config.tracking.wandb.value, "project": config.tracking.project}
     execute(folder, steps, config.launch, on_event, {"tracking": tracking}, shared, amount)
     consent.withdraw(folder)
