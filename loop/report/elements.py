@@ -20,8 +20,14 @@ def section(anchor: str, title: str, note: str, body: str) -> str:
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Plain text cells, escaped."""
     head = "".join(f"<th>{escape(name)}</th>" for name in heads)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead>{body}</table>"
+    body = "".join(f"<tr>{labelled([f'<td>{escape(cell)}</td>' for cell in row], heads)}</tr>" for row in rows)
+    return f'<table class="stack plain"><thead><tr>{head}</tr></thead>{body}</table>'
+
+
+def labelled(cells: Sequence[str], heads: Sequence[str]) -> str:
+    """The cells of a row, each with the head of its column, which a narrow page shows before it: rows become stacks."""
+    pairs = zip(cells, heads, strict=True)
+    return "".join(cell.replace("<td", f'<td data-h="{escape(head)}"', 1) for cell, head in pairs)
 
 
 def sheet(path: Path, caption: str, most: int = 1200) -> str:
