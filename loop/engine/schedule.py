@@ -78,6 +78,8 @@ def wall_seconds(
             waiting.remove(here)
             now += seconds[here.id]
             done.add(here.id)
-        else:
+        elif running:
             now = min(running.values())
+        elif waiting:
+            raise ValueError(f"{waiting[0].id} waits for what is not among the steps")
     return now

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 from collections import Counter
@@ -81,12 +82,15 @@ def _inputs(folder: Path) -> dict[str, dict[str, str]]:
 
 
 def _in_order(ids: list[str], rounds: list[Round]) -> None:
-    """The steps of each round as the plan lists them; others come last."""
+    """The steps of each round as the plan lists them; others come last, as they were finished."""
     for round_ in rounds:
         place = {step: index for index, step in enumerate(ids)}
         last = len(ids)
-        names = sorted(round_.seconds, key=lambda step: (place.get(f"{round_.number:02d}/{step}", last), step))
-        round_.seconds = {step: round_.seconds[step] for step in names}
+        order = {
+            step: (place.get(f"{round_.number:02d}/{step}", last), round_.ended.get(step, math.inf), step)
+            for step in round_.seconds
+        }
+        round_.seconds = {step: round_.seconds[step] for step in sorted(order, key=order.__getitem__)}
 
 
 def _size(folder: Path) -> int:

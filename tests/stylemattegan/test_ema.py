@@ -22,7 +22,7 @@ def test_half_life_is_counted_in_pictures():
     assert ema_beta(50, 0, 1.0, None) ** 20 == pytest.approx(0.5)
 
 
-def test_first_step_copies_and_buffers_are_copied():
+def test_first_step_copies_and_other_buffers_are_copied():
     source, average = nn.BatchNorm1d(3), nn.BatchNorm1d(3)
     nn.init.constant_(source.weight, 5.0)
     source.running_mean.fill_(2.0)
@@ -33,7 +33,12 @@ def test_first_step_copies_and_buffers_are_copied():
     source.running_mean.fill_(4.0)
     update_ema(average, source, 0.75)
     assert average.weight.tolist() == [6.0] * 3  # 9 + 0.75 (5 - 9)
-    assert average.running_mean.tolist() == [4.0] * 3
+    assert average.running_mean.tolist() == [2.5] * 3  # statistics are averaged as weights are: 4 + 0.75 (2 - 4)
+    plain, copied = nn.Linear(1, 1), nn.Linear(1, 1)
+    plain.register_buffer("w_avg", torch.tensor([4.0]))
+    copied.register_buffer("w_avg", torch.tensor([2.0]))
+    update_ema(copied, plain, 0.75)
+    assert copied.w_avg.tolist() == [4.0]
 
 
 def controller(**changes):

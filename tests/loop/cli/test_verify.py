@@ -142,7 +142,7 @@ def test_run_says_it_keeps_it_and_makes_it_again(run: Path, capsys: pytest.Captu
     for file in stages.values():
         flip(file)
     assert main(["run", str(run), "launch.ask_above=1000"]) == 0
-    err = capsys.readouterr().err
+    err = " ".join(capsys.readouterr().err.split())
     assert err.count("; moved to ") == len(stages) == 10
     assert len(list(run.glob("kept/**/damaged-1"))) == 10
     after = {path: StageRecord.load(run / path).outputs for path in before}

@@ -89,7 +89,7 @@ def test_matte_score_sample_and_export(tiny_run: Path, tmp_path: Path, capsys: p
     assert "| round |" in card.replace("| Round |", "| round |")
     for matter in (tiny_run, exported):
         out = tmp_path / f"matted-{matter.name}"
-        assert main(["matte", str(photos), "-o", str(out), "--matter", str(matter)]) == 0
+        assert main(["matte", str(photos), "-o", str(out), "--matter", str(matter)]) == 3  # a photo was left out
         assert read_alpha(out / "wide_alpha.png").shape == (1, 40, 90)
         assert read_rgba(out / "wide_cutout.png").shape == (4, 40, 90)
         assert "broken.jpg" in capsys.readouterr().err

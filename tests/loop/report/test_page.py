@@ -51,7 +51,7 @@ def test_a_whole_run_shows_every_section_in_one_file(whole):
     text = page.read_text()
     tags = Balance(text)
     assert page == whole / "report.html"
-    assert set(SECTIONS) - {"enhanced"} <= tags.anchors  # the tiny run asks for no step `enhance`
+    assert set(SECTIONS) - {"enhanced"} <= tags.anchors  # nothing was enhanced in this run
     assert "http" not in text
     assert "url(" not in text
     assert "<script" not in text

@@ -96,4 +96,4 @@ def test_older_pairs_weigh_less_and_all_together_the_same(tiny_run, tmp_path):
     ctx = Context(inputs, tmp_path, tmp_path, record, 0)
     for age, expected in ((1.0, [None, None, None]), (0.5, [0.75, 0.75, 1.5])):
         step = read(FitMatterStep, {**record, "round": 2, "pair_age": age})
-        assert [row.get("confidence") for row in _pairs(ctx, step)["cats"]] == expected
+        assert [row.get("confidence") for row in _pairs(ctx, step, "pairs/")["cats"]] == expected
