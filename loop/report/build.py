@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Template
 
 from loop.engine.execute import Event
-from loop.report import fits, gallery, headline, inputs, needs, rounds, watch
+from loop.report import fits, gallery, headline, inputs, lineage, mattes, needs, pairs, rounds, watch
 from loop.report.data import Run
 from loop.report.read import read_run
 from stylematte.atomic import replace_file
@@ -23,13 +23,15 @@ SECTIONS: dict[str, tuple[str, Callable[[Run], str]]] = {
     "verdicts": ("Verdicts", rounds.verdicts_section),
     "watch": ("Collapse watch", watch.watch_section),
     "generated": ("Generated", gallery.generated_section),
-    "kept": ("Kept pairs", gallery.kept_section),
+    "pairs": ("Pairs", pairs.pairs_section),
     "enhanced": ("Enhanced", gallery.enhanced_section),
-    "worst": ("Worst mattes", gallery.worst_section),
+    "mattes": ("Mattes", mattes.mattes_section),
     "probes": ("Probes", gallery.probes_section),
     "curves": ("Fits", fits.curves_section),
     "data": ("Data", inputs.data_section),
+    "lineage": ("Lineage", lineage.lineage_section),
     "time": ("Time", fits.timing_section),
+    "provenance": ("Provenance", lineage.provenance_section),
     "config": ("Configuration", inputs.config_section),
 }
 """Anchor -> (title in the menu, what makes its HTML, "" when there is nothing to show)."""

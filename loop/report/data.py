@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 FIGURES = ("SAD", "MSE", "MAD", "Grad", "Conn")
 Points = list[tuple[float, float]]
@@ -181,6 +182,10 @@ class Run:
     counts: Counts
     left_out: list[LeftOut]
     curves: Curves
+    inputs: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Step -> what it reads by name -> the step that made it, in the plan's order; empty without manifest.json."""
+    provenance: list[dict[str, Any]] = field(default_factory=list)
+    """What made it, the oldest first (`loop.tracking.provenance`)."""
     augmentation_cap: float | None = None
     """The highest probability that generator.fit allows."""
     free_bytes: int | None = None

@@ -9,6 +9,8 @@ from pathlib import Path
 from loop.report.data import Verdict
 from loop.report.embed import data_uri
 
+SMALL = 40_000  # bytes of a small picture that is embedded unchanged
+
 
 def section(anchor: str, title: str, note: str, body: str) -> str:
     small = f'<p class="soft">{note}</p>' if note else ""
@@ -18,8 +20,14 @@ def section(anchor: str, title: str, note: str, body: str) -> str:
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Plain text cells, escaped."""
     head = "".join(f"<th>{escape(name)}</th>" for name in heads)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead>{body}</table>"
+    body = "".join(f"<tr>{labelled([f'<td>{escape(cell)}</td>' for cell in row], heads)}</tr>" for row in rows)
+    return f'<table class="stack plain"><thead><tr>{head}</tr></thead>{body}</table>'
+
+
+def labelled(cells: Sequence[str], heads: Sequence[str]) -> str:
+    """The cells of a row, each with the head of its column, which a narrow page shows before it: rows become stacks."""
+    pairs = zip(cells, heads, strict=True)
+    return "".join(cell.replace("<td", f'<td data-h="{escape(head)}"', 1) for cell, head in pairs)
 
 
 def sheet(path: Path, caption: str, most: int = 1200) -> str:
@@ -36,8 +44,13 @@ def sheet(path: Path, caption: str, most: int = 1200) -> str:
 
 def tile(path: Path | None, name: str, most: int = 256) -> str:
     """One small picture with its name below; an empty frame when it is missing."""
-    found = data_uri(path, most) if path is not None else None
-    body = f'<img src="{found[0]}" alt="{escape(name)}" loading="lazy">' if found else '<span class="gone">–</span>'
+    found = data_uri(path, most, SMALL) if path is not None else None
+    return frame(found[0] if found else None, name)
+
+
+def frame(uri: str | None, name: str) -> str:
+    """A picture that is embedded already with its name below; an empty frame when there is none."""
+    body = f'<img src="{uri}" alt="{escape(name)}" loading="lazy">' if uri else '<span class="gone">–</span>'
     return f'<div class="tile">{body}<small>{escape(name)}</small></div>'
 
 

@@ -56,4 +56,4 @@ def timing_section(run: Run) -> str:
         for step, seconds in steps
     )
     note = f"{clock(wall)} by the clock in {len(steps)} finished steps; those that ran side by side count once."
-    return section("time", "Time", note, f"<table>{body}</table>")
+    return section("time", "Time", note, f'<table class="plain">{body}</table>')

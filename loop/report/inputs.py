@@ -5,9 +5,10 @@ from __future__ import annotations
 from html import escape
 
 from loop.report.data import Run, Sieve
-from loop.report.elements import section, table
+from loop.report.elements import labelled, section, table
 from loop.report.formats import num
 
+SIEVE_HEADS = ("Round", "Domain", "Sieve", "Kept", "", "Refused, by reason")
 MOST_LEFT_OUT = 200  # files named on the page
 
 
@@ -48,8 +49,8 @@ def _sieves(run: Run) -> str:
     ]
     if not rows:
         return ""
-    heads = "".join(f"<th>{name}</th>" for name in ("Round", "Domain", "Sieve", "Kept", "", "Refused, by reason"))
-    return f"<h3>Kept and refused</h3><table><thead><tr>{heads}</tr></thead>{''.join(rows)}</table>"
+    heads = "".join(f"<th>{name}</th>" for name in SIEVE_HEADS)
+    return f'<h3>Kept and refused</h3><table class="stack"><thead><tr>{heads}</tr></thead>{"".join(rows)}</table>'
 
 
 def _sieve_row(number: int, stage: str, domain: str, sieve: Sieve) -> str:
@@ -57,7 +58,7 @@ def _sieve_row(number: int, stage: str, domain: str, sieve: Sieve) -> str:
     why = ", ".join(f"{escape(rule)} {count}" for rule, count in sieve.refused.items()) or "none"
     bar = f'<div class="bar"><i style="width:{share:.1f}%"></i><i class="rest" style="flex:1"></i></div>'
     cells = (str(number), escape(domain), stage, f"{sieve.kept} of {sieve.total}", bar, why)
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+    return f"<tr>{labelled([f'<td>{cell}</td>' for cell in cells], SIEVE_HEADS)}</tr>"
 
 
 def config_section(run: Run) -> str:

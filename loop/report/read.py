@@ -31,6 +31,7 @@ from loop.report.data import (
     Verdict,
 )
 from loop.tracking.curves import METRICS, read_curves
+from loop.tracking.provenance import read_provenance
 from stylematte.jsonl import read_jsonl
 
 Record = dict[str, Any]
@@ -50,7 +51,8 @@ def read_run(folder: Path) -> Run:
     domains = _domains(config, rounds)
     for round_ in rounds if has_control else ():
         round_.control = _control(round_.folder / "control", domains)
-    _in_order(folder, rounds)
+    inputs = _inputs(folder)
+    _in_order(list(inputs), rounds)
     prepared = folder / "rounds" / "00" / "prepare"
     left_out = read_jsonl(prepared / "left_out.jsonl", growing=True)
     return Run(
@@ -66,14 +68,21 @@ def read_run(folder: Path) -> Run:
         curves=_curves(rounds),
         augmentation_cap=_number(_part(_part(config, "generator"), "fit").get("augment_max")),
         free_bytes=shutil.disk_usage(folder).free,
+        inputs=inputs,
+        provenance=read_provenance(folder),
         used_bytes=max((_size(round_.folder) for round_ in rounds[-2:]), default=0),
     )
 
 
-def _in_order(folder: Path, rounds: list[Round]) -> None:
-    """The steps of each round as the plan lists them, by manifest.json; others come last, as they were finished."""
+def _inputs(folder: Path) -> dict[str, dict[str, str]]:
+    """Step -> what it reads by name -> the step that made it, as the plan lists them, by manifest.json."""
     listed = _json(folder / "manifest.json").get("steps")
-    ids = [str(step.get("id")) for step in listed if isinstance(step, dict)] if isinstance(listed, list) else []
+    steps = [step for step in listed if isinstance(step, dict)] if isinstance(listed, list) else []
+    return {_word(step, "id"): {name: str(made) for name, made in _part(step, "inputs").items()} for step in steps}
+
+
+def _in_order(ids: list[str], rounds: list[Round]) -> None:
+    """The steps of each round as the plan lists them; others come last, as they were finished."""
     for round_ in rounds:
         place = {step: index for index, step in enumerate(ids)}
         last = len(ids)

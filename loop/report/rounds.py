@@ -7,7 +7,7 @@ from html import escape
 
 from loop.report.charts import Line, Span, interval_chart, legend, line_chart
 from loop.report.data import FIGURES, Control, Distances, Points, Round, Run, Sieve
-from loop.report.elements import section, tag, why
+from loop.report.elements import labelled, section, tag, why
 from loop.report.formats import num, signed
 from loop.report.gain import NO_CONTROL, between, gain_sentences
 
@@ -36,7 +36,9 @@ def rounds_section(run: Run) -> str:
     left = ("Round", "Domain", "Verdict")
     head = "".join(f"<th>{name}</th>" if name in left else f'<th class="n">{name}</th>' for name in heads)
     bodies = "".join(_round_body(run, round_) for round_ in run.rounds)
-    table = f'<div class="scroll"><table><thead><tr>{head}</tr></thead>{bodies}{_floors(run)}</table></div>'
+    table = (
+        f'<div class="scroll"><table class="stack"><thead><tr>{head}</tr></thead>{bodies}{_floors(run)}</table></div>'
+    )
     note = CONTROL_NOTE if run.has_control else f" {NO_CONTROL[:1].upper()}{NO_CONTROL[1:]}." if run.planned else ""
     return section("rounds", "Rounds", ROUNDS_NOTE + note, table + _gain(run) + _trends(run))
 
@@ -77,12 +79,14 @@ def _spans(run: Run, round_: Round) -> list[Span]:
 
 def _round_body(run: Run, round_: Round) -> str:
     current = run.best is round_
-    rows = [_cells(run, round_, domain) for domain in run.domains]
+    control = CONTROL if run.has_control else ()
+    heads = ("Domain", NUMERIC[0], *control, *NUMERIC[1:])
+    rows = [[labelled(_cells(run, round_, domain), heads)] for domain in run.domains]
     if rows:
         mark = "<small>best</small>" if current else ""
-        rows[0].insert(0, f'<td rowspan="{len(rows)}" class="r"><b>{round_.number}</b>{mark}</td>')
+        rows[0].insert(0, f'<td data-h="Round" rowspan="{len(rows)}" class="r"><b>{round_.number}</b>{mark}</td>')
         reason = "" if run.has_control else f"<br>{why(round_.verdict)}"  # no room: it is in the verdicts' section
-        rows[0].append(f'<td rowspan="{len(rows)}" class="why">{tag(round_.verdict)}{reason}</td>')
+        rows[0].append(f'<td data-h="Verdict" rowspan="{len(rows)}" class="why">{tag(round_.verdict)}{reason}</td>')
     lines = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
     return f'<tbody class="round{" current" if current else ""}">{lines}</tbody>'
 

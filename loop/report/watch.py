@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from loop.report.data import Round, Run
-from loop.report.elements import section
+from loop.report.elements import labelled, section
 from loop.report.formats import num
 
 WATCH_NOTE = (
@@ -29,7 +29,7 @@ HEADS = (*ALONE.values(), *BESIDE_REAL.values(), *LAST.values(), "Foreground", "
 def watch_section(run: Run) -> str:
     """A row for each round and domain that was watched."""
     rows = [
-        f'<tr><td class="r">{round_.number}</td><td>{escape(domain)}</td>{_cells(round_, domain)}</tr>'
+        f"<tr>{labelled(_cells(round_, domain), ('Round', 'Domain', *HEADS))}</tr>"
         for round_ in run.rounds
         for domain in run.domains
         if domain in round_.watch
@@ -37,17 +37,19 @@ def watch_section(run: Run) -> str:
     if not rows:
         return ""
     head = "<th>Round</th><th>Domain</th>" + "".join(f'<th class="n">{name}</th>' for name in HEADS)
-    table = f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+    whole = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
+    table = f'<div class="scroll"><table class="stack">{whole}</table></div>'
     return section("watch", "Collapse watch", WATCH_NOTE, table)
 
 
-def _cells(round_: Round, domain: str) -> str:
+def _cells(round_: Round, domain: str) -> list[str]:
     values = round_.watch[domain]
     cells = [num(values.get(name)) for name in ALONE]
     cells += [_pair(values.get(name), values.get(f"real_{name}")) for name in BESIDE_REAL]
     cells += [num(values.get(name)) for name in LAST]
     cells += [_pair(values.get("foreground"), values.get("true_foreground")), num(values.get("confidence"))]
-    return "".join(f'<td class="n">{cell}</td>' for cell in cells)
+    left = [f'<td class="r">{round_.number}</td>', f"<td>{escape(domain)}</td>"]
+    return left + [f'<td class="n">{cell}</td>' for cell in cells]
 
 
 def _pair(one: float | None, other: float | None) -> str:

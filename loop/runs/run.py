@@ -36,6 +36,7 @@ from loop.runs.redo import Agree, obtain_consent
 from loop.runs.start import check_start, obtain_published
 from loop.runs.status import amount
 from loop.runs.verify import sound
+from loop.tracking.provenance import record_provenance
 from stylematte.errors import ConfigError, UserError
 from stylemattegan.config import CompositeDiscriminatorKind
 
@@ -205,6 +206,7 @@ def make(
     text, path = to_yaml(config), folder / "config.yaml"
     if not path.is_file() or path.read_bytes() != text.encode():
         write_atomically(path, text)
+    record_provenance(folder)
     followed = config.tracking
     tracking = {"wandb": followed.wandb.value, "project": followed.project, "code": followed.code}
     execute(folder, steps, config.launch, on_event, {"tracking": tracking}, shared, amount)

@@ -25,7 +25,8 @@ TINY = Path(__file__).parents[3] / "configs" / "tiny.yaml"
 WORDS = ("generator.fit.steps=8", "generator.fit.snapshots=2", "generator.fit.pseudo_share=0")
 SCRATCH, PICTURES = "rounds/00/hats/.fit_generator.", "rounds/00/hats/gather_cutouts/"
 
-UNREAD = ("config.yaml", "previous.ckpt", "heartbeat", "manifest.json", ".digests.json", "live.json")
+VIEWS = ("manifest.json", "live.json", "provenance.jsonl")
+UNREAD = ("config.yaml", "previous.ckpt", "heartbeat", *VIEWS, ".digests.json")
 """What this call does not go by (`run RUN` refuses a damaged config.yaml); `verify` names the first two."""
 
 
