@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
+from loop.config.load import load_config
 from loop.engine.step import step_folder
 from loop.runs.folder import is_run
+from stylematte.data.manifest import BACKGROUND
 from stylematte.errors import ConfigError
 from stylematte.jsonl import read_jsonl
 
@@ -34,30 +34,25 @@ def split_of(matter: Path, data: Path | None) -> Split | None:
         if data is None:
             raise ConfigError(f"{matter}: is no run, whose held-out pictures could be measured; give --data DIR")
         return None
-    roots = _roots(run)
+    roots = load_config(run / "config.yaml", check=False).data.all_roots()  # as the rows of `prepare` count them
     if not roots:
         if data is None:
             raise ConfigError(
                 f"{matter}: its pictures were drawn by code; `stylematte status` has its figures, or --data DIR"
             )
         return None
-    if data is None and len(roots) > 1:
-        raise ConfigError(f"{matter}: has {len(roots)} data roots; give one by --data: {', '.join(map(str, roots))}")
-    root = roots[0] if data is None else data.expanduser().resolve()
-    if root not in roots:
+    with_subjects = [Path(root.root) for root in roots if root.kind != BACKGROUND]
+    if data is None and len(with_subjects) > 1:
+        named = ", ".join(map(str, with_subjects))
+        raise ConfigError(f"{matter}: has {len(with_subjects)} data roots; give one by --data: {named}")
+    root = with_subjects[0] if data is None else data.expanduser().resolve()
+    if root not in with_subjects:
         return None
     files: dict[str, set[Path]] = {"heldout": set(), "train": set()}
     for row in read_jsonl(step_folder(run, "00/prepare") / "index.jsonl"):
-        if len(roots) == 1 or roots[row["root"]] == root:
+        if len(roots) == 1 or Path(roots[row["root"]].root) == root:
             files.setdefault(row["split"], set()).add(_file(root, row))
     return Split(run, root, frozenset(files["heldout"]), frozenset(files["train"]))
-
-
-def _roots(run: Path) -> list[Path]:
-    """The run's folders of pictures, in its configuration's order; none where they were drawn."""
-    data = yaml.safe_load((run / "config.yaml").read_text())["data"]
-    given = [entry["root"] for entry in data.get("roots") or []] or ([data["root"]] if data["root"] else [])
-    return [Path(root).expanduser().resolve() for root in given]
 
 
 def _file(root: Path, row: dict[str, Any]) -> Path:
