@@ -89,9 +89,10 @@ def main(args: argparse.Namespace) -> int:
     known = None if path is None else Known(path, masks=args.mask is not None)
     photos = photos_of(args.photo, sys.stdin, args.out)
     check_out(args.out)
+    generator = None if args.enhance is None else _enhancing(args)
     by, done = _written(args, photos, asked, known, outputs)
-    if args.enhance is not None:
-        _enhance(args, by, asked, done)
+    if generator is not None and by is not None:
+        _enhance(args, by, generator, asked, done)
     _show(args, by, done)
     return SOME_LEFT_OUT if done.left_out else 0
 
@@ -117,14 +118,19 @@ def _written(
     return folder, write_sharded(job, photos, devices, bar("matting"))
 
 
-def _enhance(args: argparse.Namespace, folder: Path | None, asked: AskedOptions, done: Mattes) -> None:
+def _enhancing(args: argparse.Namespace) -> Path:
+    """The generator, refused before any photo is matted where it cannot be used."""
+    if args.method != "network" or args.trimap or args.mask:
+        raise ConfigError("--enhance asks a network of a photo alone: leave out --trimap, --mask and --method")
+    return sound(args.enhance)
+
+
+def _enhance(args: argparse.Namespace, folder: Path, generator: Path, asked: AskedOptions, done: Mattes) -> None:
     from loop.fitting.enhanced_mattes import enhanced_mattes
     from stylematte.inference.matter import load
 
-    if folder is None or args.trimap or args.mask:
-        raise ConfigError("--enhance asks a network of a photo alone: leave out --trimap, --mask and --method")
     matter = load(folder)
-    for line in enhanced_mattes(matter, sound(args.enhance), done.written, matter.asked(asked), args.bits):
+    for line in enhanced_mattes(matter, generator, done.written, matter.asked(asked), args.bits):
         print(line, file=sys.stderr)
 
 
