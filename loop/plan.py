@@ -320,7 +320,7 @@ def _fit_matter(config: Config, files: Fingerprints, round_: int) -> FitMatterSt
         init_from=files.matter if fresh else None,
         init_digests=files.matter_files if fresh else {},
         max_side=config.data.max_side,
-        root_shares=[root.share for root in config.data.roots] if any(r.share for r in config.data.roots) else [],
+        root_shares=config.data.root_shares(),
         enhanced=config.enhance.weight if round_ and config.enhance.domains() else 0.0,
     )
 

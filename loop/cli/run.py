@@ -6,22 +6,19 @@ import argparse
 import json
 import sys
 import time
-from pathlib import Path
 
 from loop.cli.announce import Announcer
 from loop.cli.console import wrapped
 from loop.cli.round_table import print_round_table
+from loop.cli.run_arguments import add_config_arguments, add_redo
 from loop.runs.redo import duration
 from loop.runs.run import bring_up_to_date, configured
 from loop.tracking.wandb_run import sync_command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", type=Path, help="a YAML file, or a run folder to go on with")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="for example run.rounds=3")
-    parser.add_argument(
-        "--redo", action="store_true", help="yes, make results again that took long (the present ones are kept)"
-    )
+    add_config_arguments(parser, "run.rounds=3")
+    add_redo(parser)
     parser.add_argument("--json", action="store_true", help="the table of rounds, machine-readable")
 
 
@@ -32,7 +29,7 @@ def main(args: argparse.Namespace) -> int:
         print(listing, file=sys.stderr, flush=True)
         return bool(args.redo) or (not args.json and _says_yes(seconds))
 
-    config, folder = configured(args.config, args.overrides)
+    config, folder = configured(args.config, args.words)
     with Announcer() as announce:
         run = bring_up_to_date(config, folder, agree, announce, _print_line)
     if args.json:

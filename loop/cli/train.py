@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
 from loop.cli.announce import Announcer
 from loop.cli.round_table import print_round_table
+from loop.cli.run_arguments import add_config_arguments, add_redo
 from loop.config.schema import Config
 from loop.engine.record import StageRecord
 from loop.engine.step import step_folder
@@ -20,11 +20,8 @@ VALIDATIONS = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", type=Path, help="a YAML file, or a run folder to go on with")
-    parser.add_argument("words", nargs="*", metavar="key=value", help="for example matter.first.validations=20")
-    parser.add_argument(
-        "--redo", action="store_true", help="yes, make results again that took long (the present ones are kept)"
-    )
+    add_config_arguments(parser, "matter.first.validations=20")
+    add_redo(parser)
     parser.add_argument("--json", action="store_true", help="where the matter is and how it came about")
 
 

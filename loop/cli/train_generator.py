@@ -7,21 +7,19 @@ import json
 from pathlib import Path
 
 from loop.cli.announce import Announcer
+from loop.cli.run_arguments import add_config_arguments, add_redo
 from loop.runs.run import configured, fit_generator
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", type=Path, help="a YAML file, or a run folder to go on with")
-    parser.add_argument("words", nargs="*", metavar="key=value", help="for example generator.fit.steps=2000")
+    add_config_arguments(parser, "generator.fit.steps=2000")
     parser.add_argument(
         "--cutouts",
         type=Path,
         help="a folder of RGBA pictures (default: round 1's labels of the run, whose matter is fitted first)",
     )
     parser.add_argument("--domain", help="of the run, if it has several and no --cutouts are given")
-    parser.add_argument(
-        "--redo", action="store_true", help="yes, make results again that took long (the present ones are kept)"
-    )
+    add_redo(parser)
     parser.add_argument("--json", action="store_true", help="where the generator is, machine-readable")
 
 

@@ -138,6 +138,11 @@ class DataConfig:
         )
         return roots + behind if roots else []
 
+    def root_shares(self) -> list[float | None]:
+        """Of `all_roots`, by their number; none if no root has one."""
+        shares = [root.share for root in self.all_roots()]
+        return shares if any(shares) else []
+
 
 @dataclass
 class LabelConfig:

@@ -37,9 +37,6 @@ BACKGROUND = "background"
 PICTURES = ("image", "alpha", "foreground", "trimap", "closed_form", "rgba", "agreement")
 """Keys of a record that name files."""
 
-ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
-"""Of files that are taken for pictures of a data set; said here because listing them needs no decoder."""
-
 Record = dict[str, Any]
 
 

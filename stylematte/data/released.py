@@ -23,8 +23,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from stylematte.data.manifest import ENDINGS, read_manifest
+from stylematte.data.manifest import read_manifest
 from stylematte.errors import DataError
+from stylematte.picture_endings import PICTURE_ENDINGS
 
 ALL = "all"
 """The split of data that is not split."""
@@ -222,7 +223,7 @@ def _by_name(folder: Path | None, deep: bool = False) -> dict[str, Path]:
     files = sorted(
         path
         for path in (folder.rglob("*") if deep else folder.iterdir())
-        if path.suffix.lower() in ENDINGS and path.name[0] != "."
+        if path.suffix.lower() in PICTURE_ENDINGS and path.name[0] != "."
     )
     return {path.stem: path for path in files}
 

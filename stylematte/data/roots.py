@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from stylematte.data.manifest import BACKGROUND, ENDINGS, ManifestRow, read_manifest
+from stylematte.data.manifest import BACKGROUND, ManifestRow, read_manifest
 from stylematte.data.released import ALL, LAYOUTS, read_released
 from stylematte.errors import DataError
+from stylematte.picture_endings import PICTURE_ENDINGS
 
 FLAT = "pictures"
 """The layout of a folder that holds pictures and nothing else; below it, every picture at any depth."""
@@ -102,7 +103,9 @@ def _listed(path: Path, layout: str) -> list[ManifestRow]:
 
 
 def _pictures(path: Path) -> Iterable[Path]:
-    return sorted(file for file in path.rglob("*") if file.suffix.lower() in ENDINGS and not file.name.startswith("."))
+    return sorted(
+        file for file in path.rglob("*") if file.suffix.lower() in PICTURE_ENDINGS and not file.name.startswith(".")
+    )
 
 
 def _relative(root: Path, file: Path) -> str:

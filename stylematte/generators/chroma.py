@@ -18,12 +18,12 @@ from torch import Tensor
 from stylematte.data.drawn.dataset import draw
 from stylematte.errors import BadPicture, ConfigError
 from stylematte.generators.directory import found_files
+from stylematte.generators.files import PHOTOS
 from stylematte.generators.keying import BLUE, GREEN, key
 from stylematte.imagefile import read_rgb
 from stylematte.rgba_generator import RGBASample, Unusable
 from stylematte.sampling import position_seed
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 SCREENS = {"auto": None, "green": GREEN, "blue": BLUE}
 
 
@@ -50,7 +50,7 @@ class Chroma:
         self.folder = Path(folder).expanduser() if folder else None
         self.drawn, self.size, self.licence = drawn, size, "CC0-1.0" if drawn else licence
         self.screen = SCREENS[screen]
-        self.files = found_files(self.folder, ENDINGS) if self.folder else []
+        self.files = found_files(self.folder, PHOTOS) if self.folder else []
 
     @property
     def count(self) -> int | None:

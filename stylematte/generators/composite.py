@@ -11,11 +11,11 @@ import torch
 from stylematte.data.drawn.dataset import draw
 from stylematte.errors import BadPicture, ConfigError, DataError
 from stylematte.generators.directory import found_files
+from stylematte.generators.files import PHOTOS
 from stylematte.imagefile import read_alpha, read_rgb
 from stylematte.rgba_generator import RGBASample, Unusable
 from stylematte.sampling import position_seed
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 FOREGROUNDS = ("fg", "foreground", "foregrounds")
 ALPHAS = ("alpha", "alphas", "matte", "mattes", "mask")
 
@@ -68,7 +68,7 @@ class Composite:
 
 def foreground_pairs(folder: Path) -> list[tuple[Path, Path]]:
     """(foreground, alpha) of each name that has both, in the order of the names. Raises DataError if there is none."""
-    files = found_files(folder, ENDINGS)
+    files = found_files(folder, PHOTOS)
     fronts = {_key(file): file for file in files if file.parent.name.lower() in FOREGROUNDS}
     mattes = {_key(file): file for file in files if file.parent.name.lower() in ALPHAS}
     pairs = [(fronts[key], mattes[key]) for key in sorted(fronts.keys() & mattes.keys())]

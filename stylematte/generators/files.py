@@ -20,6 +20,7 @@ from stylematte.errors import BadPicture, ConfigError
 from stylematte.imagecode import MAX_PIXELS, decode
 
 ENDINGS = (".png", ".webp", ".tif", ".tiff", ".exr")
+PHOTOS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 TIFF_DEEP = (np.uint16, np.float32)
 
 

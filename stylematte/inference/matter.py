@@ -48,19 +48,19 @@ def matter_folder(path: Path) -> Path:
 
 def trained_at(folder: Path) -> int:
     """The longest side that a matter folder says its network was trained at; 512 if it says none. WeightsError."""
-    meta = read_description(folder).get("meta")
-    size = meta.get("size", 512) if isinstance(meta, dict) else 512
-    if not isinstance(size, int) or size < 1:
-        raise WeightsError(f"{matter_files(folder)[1]}: meta.size is {size!r}, expected pixels of the longest side")
-    return size
+    return _side(folder, "size", default=512, least=1)
 
 
 def native_side(folder: Path) -> int:
     """The longest side of the photos whose crops, at their own scale, a matter learned from; 0 if it saw squares."""
+    return _side(folder, "max_side", default=0, least=0)
+
+
+def _side(folder: Path, name: str, default: int, least: int) -> int:
     meta = read_description(folder).get("meta")
-    side = meta.get("max_side", 0) if isinstance(meta, dict) else 0
-    if not isinstance(side, int) or side < 0:
-        raise WeightsError(f"{matter_files(folder)[1]}: meta.max_side is {side!r}, expected pixels of the longest side")
+    side = meta.get(name, default) if isinstance(meta, dict) else default
+    if not isinstance(side, int) or side < least:
+        raise WeightsError(f"{matter_files(folder)[1]}: meta.{name} is {side!r}, expected pixels of the longest side")
     return side
 
 

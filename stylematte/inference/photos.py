@@ -11,9 +11,7 @@ from typing import NamedTuple
 
 from stylematte.errors import ConfigError, DataError
 from stylematte.imagecode import endings
-
-PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
-"""Endings of files that are taken for pictures of a data set; `endings` has those of photos to matte."""
+from stylematte.picture_endings import PICTURE_ENDINGS
 
 
 class LeftOut(NamedTuple):
@@ -32,7 +30,7 @@ class NamedPhoto(NamedTuple):
 
 def pictures_in(folder: Path) -> list[Path]:
     """The files of a folder that are pictures by their ending, by name."""
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in PICTURES)
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in PICTURE_ENDINGS)
 
 
 def photos_in(path: Path) -> list[Path]:
@@ -47,7 +45,7 @@ def photos_in(path: Path) -> list[Path]:
     if twice:
         raise DataError(f"{path}: two pictures are called {twice}; their results would overwrite each other")
     if not photos:
-        raise DataError(f"{path}: holds no pictures ({', '.join(sorted(PICTURES))})")
+        raise DataError(f"{path}: holds no pictures ({', '.join(sorted(PICTURE_ENDINGS))})")
     return photos
 
 
