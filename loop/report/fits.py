@@ -34,7 +34,7 @@ def _fit(fit: str, by_round: dict[int, dict[str, Points]]) -> str:
     return f'<h3>{escape(fit)}</h3>{keys}<div class="charts">{charts}</div>'
 
 
-def wall_seconds(spans: Sequence[tuple[float, float]]) -> float:
+def covered_seconds(spans: Sequence[tuple[float, float]]) -> float:
     """How long at least one of the (begin, end) spans was under way."""
     total, until = 0.0, float("-inf")
     for begin, end in sorted(spans):
@@ -49,7 +49,7 @@ def timing_section(run: Run) -> str:
     if not steps:
         return ""
     longest = max(s for _, s in steps) or 1.0
-    wall = wall_seconds([(r.ended[step] - r.seconds[step], r.ended[step]) for r in run.rounds for step in r.ended])
+    wall = covered_seconds([(r.ended[step] - r.seconds[step], r.ended[step]) for r in run.rounds for step in r.ended])
     body = "".join(
         f'<tr><td>{escape(step)}</td><td class="n">{clock(seconds)}</td>'
         f'<td class="wide"><div class="bar"><i class="time" style="width:{seconds / longest:.1%}"></i></div></td></tr>'

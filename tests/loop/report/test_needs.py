@@ -9,7 +9,7 @@ import pytest
 
 from loop.report.build import build_report
 from loop.report.data import LeftOut, Round, Run, Score, Sieve, Verdict
-from loop.report.fits import wall_seconds
+from loop.report.fits import covered_seconds
 from loop.report.needs import needs, needs_section
 from loop.report.read import read_run
 
@@ -61,7 +61,7 @@ def test_each_condition_is_said_with_its_numbers(sound: Run) -> None:
 
 
 def test_time_is_by_the_clock() -> None:
-    assert wall_seconds([(0.0, 10.0), (5.0, 15.0), (20.0, 21.0), (2.0, 3.0)]) == 16.0
+    assert covered_seconds([(0.0, 10.0), (5.0, 15.0), (20.0, 21.0), (2.0, 3.0)]) == 16.0
 
 
 def test_steps_come_in_the_order_of_the_plan(run: Path) -> None:
