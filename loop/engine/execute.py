@@ -80,19 +80,23 @@ def execute(
     runtime: Mapping[str, Any] | None = None,
     shared: Path | None = None,
     amount: Callable[[Step], float] = lambda step: 1.0,
+    planned: Sequence[Step] = (),
 ) -> list[StageRecord]:
-    """Bring every step of the plan up to date; the records in the plan's order.
+    """Bring every step up to date; the records in the order of the steps.
 
     `runtime` (plain types) reaches each stage as ctx.runtime, with kind, devices, accelerator, precision and run_dir
     added; it is not part of any key. shared: a folder in which runs leave their results for each other
     (`loop.engine.shared`). amount: how much a step has to do, in a unit that its stage shares over rounds; for the
-    time left (`loop.engine.live`). Events of steps that run side by side come from threads of their own, except
+    time left (`loop.engine.live`). planned: the whole plan where `steps` are a part of it; manifest.json lists it, and
+    then what it has not. Events of steps that run side by side come from threads of their own, except
     fresh, restored, shared and done. Raises RunLocked, Stopped (the same command goes on) or StageFailed.
     """
     run_dir = run_dir.resolve()
     settings = {name: getattr(launch_config, name) for name in ("devices", "accelerator", "precision")}
     settings |= {"kind": str(launch_config.kind.value), "run_dir": str(run_dir), **(runtime or {})}
     records: dict[str, StageRecord] = {}
+    known = {step.id for step in planned}
+    listed = [*planned, *(step for step in steps if step.id not in known)]
     numbers = {step.id: number for number, step in enumerate(steps, start=1)}
 
     def report(
@@ -116,13 +120,13 @@ def execute(
     def finished(step: Step, result: StageResult) -> None:
         records[step.id] = result.record
         if result.how != "fresh":
-            write_manifest(run_dir, steps)
+            write_manifest(run_dir, listed)
         report(step, result.how, record=result.record)  # may raise; all is on disk by now
 
     with signals.handled(), one_writer(run_dir), fork_servers():
         for step in steps:
             StepFolders(run_dir, step.id).recover()
-        write_manifest(run_dir, steps)
+        write_manifest(run_dir, listed)
         live = LiveRecord(run_dir, steps, amount, launch_config.at_once, apart)
         try:
             walk(steps, launch_config.at_once, apart, work, finished)

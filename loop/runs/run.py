@@ -199,7 +199,8 @@ def make(
     shared: a folder of results that several runs share (`loop.engine.shared`).
     """
     obtain_published(config)
-    steps = choose(plan(config, fingerprints(config, folder, full=True)))
+    planned = plan(config, fingerprints(config, folder, full=True))
+    steps = choose(planned)
     if any(step.stage == "fit_matter" for step in steps):
         check_start(config, folder)
     obtain_consent(config, folder, steps, agree)
@@ -209,7 +210,7 @@ def make(
     record_provenance(folder)
     followed = config.tracking
     tracking = {"wandb": followed.wandb.value, "project": followed.project, "code": followed.code}
-    execute(folder, steps, config.launch, on_event, {"tracking": tracking}, shared, amount)
+    execute(folder, steps, config.launch, on_event, {"tracking": tracking}, shared, amount, planned)
     consent.withdraw(folder)
 
 

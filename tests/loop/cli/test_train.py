@@ -1,11 +1,14 @@
 """stylematte train, train-generator and evaluate of what they made: every command of docs/training.md, on tiny data."""
 
+import json
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
+import loop
 from loop.cli.main import main
 from loop.fitting.validation import Validation
 from stylematte.config import MatterFitConfig
@@ -105,3 +108,11 @@ def test_a_matter_that_is_of_no_run_needs_data(tmp_path: Path, tiny_run: Path, c
     assert "is no run, whose held-out pictures could be measured; give --data DIR" in capsys.readouterr().err
     assert main(["evaluate", str(tiny_run)]) == 2
     assert "its pictures were drawn by code" in capsys.readouterr().err
+
+
+def test_a_part_of_a_run_made_again_leaves_the_manifest_whole(tiny_run: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    before = [step["id"] for step in json.loads((run / "manifest.json").read_text())["steps"]]
+    assert "01/fit_matter" in before
+    loop.train_matter(run)
+    assert [step["id"] for step in json.loads((run / "manifest.json").read_text())["steps"]] == before
