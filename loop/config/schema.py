@@ -170,13 +170,15 @@ class PairSource(str, Enum):
     generator = "generator"
     drawn = "drawn"
     chroma = "chroma"
+    spoilt = "spoilt"
 
 
 @dataclass
 class SynthesizeConfig:
     source: PairSource = PairSource.generator
     """drawn: an oracle for experiments on drawn pictures, flawless cut-outs in the generators' place. chroma: the same
-    subjects before a green or blue screen, keyed and despilled."""
+    subjects before a green or blue screen, keyed and despilled. spoilt: their alphas with what layer-diffusion
+    generators do wrong (`stylematte.refine.artefacts.spoil`)."""
     count: int = ranged(400, 1)
     """Cut-outs of each domain and round."""
     psi: tuple[float, float] = (0.5, 1.0)
