@@ -7,7 +7,7 @@ Scaled and divided as in the evaluation code of RobustVideoMatting (Lin et al. 2
     dtSSD_t = 100 sqrt( mean over pixels of ((p_t - p_{t-1}) - (a_t - a_{t-1}))^2 )
 
 and the clip's value is the mean over its T - 1 pairs of frames. (That code counts a 0 for the first frame, too: its
-value is ours times (T - 1) / T. The code of VideoMatting108, Zhang et al. 2021, takes the root of a sum over the unknown
+value is ours times (T - 1) / T. That of VideoMatting108, Zhang et al. 2021, takes the root of a sum over the unknown
 region instead.) An error that stays the same from frame to frame gives 0, so dtSSD never stands alone. Lower is better.
 """
 

@@ -6,7 +6,7 @@ premultiplied colour and alpha (so that nothing bleeds), composited, and average
     I = mean_s (P_s + (1 - a_s) B_s)      alpha = mean_s a_s
 
 which is the compositing equation with the exposure's mean colour, coverage and background (the one weighted by what
-the subject leaves free). What lies beyond the cut-out's own frame mirrors it: a body cut by the frame goes on.
+the subject leaves free). Where the cut-out's own frame cuts a body it goes on beyond it, repeating the border.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ SLOWEST = 2.0
 """Seconds that the background takes for its way at least: a short shot sees a part of it."""
 OPEN = 0.02
 """Alpha above which a pixel counts as the subject's."""
+CUT = 0.05
+"""A run of opaque pixels, as a share of a side of the cut-out's frame, from which on that side cuts a body, not hairs."""
 
 
 class Frame(NamedTuple):
@@ -54,9 +56,10 @@ class Shot:
         grid = np.mgrid[0 : self.fine[0], 0 : self.fine[1]].astype(np.float32)
         self.y = (grid[0] + 0.5) / self.fine[0]  # frame heights from the top
         self.x = (grid[1] + 0.5 - self.fine[1] / 2) / self.fine[0]  # from the middle
-        self.cutout = _fitted(premultiplied, self.fine)
-        rows = np.flatnonzero((self.cutout[..., 3] > OPEN).any(1))
+        cutout = _fitted(premultiplied, self.fine)
+        rows = np.flatnonzero((cutout[..., 3] > OPEN).any(1))
         self.top = rows[0] / self.fine[0] if len(rows) else 0.0
+        self.cutout = _framed(cutout)
         self.background = _covering(background, self.fine)
 
     def frame(self, seconds: float, opening: float = 0.0, subframes: int = 1) -> Frame:
@@ -75,10 +78,10 @@ class Shot:
     def _subject(self, moment: float) -> tuple[np.ndarray, np.ndarray]:
         """Lit premultiplied colour and alpha at this moment, in render pixels."""
         source_x, source_y = self._source(moment)
-        warped = cv2.remap(self.cutout, source_x, source_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        warped = cv2.remap(self.cutout, source_x, source_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         alpha = warped[..., 3]
-        slope = self.motion.slope.at(moment)
-        light = np.exp(self.motion.light.at(moment) + slope * self.x / (self.size[1] / self.size[0])).astype(np.float32)
+        across = self.x[:1] * (self.size[0] / self.size[1])
+        light = np.exp(self.motion.light.at(moment) + self.motion.slope.at(moment) * across)
         return np.minimum(warped[..., :3] * light[..., None], alpha[..., None]), alpha
 
     def _source(self, moment: float) -> tuple[np.ndarray, np.ndarray]:
@@ -94,7 +97,7 @@ class Shot:
         x = x - free * (motion.sway.at(moment) + flutter * np.sin(wave + 19 * y + 11 * x))
         y = y - free * flutter * np.sin(1.3 * wave + 13 * x - 7 * y)
         wide = self.cutout.shape[1]
-        source_x, source_y = x * self.fine[0] + wide / 2 - 0.5, y * self.fine[0] - 0.5
+        source_x, source_y = x * self.fine[0] + wide / 2 - 0.5, y * self.fine[0] + 0.5  # beside a frame of one pixel
         return source_x.astype(np.float32), source_y.astype(np.float32)
 
     def _behind(self, moment: float) -> np.ndarray:
@@ -123,9 +126,24 @@ def _least(fine: tuple[int, int], picture: tuple[int, int]) -> float:
 def _fitted(premultiplied: np.ndarray, fine: tuple[int, int]) -> np.ndarray:
     """The cut-out at its scale in the frame, its top edge the frame's."""
     high, wide = premultiplied.shape[:2]
-    cut = (premultiplied[:, [0, -1], 3] > OPEN).any()
+    cut = any(_cuts(premultiplied[:, side, 3]) for side in (0, -1))
     scale = max(fine[0] / high, fine[1] / wide) if cut else fine[0] / high
     return _scaled(premultiplied, max(1, round(high * scale)), max(1, round(wide * scale)))
+
+
+def _framed(cutout: np.ndarray) -> np.ndarray:
+    """With a frame of one pixel, which is repeated beyond: the border where it cuts the body, else transparent."""
+    framed = cv2.copyMakeBorder(cutout, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    for side in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]):
+        if not _cuts(framed[side][:, 3]):
+            framed[side] = 0
+    return framed
+
+
+def _cuts(border: np.ndarray) -> bool:
+    """Whether a body crosses this border, alpha (n,)."""
+    run = np.ones(max(2, round(CUT * len(border))), np.float32)
+    return bool(len(border) >= len(run) and np.convolve(border > 0.9, run, "valid").max() >= len(run) - 0.5)
 
 
 def _covering(background: np.ndarray, fine: tuple[int, int]) -> np.ndarray:

@@ -92,6 +92,17 @@ def test_a_subject_cut_by_the_side_covers_a_wide_frame() -> None:
     assert wide.frame(0).image.max() <= 1
 
 
+def test_beyond_its_frame_a_body_goes_on_and_a_hair_ends() -> None:
+    hairy = box(10, 30, 0, 40)
+    hairy[:20] = 0
+    hairy[:20, 40:42] = [1, 0, 0, 1]  # one pixel wide, up to the upper border
+    alpha = shot(replace(STILL, growth=Wave(-np.log(2), 1e9, AT_ONCE)), hairy).frame(0).alpha
+    assert alpha[:19].max() == 0  # half as large: the cut-out's upper border is in the middle
+    assert alpha[21, 20] > 0.2
+    raised = shot(replace(STILL, y=Wave(-10 / SIZE, 1e9, AT_ONCE)), hairy).frame(0).alpha
+    assert raised[35, 12:28].min() == 1  # below the lower border
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("cutouts")
