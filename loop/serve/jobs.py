@@ -78,15 +78,18 @@ class Jobs(threading.Thread):
             if job.pid is not None and self._runs(job):  # it has not come to its run yet
                 os.kill(job.pid, 15)
 
-    def _start(self, job: Job, devices: list[str]) -> None:
+    def command(self, job: Job) -> list[str]:
+        """As one would type it."""
         folder = self.folder(job)
         target = [job.source, f"run.dir={folder}"] if job.source else [str(folder)]
-        command = [sys.executable, "-m", "loop", "run", *target, *job.words, *(["--redo"] if job.redo else [])]
+        return [sys.executable, "-m", "loop", "run", *target, *job.words, *(["--redo"] if job.redo else [])]
+
+    def _start(self, job: Job, devices: list[str]) -> None:
         numbers = ",".join(name for name in devices if name != "cpu")
         environment = {name: value for name, value in os.environ.items() if name != "STYLEMATTE_TOKEN"}
         with open(self.log(job), "ab") as log:
             process = subprocess.Popen(
-                command,
+                self.command(job),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

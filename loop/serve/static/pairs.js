@@ -87,7 +87,7 @@ function add(index) {
   cell.setAttribute("aria-setsize", total);
   cell.setAttribute("aria-posinset", index + 1);
   Object.assign(cell.style, { width: `${side}px`, left: `${(index % columns) * side}px`, top: `${Math.floor(index / columns) * rowHeight()}px` });
-  cell.addEventListener("click", () => { grid.focus(); move(index); });
+  cell.addEventListener("click", () => { grid.focus({ preventScroll: true }); move(index); });
   cells.set(index, cell);
   grid.append(cell);
   const pair = known(index);
@@ -166,6 +166,8 @@ grid.addEventListener("keydown", (event) => {
   else return;
   event.preventDefault();
 });
+for (const button of document.querySelectorAll("[data-decide]"))
+  button.addEventListener("click", () => decide(button.dataset.decide, button.dataset.decide === "refuse" ? form.reason.value : ""));
 grid.addEventListener("scroll", () => requestAnimationFrame(draw), { passive: true });
 new ResizeObserver(layOut).observe(grid);
 
@@ -178,7 +180,7 @@ async function begin() {
   for (const name of ["round", "domain", "show"]) form[name].addEventListener("change", reload);
   if (!rounds.length) byId("counts").textContent = "No round has drawn pairs yet.";
   else await reload();
-  grid.focus();
+  grid.focus({ preventScroll: true });
 }
 
 begin().catch((error) => notice(error.message));
