@@ -117,8 +117,8 @@ def predict_with_confidence(network: nn.Module, image: Tensor) -> tuple[Tensor, 
 def predict_ensemble(network: nn.Module, image: Tensor) -> Tensor:
     """image (N, 3, H, W) -> alpha (N, 1, H, W) on image's device: the mean of eight views.
 
-    The picture and its mirror image, both also at 1.5 of the size, and the picture in warmer, colder, brighter and darker
-    light. A better teacher than the network alone: the views err in different places.
+    The picture and its mirror image, both also at 1.5 of the size, and the picture in warmer, colder, brighter and
+    darker light. A better teacher than the network alone: the views err in different places.
     """
     with evaluating(network):
         batch = image.to(_device(network))
