@@ -23,7 +23,7 @@ check: $(VENV)/ready
 slow: $(VENV)/ready
 	$(BIN)/python -m pytest -m slow
 
-# The generators that the quickstart starts from, made anew; minutes on a GPU, a night without.
+# The generators that the quickstart starts from, made anew: half an hour on 2 idle cores.
 start-weights: $(VENV)/ready
 	$(BIN)/stylematte run configs/start.yaml
 	rm -rf runs/start-weights
