@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from loop.config.reviews import Review
 from loop.config.schema import SelectConfig
 from loop.pools import Row
 from stylematte.data.near_duplicates import BITS, fingerprint
@@ -84,11 +85,13 @@ def apply_rules(
     kept: Recognised,
     real: Recognised,
     features: Tensor | None = None,
+    review: Review | None = None,
 ) -> None:
     """Write into `row` whether `picture` (4, H, W) is kept, and if not, the first rule it breaks and why.
 
     row has its disagreement already. kept: the pairs kept so far; a new one joins them. real: the training pictures
     that a pair is compared with, if any. features: of the picture, in units of the training pictures' usual distance.
+    review: what a person decided; it outweighs the rules.
     """
     alpha = picture[3]
     area, body = float(alpha.mean()), main_body(alpha.numpy())
@@ -119,6 +122,10 @@ def apply_rules(
         ),
     ]
     row["rule"], row["reason"] = next(((name, why) for name, broken, why in rules if broken), (None, None))
+    if review is not None:
+        refused = "review", f"refused by hand: {review.reason}".removesuffix(": ")
+        row["reviewed"] = True
+        row["rule"], row["reason"] = (None, None) if review.kept else refused
     row["kept"] = row["reason"] is None
     if row["kept"]:
         kept.add(picture, features)
@@ -157,6 +164,7 @@ def keep_best(rows: list[Row], most: int, cover: bool) -> None:
     """Of the kept rows leave `most` (0: all), the best agreeing; cover: evenly from around the training pictures.
 
     Covering goes in turns: the best agreeing pair of those nearest to each training picture, then the second best.
+    Those accepted by hand go before all others.
     """
     kept = sorted((row for row in rows if row["kept"]), key=lambda row: (row["disagreement"], row["id"]))
     if cover:
@@ -165,6 +173,7 @@ def keep_best(rows: list[Row], most: int, cover: bool) -> None:
             near = row.get("nearest_real", 0)  # without training pictures to cover all are one neighbourhood
             row["turn"] = turns[near] = turns.get(near, -1) + 1
         kept.sort(key=lambda row: row["turn"])
+    kept.sort(key=lambda row: "reviewed" not in row)
     why = "cover more or agree better" if cover else "agree better"
     for row in kept[most:] if most else []:
         row |= {"kept": False, "rule": "enough", "reason": f"enough: {most} pairs {why}"}

@@ -152,6 +152,11 @@ class LabelConfig:
     """Photos with a smaller share of foreground are left out: nothing is there."""
     max_foreground: float = ranged(0.95, 0, 1)
     """Photos with a larger share are left out: no background is to be seen."""
+    ensemble: bool = False
+    """The alpha is the mean of eight views (mirrored, larger, in other light) instead of two; labels take four times as
+    long. docs/roads.md has what it is worth."""
+    sharpen: float = ranged(1.0, 1, 10)
+    """Power that draws the alpha to 0 or 1 where the matter leans to one of them; 1 leaves it as it is."""
 
     def problems(self) -> Iterator[str]:
         """What is impossible beyond the fields' ranges: "key=value: expected ..." lines."""

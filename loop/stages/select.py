@@ -3,6 +3,7 @@
 A pair is kept if its foreground fraction is sane, its foreground is one connected body, it is no near-duplicate of a
 kept one, and the accepted matter, shown the cut-out on new backgrounds, finds the alpha the generator gave it. If
 asked for, it is also not cut by too many sides of the frame and no copy of a training picture (`loop.pair_rules`).
+What a person has decided of a candidate (`loop.config.reviews`) outweighs every rule.
 Out: index.jsonl (all candidates, with scores), rgba/*.png or shards/*.tar (those kept), sheet.png (on backgrounds);
 with select.reliability agreement/*.png (how far each pixel's alpha may be believed).
 """
@@ -17,6 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from loop.config.reviews import Review, picture_digest
 from loop.config.schema import SelectConfig
 from loop.config.steps import SelectStep, read
 from loop.engine.heartbeat import tracked
@@ -44,7 +46,9 @@ def run(ctx: Context) -> Metrics:
     pool, config = ctx.inputs["pool"], read(SelectStep, ctx.config)
     rules = config.rules
     rows = read_index(pool)
-    candidates = [row for row in rows if row["kept"]]  # the others `refine_pairs` has refused, with a reason
+    reviews = _reviews_of(pool, rows, config)
+    # the others `refine_pairs` has refused, with a reason
+    candidates = [row for row in rows if row["kept"] or (row["id"] in reviews and reviews[row["id"]].kept)]
     matters = {name: load_matter(ctx.inputs[name]).to(device_for(ctx)) for name in MATTERS if name in ctx.inputs}
     network, previous = matters["matter"], matters.get("previous")
     files = background_files(ctx.inputs["data"])
@@ -62,13 +66,22 @@ def run(ctx: Context) -> Metrics:
         features = measure(pictures) if measure else [None] * len(part)
         for k, (row, picture) in enumerate(zip(part, pictures, strict=True)):
             row |= {name: round(float(gap[k]), 5) for name, gap in gaps.items()}
-            apply_rules(row, picture, rules, kept, real, features[k])
+            apply_rules(row, picture, rules, kept, real, features[k], reviews.get(row["id"]))
         if rules.reliability:
             _write_agreement(ctx, part, pictures, list(matters.values()), behind[0])
     keep_best(rows, rules.keep, rules.cover)
     _forget_agreement(ctx, rows)
     _copy_kept(ctx, rows, backgrounds, config.per_shard)
-    return _metrics(rows, candidates)
+    by_hand = {"reviewed": len(reviews)} if reviews else {}
+    return {**_metrics(rows, candidates), **by_hand}
+
+
+def _reviews_of(pool: Path, rows: list[Row], config: SelectStep) -> dict[str, Review]:
+    """Those of pictures that are still what was looked at."""
+    files = {row["id"]: pool / row["rgba"] for row in rows if row["id"] in config.reviews}
+    return {
+        id_: config.reviews[id_] for id_, file in files.items() if picture_digest(file) == config.reviews[id_].picture
+    }
 
 
 def _metrics(rows: list[Row], candidates: list[Row]) -> Metrics:
