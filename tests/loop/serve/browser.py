@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ class Browser:
         assert self.process.stderr is not None
         found = next((m for line in self.process.stderr if (m := re.search(r"listening on (ws://\S+)", line))), None)
         assert found is not None, "the browser did not start"
-        self.socket = connect(found[1], max_size=None, open_timeout=60)
+        self.open_until_end = ExitStack()
+        self.socket = self.open_until_end.enter_context(connect(found[1], max_size=None, open_timeout=60))
         self.numbers = itertools.count(1)
         self.errors: list[str] = []
         self.urls: list[str] = []
@@ -58,7 +60,7 @@ class Browser:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.socket.close()
+        self.open_until_end.close()
         self.process.terminate()
         self.process.communicate(timeout=30)
 
