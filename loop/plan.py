@@ -231,7 +231,7 @@ def _domain_steps(config: Config, files: Fingerprints, round_: int, domain: str)
         ),
     ]
     oracle = DrawPairsStep(round_, domain, config.data.domains[domain], config.data.size, drawn.count_in(round_))
-    oracle = replace(oracle, keyed=drawn.source is PairSource.chroma)
+    oracle = replace(oracle, keyed=drawn.source is PairSource.chroma, spoilt=drawn.source is PairSource.spoilt)
     if reads_pairs(config):
         steps += generator if fits_generators(config) else [("draw_pairs", {}, oracle)]
         if domain in config.refine.pairs:

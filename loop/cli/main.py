@@ -40,6 +40,8 @@ VERBS = {
     "build-dataset": "from a generator to a data set of foregrounds and alphas; the same command resumes",
     "pool": "pools of pairs in tar shards: stats, verify, dedup, split, export",
     "score": "SAD, MSE, MAD, Grad, Conn of mattes against the truth",
+    "score-video": "MAD, MSE, Grad, Conn, dtSSD of clips of mattes against the truth",
+    "make-clips": "cut-outs animated over moving backgrounds, with the exact alpha of every frame",
     "evaluate": "inference and scoring of a matter on a data set; the same command resumes",
     "data": "check a data set: counts, sizes, broken or mismatched files, one photo in two splits",
     "loss": "value, floor and excess of a loss on one picture, and where it hurts",

@@ -122,6 +122,8 @@ class DrawPairsStep:
     count: int
     keyed: bool = False
     """Before a green or blue screen, and keyed."""
+    spoilt: bool = False
+    """Their alphas with artefacts of generators."""
 
 
 @dataclass(frozen=True)
