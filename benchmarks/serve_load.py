@@ -27,8 +27,8 @@ from typing import Any
 
 TOKEN = "token of the benchmark"
 RUN = "watched"
-WORDS = ["run.rounds=0", "matter.first.steps=1000000", "matter.first.tick=1000000"]
-PATIENCE = 180.0
+WORDS = ["run.rounds=0", "matter.first.steps=1000000", "matter.first.tick=50"]
+PATIENCE = 900.0
 
 
 def main() -> None:
