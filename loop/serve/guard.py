@@ -24,6 +24,7 @@ READING = {"GET", "HEAD", "OPTIONS"}
 OPEN = ("/healthz", "/static/", "/login")
 """What anybody may read who can connect."""
 DIGITS = 18
+"""Of a length in bytes; a longer one is none."""
 HARMLESS = {"/matte"}
 """What writes nothing, though it is a POST: as free as reading."""
 POLICY = (
