@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from loop.config.schema import SelectConfig
 from loop.config.steps import SelectStep, read
@@ -30,7 +30,7 @@ from stylematte.data.folders import centre_square
 from stylematte.data.placement import touched_sides
 from stylematte.imagefile import read_rgb, read_rgba, write_alpha, write_rgba
 from stylematte.inference.predict import pixel_agreement, predict, predict_views
-from stylematte.networks.stylematte import StyleMatte
+from stylematte.inference.whole import as_trained
 from stylematte.networks.weights import load_matter
 from stylematte.rgba import composite, split_rgba
 from stylematte.sampling import position_seed
@@ -45,7 +45,8 @@ def run(ctx: Context) -> Metrics:
     rules = config.rules
     rows = read_index(pool)
     candidates = [row for row in rows if row["kept"]]  # the others `refine_pairs` has refused, with a reason
-    network = load_matter(ctx.inputs["matter"]).to(device_for(ctx))
+    folder, photos = ctx.inputs["matter"], [row["image"] for row in read_index(ctx.inputs["data"])]
+    network = as_trained(load_matter(folder).to(device_for(ctx)), folder, photos)
     files = background_files(ctx.inputs["data"])
     backgrounds = [centre_square(read_rgb(file), config.size) for file in files]
     backgrounds = backgrounds or [torch.full((3, config.size, config.size), grey) for grey in (0.1, 0.5, 0.9)]
@@ -133,7 +134,7 @@ def _training_thumbnails(ctx: Context) -> Thumbnails:
 
 
 @torch.no_grad()
-def disagreement(network: StyleMatte, pictures: Tensor, backgrounds: Tensor) -> Tensor:
+def disagreement(network: nn.Module, pictures: Tensor, backgrounds: Tensor) -> Tensor:
     """Mean |alpha of the generator - alpha of the matter| over new backgrounds.
 
     pictures: (N, 4, H, W) straight RGBA; backgrounds: (K, N, 3, H, W). Returns (N,) in [0, 1].
@@ -164,7 +165,7 @@ def _backgrounds_for(rows: list[Row], backgrounds: list[Tensor], count: int) -> 
     return torch.stack([torch.stack([backgrounds[i] for i in line]) for line in picks])
 
 
-def _write_agreement(ctx: Context, rows: list[Row], network: StyleMatte, backgrounds: list[Tensor]) -> None:
+def _write_agreement(ctx: Context, rows: list[Row], network: nn.Module, backgrounds: list[Tensor]) -> None:
     """agreement/*.png of kept pairs: 1 minus the largest difference of the generator's alpha and the matter's views."""
     for start in tracked(ctx, range(0, len(rows), BATCH)):
         part = rows[start : start + BATCH]
