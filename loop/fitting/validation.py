@@ -25,6 +25,7 @@ from stylematte.atomic import replace_file
 from stylematte.config import MatterFitConfig
 from stylematte.imagefile import read_alpha, read_rgb
 from stylematte.inference.predict import predict
+from stylematte.inference.whole import WholeViews
 from stylematte.jsonl import read_jsonl
 from stylematte.networks.weights import save_matter
 from stylematte.sheets import on_checkerboard, write_sheet
@@ -74,7 +75,9 @@ class Validation(Callback):
     def _matted(self, network: torch.nn.Module, row: Row) -> tuple[Tensor, Tensor, float]:
         image = content(read_rgb(self.data / row["image"]), row)
         truth = content(read_alpha(self.data / row["alpha"]), row)
-        alpha = predict(network, image)
+        native = row["image"].endswith(".ppm")
+        seen = WholeViews(network, self.meta["size"]) if native and not self.meta.get("max_side") else network
+        alpha = predict(seen, image)
         return image, alpha, float((alpha - truth).abs().sum() / 1000)
 
     def _write(self, network: torch.nn.Module, step: int, values: dict[str, float], shown: list[Tensor]) -> None:

@@ -57,9 +57,10 @@ def run(ctx: Context) -> Metrics:
         photometry_on_device=config.fit.photometry is PhotometryPlace.device,
         hard_background=config.fit.hard_background,
         crop_share=config.fit.crop_share if config.max_side else None,
+        zoom=config.fit.zoom,
     )
     meta = {"round": config.round, "steps": config.fit.steps, "size": config.size, **_origin(start)}
-    meta |= {"max_side": config.max_side} if config.max_side else {}
+    meta |= {"max_side": config.max_side} if config.max_side and config.fit.crop_share else {}
     seen = Validation(ctx.scratch / VALIDATION, ctx.inputs["data"], config.domains, config.fit, meta)
     try:
         fit(module, data, ctx, config.fit, config.precision, [seen] if config.fit.validations else [])
