@@ -30,12 +30,13 @@ SETTINGS, MANIFEST, CARD = "settings.json", "clips.jsonl", "README.md"
 
 class Sources(NamedTuple):
     """words: subjects to draw, or folders of cut-outs. count: clips of each word; 0: one of each cut-out, 8 drawn ones.
-    backgrounds: a folder, or None for drawn ones. kinds: of a data root's rows."""
+    backgrounds: a folder, or None for drawn ones. kinds: of a data root's rows. subjects: that are wanted; (): all."""
 
     words: Sequence[str]
     count: int = 0
     backgrounds: str | None = None
     kinds: Sequence[str] = ("alpha",)
+    subjects: Sequence[str] = ()
 
 
 class Made(NamedTuple):
@@ -56,7 +57,7 @@ def planned(sources: Sources, options: ClipOptions) -> list[Clip]:
     clips: list[Clip] = []
     for word in sources.words:
         cutouts = cutouts_of(word, sources.count or DRAWN, options.seed, sources.kinds)
-        for subject in dict.fromkeys(cutout.subject for cutout in cutouts):
+        for subject in _wanted(word, cutouts, sources.subjects):
             own = [cutout for cutout in cutouts if cutout.subject == subject]
             clips += [_clip(number, own, backdrops, options) for number in range(sources.count or len(own))]
     names = [clip.name for clip in clips]
@@ -64,6 +65,14 @@ def planned(sources: Sources, options: ClipOptions) -> list[Clip]:
     if twice:
         raise DataError(f"two clips would be called {twice}; make them in two folders")
     return clips
+
+
+def _wanted(word: str, cutouts: Sequence[Cutout], subjects: Sequence[str]) -> list[str]:
+    there = list(dict.fromkeys(cutout.subject for cutout in cutouts))
+    found = [subject for subject in there if not subjects or subject in subjects]
+    if not found:
+        raise DataError(f"{word}: no cut-out of {' or '.join(subjects)}; it has {', '.join(there)}")
+    return found
 
 
 def make_clips(
