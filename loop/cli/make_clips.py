@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shutter", type=float, default=0.5, help="share of a frame's time it is open (default 0.5)")
     parser.add_argument("--subframes", type=int, default=8, help="averaged for motion blur; 1: none (default 8)")
     parser.add_argument("--noise", type=float, default=0.01, help="of each frame's own, as of a sensor (default 0.01)")
+    parser.add_argument("--video", action="store_true", help="also image.mp4 and alpha.mkv (lossless) of each clip")
     parser.add_argument("--seed", type=int, default=0, help="of motion, drawings and choice of backgrounds (default 0)")
 
 
@@ -45,7 +46,7 @@ def main(args: argparse.Namespace) -> int:
     )  # fmt: skip
     kinds, subjects = (tuple(filter(None, words.split(","))) for words in (args.kinds, args.subjects))
     sources = Sources(args.sources, args.clips, args.backgrounds, kinds, subjects)
-    made = make_clips(sources, args.out, options, bar("making"))
+    made = make_clips(sources, args.out, options, bar("making"), args.video)
     there = f", {made.existing} were there" if made.existing else ""
     print(f"{len(made.clips)} clips in {args.out}: {made.written} frames written{there}")
     return 0

@@ -5,6 +5,7 @@ OUT/clips.jsonl                        a row for each clip: cut-outs, background
 OUT/settings.json                      what all clips share; another setting needs another folder
 OUT/portrait-0000/image/000000.png     the frames
 OUT/portrait-0000/alpha/000000.png     their alphas: the truth
+OUT/portrait-0000/image.mp4 alpha.mkv  on wish
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from torch import Tensor
 from stylematte.atomic import replace_file
 from stylematte.errors import DataError
 from stylematte.imagefile import write_alpha, write_rgb
+from stylematte.video.clip_videos import write_videos
 from stylematte.video.clips import Clip, ClipOptions
 from stylematte.video.cutouts import Cutout, backdrops_of, cutouts_of
+from stylematte.video.source import pyav
 
 SETTINGS, MANIFEST, CARD = "settings.json", "clips.jsonl", "README.md"
 
@@ -76,12 +79,18 @@ def _wanted(word: str, cutouts: Sequence[Cutout], subjects: Sequence[str]) -> li
 
 
 def make_clips(
-    sources: Sources, out: Path, options: ClipOptions, track: Callable[[Iterable[Any]], Iterable[Any]] = iter
+    sources: Sources,
+    out: Path,
+    options: ClipOptions,
+    track: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+    videos: bool = False,
 ) -> Made:
     """Write the clips into `out`; frames that are there are kept. Raises ConfigError, DataError.
 
-    track: hands the frames to be made through, for a progress bar.
+    track: hands the frames to be made through, for a progress bar. videos: also as files, which PyAV writes.
     """
+    if videos:
+        pyav()
     clips = planned(sources, options)
     _claim(out, sources, options)
     tasks = [(clip, index) for clip in clips for index in range(options.frames)]
@@ -91,6 +100,8 @@ def make_clips(
         image_file, alpha_file = frame_files(out / clip.name, index)
         write_rgb(image_file, _channels_first(image))
         write_alpha(alpha_file, torch.from_numpy(alpha)[None])
+    for clip in clips if videos else ():
+        write_videos(out / clip.name, options.size, options.fps)
     rows = [clip.as_json() for clip in clips]
     replace_file(out / MANIFEST, "".join(json.dumps(row) + "\n" for row in rows))
     replace_file(out / CARD, card(rows, options))
