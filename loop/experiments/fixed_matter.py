@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from loop.config.schema import EnhancementConfig
     from loop.fitting.enhancement import Enhancer
 
-PICTURES = 10
+PICTURES = 8
 """Held-out pictures of each domain that are enhanced: each takes seconds."""
 BATCH = 8
 FIXED, GUARDED, LABEL, RETRAINED = "fixed matter", "fixed matter, guarded", "consensus", "round 1"
