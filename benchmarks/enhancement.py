@@ -4,8 +4,8 @@
 
 Naive: a picture at a time, weights that collect gradients, features of the target computed at every step, the offset's
 graph through all layers. Each in a process of its own, whose peak memory is its own. A full inversion has 360 steps,
-a full move 60: pictures an hour are those of so many, by the CPU time of one thread, so that others may use the machine.
-The generators have random weights: of what a picture costs that changes nothing.
+a full move 60: pictures an hour are those of so many, by the CPU time of one thread (others may use the machine). The
+generators have random weights, which changes nothing of what a picture costs.
 """
 
 from __future__ import annotations
@@ -96,10 +96,9 @@ def main() -> None:
                 words = ["--pictures", str(args.pictures), "--steps", str(args.steps), "--one", what, how, str(side)]
                 command = [sys.executable, "-m", "benchmarks.enhancement", *words]
                 found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-                print(
-                    f"{side:4}  {what:7}  {how:7}  {found['hourly']:13.0f}  {found['peak']:8.0f}  {found['peak'] - found['before']:8.0f}",
-                    flush=True,
-                )
+                hourly, peak = found["hourly"], found["peak"]
+                work = peak - found["before"]
+                print(f"{side:4}  {what:7}  {how:7}  {hourly:13.0f}  {peak:8.0f}  {work:8.0f}", flush=True)
 
 
 if __name__ == "__main__":
