@@ -309,6 +309,9 @@ class MatterFitConfig(FitConfig):
     """Share of a domain's real pictures in a batch that are of kind `mask`, if it has labelled ones, too."""
     trimap_share: float = ranged(0.25, 0, 1)
     """The same for pictures of kind `trimap`."""
+    shares: dict[str, float] = field(default_factory=dict)
+    """Relative shares of real pictures by domain and extra subject, e.g. {animals: 0.5}; a domain not named has 1, an
+    extra subject 0.5. A dozen pictures at a share of 1 are learned by heart."""
     new_background: float = ranged(0.5, 0, 1)
     """Probability that a real picture's foreground is put on a new background."""
     hard_background: float = ranged(0.0, 0, 1)

@@ -77,6 +77,23 @@ class AugmentSet(str, Enum):
 
 
 @dataclass
+class ReconstructionConfig:
+    """A fit that begins by reconstructing its cut-outs from latents of their own (docs/generator-training.md). Of a
+    first fit alone: one that goes on from another knows no such latents."""
+
+    steps: int = ranged(0, 0)
+    """The fit's first steps, in which G learns that and nothing else; 0 = none, and no latents at all."""
+    d_steps: int = ranged(0, 0)
+    """Steps after them in which D alone learns: it has seen nothing yet."""
+    share: float = ranged(0.5, 0, 1)
+    """Of each later batch that is reconstructed, too."""
+    weight: float = ranged(1.0, 0)
+    """Of that term beside the adversarial one."""
+    lr: float = ranged(1e-2, 1e-9, 1)
+    """Learning rate of the latents."""
+
+
+@dataclass
 class GeneratorFitConfig(FitConfig):
     loss: GeneratorLoss = GeneratorLoss.logistic
     """logistic: non-saturating, with R1. relativistic: every generated picture against a real one, with R1 and R2
@@ -133,6 +150,7 @@ class GeneratorFitConfig(FitConfig):
     """bgc: blitting, geometry, colour. More letters: octave filter, noise, cutout. bg: no change of colour at all."""
     ada: bool = True
     """false: the probability stays at augment_p."""
+    reconstruction: ReconstructionConfig = field(default_factory=ReconstructionConfig)
     snapshots: int = ranged(4, 1)
     """Measured of each fit, at equal distances, its end among them; the nearest to the training set is selected. 1 =
     the end alone. Each takes the disk of a generator."""
@@ -145,6 +163,11 @@ class GeneratorFitConfig(FitConfig):
         yield from super().problems()
         if bool(self.blur_sigma) != bool(self.blur_kimg):
             yield f"blur_sigma={self.blur_sigma} and blur_kimg={self.blur_kimg}: a blur needs both, or neither"
+        if self.reconstruction.steps + self.reconstruction.d_steps > self.steps:
+            yield (
+                f"reconstruction.steps={self.reconstruction.steps} and d_steps={self.reconstruction.d_steps}: "
+                f"expected no more than steps={self.steps} together"
+            )
         if self.batch % 4:
             groups = "the discriminator compares groups of 4 on each device"
             yield f"batch={self.batch}: expected a multiple of 4 ({groups})"

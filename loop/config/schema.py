@@ -152,6 +152,11 @@ class LabelConfig:
     """Photos with a smaller share of foreground are left out: nothing is there."""
     max_foreground: float = ranged(0.95, 0, 1)
     """Photos with a larger share are left out: no background is to be seen."""
+    ensemble: bool = False
+    """The alpha is the mean of eight views (mirrored, larger, in other light) instead of two; labels take four times as
+    long. docs/roads.md has what it is worth."""
+    sharpen: float = ranged(1.0, 1, 10)
+    """Power that draws the alpha to 0 or 1 where the matter leans to one of them; 1 leaves it as it is."""
 
     def problems(self) -> Iterator[str]:
         """What is impossible beyond the fields' ranges: "key=value: expected ..." lines."""
@@ -165,13 +170,15 @@ class PairSource(str, Enum):
     generator = "generator"
     drawn = "drawn"
     chroma = "chroma"
+    spoilt = "spoilt"
 
 
 @dataclass
 class SynthesizeConfig:
     source: PairSource = PairSource.generator
     """drawn: an oracle for experiments on drawn pictures, flawless cut-outs in the generators' place. chroma: the same
-    subjects before a green or blue screen, keyed and despilled."""
+    subjects before a green or blue screen, keyed and despilled. spoilt: their alphas with what layer-diffusion
+    generators do wrong (`stylematte.refine.artefacts.spoil`)."""
     count: int = ranged(400, 1)
     """Cut-outs of each domain and round."""
     psi: tuple[float, float] = (0.5, 1.0)

@@ -27,10 +27,10 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    found.globals["source"] = _source
+    found.globals["source"] = source
     return found
 
 
-def _source(name: str) -> Markup:
-    """A file that goes into the page as it is: the page's own style or script."""
+def source(name: str) -> Markup:
+    """A file that goes into a page as it is: the report's style.css or hover.js."""
     return Markup((FOLDER / name).read_text(encoding="utf-8"))

@@ -28,6 +28,7 @@ from stylemattegan.networks.weights import copy_generator, is_generator, licence
 from stylemattegan.training.cutouts import CutoutData
 from stylemattegan.training.divergence import Diverged
 from stylemattegan.training.module import GeneratorModule
+from stylemattegan.training.reconstruction import Reconstruction
 from stylemattegan.training.start import Networks, build_like
 
 SNAPSHOTS = "snapshots"
@@ -72,6 +73,7 @@ def run(ctx: Context) -> Metrics:
         init_from=previous or step.init_from,
         composite_discriminator=composite_discriminator(ctx, step, previous),
         alpha_regularizer=step.alpha_regularizer,
+        reconstruction=_reconstruction(step, real + pseudo, ctx.seed) if previous is None else None,
     )
     snapshots = ctx.scratch / SNAPSHOTS
     meta = {"round": step.round, **(licence_note(Path(step.init_from)) if step.init_from else {})}
@@ -100,6 +102,21 @@ def _data(step: FitGeneratorStep, real: list[Path], pseudo: list[Path], seed: in
         seed=seed,
         mirror=step.fit.mirror,
         workers=step.fit.workers,
+    )
+
+
+def _reconstruction(step: FitGeneratorStep, files: list[Path], seed: int) -> Reconstruction | None:
+    """How a fit from random weights begins, if it is to begin so."""
+    if not step.fit.reconstruction.steps or step.init_from is not None:
+        return None
+    return Reconstruction(
+        files,
+        step.fit.reconstruction,
+        resolution=step.size,
+        z_dim=step.network.z_dim,
+        batch=step.fit.batch,
+        seed=seed,
+        mirror=step.fit.mirror,
     )
 
 

@@ -29,7 +29,7 @@ from loop.fitting.device import device_for
 from loop.pools import Row, content, data_rows, read_cutout, write_index
 from stylematte.data.manifest import FOREGROUND, MEASURED
 from stylematte.imagefile import read_alpha, read_rgb, write_alpha, write_rgb, write_rgba, write_trimap
-from stylematte.inference.predict import predict_agreement, predict_with_confidence
+from stylematte.inference.predict import predict_agreement, predict_ensemble, predict_with_confidence, sharpen
 from stylematte.networks.weights import load_matter
 from stylematte.ops.foreground import estimate_foreground
 from stylematte.sheets import write_cutout_sheet
@@ -81,6 +81,10 @@ def _label(ctx: Context, config: LabelStep, network: nn.Module, photos: list[Row
     data = ctx.inputs["data"]
     images = torch.stack([read_rgb(data / row["image"]) for row in photos])
     alphas, confidences = predict_with_confidence(network, images)
+    if config.rules.ensemble:
+        alphas = predict_ensemble(network, images)
+    if config.rules.sharpen != 1:
+        alphas = sharpen(alphas, config.rules.sharpen)
     rows = []
     for row, image, alpha, confidence in zip(photos, images, alphas, confidences.tolist(), strict=True):
         mask = read_alpha(data / row["alpha"]) if row["kind"] == "mask" else None

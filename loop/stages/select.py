@@ -2,7 +2,8 @@
 
 A pair is kept if its foreground fraction is sane, its foreground is one connected body, it is no near-duplicate of a
 kept one, and the accepted matter, shown the cut-out on new backgrounds, finds the alpha the generator gave it. If
-asked for, it is also not cut by too many sides of the frame and no copy of a training picture.
+asked for, it is also not cut by too many sides of the frame and no copy of a training picture. What a person has
+decided of a candidate (`loop.config.reviews`) outweighs every rule.
 Out: index.jsonl (all candidates, with scores), rgba/*.png or shards/*.tar (those kept), sheet.png (on backgrounds);
 with select.reliability agreement/*.png (how far each pixel's alpha may be believed).
 """
@@ -19,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from loop.config.reviews import Review, picture_digest
 from loop.config.schema import SelectConfig
 from loop.config.steps import SelectStep, read
 from loop.engine.heartbeat import tracked
@@ -44,7 +46,9 @@ def run(ctx: Context) -> Metrics:
     pool, config = ctx.inputs["pool"], read(SelectStep, ctx.config)
     rules = config.rules
     rows = read_index(pool)
-    candidates = [row for row in rows if row["kept"]]  # the others `refine_pairs` has refused, with a reason
+    reviews = _reviews_of(pool, rows, config)
+    # the others `refine_pairs` has refused, with a reason
+    candidates = [row for row in rows if row["kept"] or (row["id"] in reviews and reviews[row["id"]].kept)]
     network = load_matter(ctx.inputs["matter"]).to(device_for(ctx))
     files = background_files(ctx.inputs["data"])
     backgrounds = [centre_square(read_rgb(file), config.size) for file in files]
@@ -56,7 +60,7 @@ def run(ctx: Context) -> Metrics:
         gaps = disagreement(network, pictures, _backgrounds_for(part, backgrounds, rules.backgrounds))
         for row, picture, gap in zip(part, pictures, gaps.tolist(), strict=True):
             row["disagreement"] = round(gap, 5)
-            apply_rules(row, picture, rules, kept_thumbnails, real_thumbnails)
+            apply_rules(row, picture, rules, kept_thumbnails, real_thumbnails, reviews.get(row["id"]))
     _keep_best(rows, rules.keep)
     if rules.reliability:
         _write_agreement(ctx, [row for row in rows if row["kept"]], network, backgrounds)
@@ -68,14 +72,30 @@ def run(ctx: Context) -> Metrics:
     kept = sum(row["kept"] for row in rows)
     memories = [row["real_similarity"] for row in candidates if "real_similarity" in row]
     nearest = {"real_similarity": max(memories)} if memories else {}
-    return {"candidates": len(rows), "kept": kept, "refused": dict(sorted(reasons.items())), **nearest}
+    by_hand = {"reviewed": len(reviews)} if reviews else {}
+    return {"candidates": len(rows), "kept": kept, "refused": dict(sorted(reasons.items())), **nearest, **by_hand}
 
 
-def apply_rules(row: Row, picture: Tensor, thresholds: SelectConfig, kept: Thumbnails, real: Thumbnails) -> None:
+def _reviews_of(pool: Path, rows: list[Row], config: SelectStep) -> dict[str, Review]:
+    """Those of pictures that are still what was looked at."""
+    files = {row["id"]: pool / row["rgba"] for row in rows if row["id"] in config.reviews}
+    return {
+        id_: config.reviews[id_] for id_, file in files.items() if picture_digest(file) == config.reviews[id_].picture
+    }
+
+
+def apply_rules(
+    row: Row,
+    picture: Tensor,
+    thresholds: SelectConfig,
+    kept: Thumbnails,
+    real: Thumbnails,
+    review: Review | None = None,
+) -> None:
     """Write into `row` whether `picture` (4, H, W) is kept, and if not, the first rule it breaks and why.
 
     row has its disagreement already. kept: thumbnails of the pairs kept so far; a new one joins them. real: those of
-    the training pictures that a pair is compared with, if any.
+    the training pictures that a pair is compared with, if any. review: what a person decided; it outweighs the rules.
     """
     alpha = picture[3]
     area, body = float(alpha.mean()), main_body(alpha.numpy())
@@ -98,6 +118,10 @@ def apply_rules(row: Row, picture: Tensor, thresholds: SelectConfig, kept: Thumb
         ),
     ]
     row["rule"], row["reason"] = next(((name, why) for name, broken, why in rules if broken), (None, None))
+    if review is not None:
+        refused = "review", f"refused by hand: {review.reason}".removesuffix(": ")
+        row["reviewed"] = True
+        row["rule"], row["reason"] = (None, None) if review.kept else refused
     row["kept"] = row["reason"] is None
     if row["kept"]:
         kept.add(small)
@@ -176,7 +200,12 @@ def _write_agreement(ctx: Context, rows: list[Row], network: StyleMatte, backgro
 
 
 def _keep_best(rows: list[Row], most: int) -> None:
-    kept = sorted((row for row in rows if row["kept"]), key=lambda row: (row["disagreement"], row["id"]))
+    """Cut the pairs to the `most` that agree best; those accepted by hand go first."""
+
+    def rank(row: Row) -> tuple[bool, float, str]:
+        return "reviewed" not in row, row["disagreement"], row["id"]
+
+    kept = sorted((row for row in rows if row["kept"]), key=rank)
     for row in kept[most:] if most else []:
         row |= {"kept": False, "rule": "enough", "reason": f"enough: {most} pairs agree better"}
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from loop.config.reviews import Review, picture_digest
 from loop.config.schema import SelectConfig
 from loop.config.steps import SelectStep
 from loop.engine.stage import Context
@@ -17,6 +18,7 @@ from loop.stages import select
 from loop.stages.select import Thumbnails, thumbnail
 from stylematte.config import BackboneConfig, FpnConfig
 from stylematte.data.datamodule import MatterDataset, Source
+from stylematte.fields import to_plain
 from stylematte.imagefile import read_alpha, write_rgba
 from stylematte.networks.variants import build_matter
 from stylematte.networks.weights import save_matter
@@ -92,3 +94,28 @@ def test_the_nearest_thumbnail_is_the_largest_product() -> None:
     found = Thumbnails(vectors[:-1]).nearest(vectors[-1])
     assert found == pytest.approx(max(float(each @ vectors[-1]) for each in vectors[:-1]), abs=1e-6)
     assert Thumbnails().nearest(vectors[0]) == -1.0
+
+
+def test_what_a_person_decided_outweighs_the_rules(chosen: tuple[dict[str, dict], Path, dict], tmp_path: Path) -> None:
+    digests = {name: picture_digest(tmp_path / f"pool/rgba/{name}.png") for name in ("good", "cut", "refused")}
+    reviews = {
+        "good": Review(False, digests["good"], "a ghost"),
+        "cut": Review(True, digests["cut"]),
+        "refused": Review(True, digests["refused"]),
+        "learned": Review(True, digests["good"]),  # of another picture with that name: it does not count
+    }
+    rules = SelectConfig(max_disagreement=1, max_cut_sides=2, max_real_similarity=0.99, keep=2)
+    inputs = {name: tmp_path / name for name in ("pool", "labels", "matter", "data")}
+    (tmp_path / "reviewed").mkdir()
+    step = to_plain(SelectStep(SIZE, rules, reviews=reviews))
+    metrics = select.run(Context(inputs, tmp_path / "reviewed", tmp_path / "scratch", step, 0))
+    rows = {row["id"]: row for row in read_index(tmp_path / "reviewed")}
+    assert {name: row["rule"] for name, row in rows.items()} == {
+        "good": "review",
+        "again": "enough",  # no near-duplicate any more, but two accepted by hand go first
+        "cut": None,
+        "learned": "memorised",
+        "refused": None,
+    }
+    assert rows["good"]["reason"] == "refused by hand: a ghost"
+    assert (metrics["kept"], metrics["reviewed"]) == (2, 3)
