@@ -12,10 +12,12 @@ import re
 import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from loop.tracking.curves import METRICS
+from loop.tracking.sweep import out_of_the_sweep
 
 _log = logging.getLogger(__name__)
 
@@ -128,7 +130,8 @@ class WandbRun:
         resume = "allow" if mode == "online" else None  # offline there is nothing to resume from
         self._replaced = offline_folders(Path(self.init["dir"]), self.init["id"]) if mode == "offline" else []
         self._stage_files()
-        run = wandb.init(mode=mode, resume=resume, settings=settings, **self.init)
+        with nullcontext() if self.init.get("job_type") == "loop" else out_of_the_sweep():
+            run = wandb.init(mode=mode, resume=resume, settings=settings, **self.init)
         self._first = getattr(run, "step", 0) if mode == "online" else 0
         run.define_metric(self.axis)
         run.define_metric("*", step_metric=self.axis)
