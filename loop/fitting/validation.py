@@ -25,6 +25,7 @@ from stylematte.atomic import replace_file
 from stylematte.config import MatterFitConfig
 from stylematte.imagefile import read_alpha, read_rgb
 from stylematte.inference.predict import predict
+from stylematte.inference.whole import WholeViews
 from stylematte.jsonl import read_jsonl
 from stylematte.networks.weights import save_matter
 from stylematte.sheets import on_checkerboard, write_sheet
@@ -58,7 +59,8 @@ class Validation(Callback):
 
     def measure(self, network: torch.nn.Module, step: int) -> dict[str, float]:
         """SAD of `network` by domain and their mean; curve, sheet and best weights are brought up to date."""
-        values, shown = measured(network, self.data, self.rows)
+        whole = None if self.meta.get("max_side") else self.meta["size"]
+        values, shown = measured(network, self.data, self.rows, whole)
         self._write(network, step, values, shown)
         return values
 
@@ -73,12 +75,18 @@ class Validation(Callback):
         write_sheet(self.folder / SHEET, shown, 3)
 
 
-def measured(network: torch.nn.Module, data: Path, rows: dict[str, list[Row]]) -> tuple[dict[str, float], list[Tensor]]:
-    """{"SAD": mean of the domains, "SAD/DOMAIN": …} on `rows` of `data`; photo, cut-out and alpha of SHOWN a domain."""
+def measured(
+    network: torch.nn.Module, data: Path, rows: dict[str, list[Row]], whole: int | None
+) -> tuple[dict[str, float], list[Tensor]]:
+    """{"SAD": mean of the domains, "SAD/DOMAIN": …} on `rows` of `data`; photo, cut-out and alpha of SHOWN a domain.
+
+    whole: pixels at which pictures of native size are seen whole; None = as they are.
+    """
     by_domain: dict[str, list[float]] = {domain: [] for domain in rows}
     shown: list[Tensor] = []
     for domain, row in ((domain, row) for domain, of_domain in rows.items() for row in of_domain):
-        image, alpha, sad = _matted(network, data, row)
+        native = row["image"].endswith(".ppm")
+        image, alpha, sad = _matted(WholeViews(network, whole) if native and whole else network, data, row)
         by_domain[domain].append(sad)
         if len(by_domain[domain]) <= SHOWN:
             shown += [image, on_checkerboard(torch.cat([image, alpha])), alpha.expand(3, -1, -1)]

@@ -56,4 +56,7 @@ def _drawn(round_: Round, domain: str) -> str:
 
 def _enhanced(round_: Round, domain: str) -> str:
     sieve = round_.enhanced.get(domain)
-    return f"round {round_.number}, " + (f"{sieve.kept} kept of {sieve.total}" if sieve else "enhanced")
+    if sieve is None:
+        return f"round {round_.number}, enhanced"
+    refused = ", ".join(f"{count} {rule}" for rule, count in sieve.refused.items())
+    return f"round {round_.number}, {sieve.kept} kept of {sieve.total}" + (f"; refused: {refused}" if refused else "")

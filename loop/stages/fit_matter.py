@@ -58,11 +58,13 @@ def run(ctx: Context) -> Metrics:
         photometry_on_device=config.fit.photometry is PhotometryPlace.device,
         hard_background=config.fit.hard_background,
         crop_share=config.fit.crop_share if config.max_side else None,
+        zoom=config.fit.zoom,
     )
     meta = {"round": config.round, "steps": config.fit.steps, "size": config.size, **_origin(start)}
-    meta |= {"max_side": config.max_side} if config.max_side else {}
+    meta |= {"max_side": config.max_side} if config.max_side and config.fit.crop_share else {}
     seen = Validation(ctx.scratch / VALIDATION, ctx.inputs["data"], config.domains, config.fit, meta)
-    preview = Previews(ctx, config.fit, "heldout", heldout(ctx.inputs["data"], config.domains))
+    whole = None if meta.get("max_side") else config.size
+    preview = Previews(ctx, config.fit, "heldout", heldout(ctx.inputs["data"], config.domains, whole))
     try:
         fit(module, data, ctx, config.fit, config.precision, [seen if config.fit.validations else preview])
     except Diverged as error:

@@ -3,7 +3,7 @@
     stylematte experiment teacher [CONFIG] [data.root=FOLDER] [--seeds 3]
 
 All arms but the last learn from the same photos and their cut-outs (no generator) in as many steps; they differ in how
-`label` makes the alphas. `both-fresh` begins each round's fit with new weights; `no-photos` is `loop-vs-real`'s control.
+`label` makes the alphas. `both-fresh` begins each fit with new weights; `no-photos` is `loop-vs-real`'s control.
 """
 
 from __future__ import annotations
