@@ -48,12 +48,12 @@ class Previews(Callback):
             mirror.log_metrics({**values, f"pictures/{self.name}": str(file.relative_to(self.run_dir))}, step)
 
 
-def heldout(data: Path, domains: list[str], whole: int | None) -> Look:
-    """Of the averaged matter; data: of `prepare`. whole: as `measured` takes it."""
+def heldout(data: Path, domains: list[str], size: int) -> Look:
+    """Of the averaged matter; data: of `prepare`; size: `whole_size` of the matter."""
     rows = {domain: data_rows(data, "heldout", domain)[:PICTURES] for domain in domains}
 
     def look(module: Any, file: Path) -> dict[str, float]:
-        values, shown = measured(module.ema, data, rows, whole)
+        values, shown = measured(module.ema, data, rows, size)
         write_sheet(file, shown, 3)
         return {f"heldout/{name}": value for name, value in values.items()}
 

@@ -59,8 +59,7 @@ class Validation(Callback):
 
     def measure(self, network: torch.nn.Module, step: int) -> dict[str, float]:
         """SAD of `network` by domain and their mean; curve, sheet and best weights are brought up to date."""
-        whole = None if self.meta.get("max_side") else self.meta["size"]
-        values, shown = measured(network, self.data, self.rows, whole)
+        values, shown = measured(network, self.data, self.rows, whole_size(self.meta))
         self._write(network, step, values, shown)
         return values
 
@@ -75,18 +74,22 @@ class Validation(Callback):
         write_sheet(self.folder / SHEET, shown, 3)
 
 
+def whole_size(meta: dict[str, Any]) -> int:
+    """The size at which a matter that learned from whole pictures sees them; 0: it learned from crops of them."""
+    return 0 if meta.get("max_side") else int(meta["size"])
+
+
 def measured(
-    network: torch.nn.Module, data: Path, rows: dict[str, list[Row]], whole: int | None
+    network: torch.nn.Module, data: Path, rows: dict[str, list[Row]], size: int
 ) -> tuple[dict[str, float], list[Tensor]]:
     """{"SAD": mean of the domains, "SAD/DOMAIN": …} on `rows` of `data`; photo, cut-out and alpha of SHOWN a domain.
 
-    whole: pixels at which pictures of native size are seen whole; None = as they are.
+    size: `whole_size` of the matter, which matters where photos kept their resolution.
     """
     by_domain: dict[str, list[float]] = {domain: [] for domain in rows}
     shown: list[Tensor] = []
     for domain, row in ((domain, row) for domain, of_domain in rows.items() for row in of_domain):
-        native = row["image"].endswith(".ppm")
-        image, alpha, sad = _matted(WholeViews(network, whole) if native and whole else network, data, row)
+        image, alpha, sad = _matted(network, data, row, size)
         by_domain[domain].append(sad)
         if len(by_domain[domain]) <= SHOWN:
             shown += [image, on_checkerboard(torch.cat([image, alpha])), alpha.expand(3, -1, -1)]
@@ -96,10 +99,11 @@ def measured(
 
 
 @torch.no_grad()
-def _matted(network: torch.nn.Module, data: Path, row: Row) -> tuple[Tensor, Tensor, float]:
+def _matted(network: torch.nn.Module, data: Path, row: Row, size: int) -> tuple[Tensor, Tensor, float]:
     image = content(read_rgb(data / row["image"]), row)
     truth = content(read_alpha(data / row["alpha"]), row)
-    alpha = predict(network, image)
+    seen = WholeViews(network, size) if size and row["image"].endswith(".ppm") else network
+    alpha = predict(seen, image)
     return image, alpha, float((alpha - truth).abs().sum() / 1000)
 
 
