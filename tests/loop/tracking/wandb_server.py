@@ -106,13 +106,23 @@ class RecordingServer(ThreadingHTTPServer):
             return found(values) if found else {}
 
     def _viewer(self, _: dict[str, Any]) -> dict[str, Any]:
-        return {"viewer": {"id": "1", "entity": ENTITY, "username": ENTITY, "flags": "{}", "teams": {"edges": []}}}
+        viewer = {"id": "1", "entity": ENTITY, "username": ENTITY, "flags": "{}", "teams": {"edges": []}}
+        return {"viewer": viewer, "serverInfo": {"cliVersionInfo": {"max_cli_version": "1.0.0"}}}
 
     def _serverfeaturesquery(self, _: dict[str, Any]) -> dict[str, Any]:
         return {"serverInfo": {"features": []}}
 
     def _serverinfo(self, _: dict[str, Any]) -> dict[str, Any]:
         return {"serverInfo": {"cliVersionInfo": {}, "exposesExplicitRunRewind": False}}
+
+    def _probeservercapabilities(self, _: dict[str, Any]) -> dict[str, Any]:
+        """… and before it sends an alert."""
+        fields = {
+            "QueryType": "serverInfo",
+            "MutationType": "notifyScriptableRunAlert",
+            "ServerInfoType": "cliVersionInfo",
+        }
+        return {kind: {"fields": [{"name": name}]} for kind, name in fields.items()}
 
     def _probeservercreateartifactinput(self, _: dict[str, Any]) -> dict[str, Any]:
         """wandb 0.21's `sync` asks what the server knows before it sends an artifact."""
