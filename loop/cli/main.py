@@ -27,6 +27,8 @@ VERBS = {
     "experiment": "a question asked of the loop: arms x seeds of runs, one table; the same command resumes",
     "verify": "read all of a run's results and checkpoints: what is damaged",
     "gc": "what a run keeps beside its results: list and remove earlier results and unfinished fits",
+    "rollback": "take a run back to the end of a round; the later ones are kept aside and drawn anew",
+    "serve": "pages of the runs in a folder, live; steering, review of pairs, a queue, matting over HTTP",
     "report": "one self-contained HTML page about a run",
     "matte": "photos -> alpha and cut-out PNG",
     "video": "a video -> alpha, cut-outs or a composite, steady over time; the same command resumes",

@@ -161,6 +161,8 @@ def _matter(config: Config) -> Iterator[str]:
             "matter.safetensors and matter.json (stylematte import-weights writes one)"
         )
     for name, fit in (("first", matter.first), ("later", matter.later)):
+        if fit.zoom > 1 and not config.data.max_side:
+            yield f"matter.{name}.zoom={fit.zoom:g}: pictures are squares of data.size; set data.max_side=512 or more"
         for key, value in {} if matter.network.takes_trimap else fit.needs_trimap_input().items():
             yield (
                 f"matter.{name}.{key}={value}: the {matter.network.variant} network cannot do that; "
@@ -209,6 +211,14 @@ def _every_source(name: str, fit: MatterFitConfig, config: Config, roads: int = 
     total = sum(share for kind, share in asked.items() if kind in kinds)
     if total > 1:
         yield f"{name}: mask_share and trimap_share add up to {total:g}: expected 1 or less"
+    named = [*config.data.domains, *config.data.extra_subjects]
+    for key, share in fit.shares.items():
+        if key not in named:
+            yield f"{name}.shares: '{key}' is not one of data.domains and data.extra_subjects ({', '.join(named)})"
+        elif share < 0:
+            yield f"{name}.shares.{key}={share:g}: expected 0 or more"
+    if named and all(fit.shares.get(key) == 0 for key in named):
+        yield f"{name}.shares: every share is 0; one must be positive"
     weak = (fit.mask_share > 0) + (fit.trimap_share > 0 and "trimap" in kinds)
     groups = max(0, sum(root.share is not None for root in config.data.roots) - len(config.data.domains))
     sources = groups + len(config.data.domains) * (1 + weak + roads) + len(config.data.extra_subjects)

@@ -101,7 +101,9 @@ def _real(ctx: Context, config: FitMatterStep) -> list[Real]:
             "mask": [row for row in masks if row.get("trimap")] if as_trimap else masks,
             "trimap": _rows(data, domain, ("trimap",)),
         }
-        for name, share in domain_shares({name: len(rows[name]) for name in rows}, asked).items():
+        of_domain = fit.shares.get(domain, 1.0)
+        for name, part in domain_shares({name: len(rows[name]) for name in rows}, asked).items():
+            share = of_domain * part
             if name == "labelled":
                 found += labelled_groups(domain, rows[name], share, config.root_shares)
                 continue
@@ -109,7 +111,7 @@ def _real(ctx: Context, config: FitMatterStep) -> list[Real]:
             found.append(Real(f"{domain}/{name}", rows[name], share, by_trimap))
     for subject in config.extra_subjects:
         rows_here = _rows(data, subject, (*MEASURED, FOREGROUND))
-        found += labelled_groups(subject, rows_here, EXTRA_SHARE, []) if rows_here else []
+        found += labelled_groups(subject, rows_here, fit.shares.get(subject, EXTRA_SHARE), []) if rows_here else []
     return [real for real in found if real.share > 0]
 
 

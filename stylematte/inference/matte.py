@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from stylematte.errors import BadPicture, ConfigError, DataError
-from stylematte.imagefile import read_rgb, resize, write_alpha, write_rgb, write_rgba
+from stylematte.imagefile import read_rgb, resize, write_alpha, write_rgb, write_rgba, write_rgba_strips
 from stylematte.inference.by_trimap import METHODS, alpha_by
 from stylematte.inference.known import Known
-from stylematte.inference.matter import FOREGROUNDS, Matter, cut_out
+from stylematte.inference.matter import FOREGROUNDS, Matter, cut_out, cut_out_strips
 from stylematte.inference.options import InferenceOptions, check_piece
 from stylematte.inference.photos import LeftOut, NamedPhoto
 from stylematte.inference.pipeline import Group, grouped, pipelined
@@ -216,14 +216,23 @@ def _write_group(
 
 def _write(photo: Photo, alpha: Tensor, out: Path, outputs: Outputs, background: Tensor | None) -> Matted:
     files = outputs.files(out, photo.named.name)
-    if "cutout" in files:
-        rgba = cut_out(photo.image, alpha, outputs.foreground)
-        write_rgba(files["cutout"], rgba, outputs.bits, quick=True)
-        if background is not None:
-            foreground, _ = split_rgba(rgba)
-            write_rgb(files["composite"], composite(foreground, alpha, covering(background, alpha.shape[-2:])))
-    write_alpha(files["alpha"], alpha, outputs.bits, quick=True)
+    write_files(files, photo.image, alpha, outputs, background)
     return Matted(photo.named.path, files)
+
+
+def write_files(
+    files: Mapping[str, Path], image: Tensor, alpha: Tensor, outputs: Outputs, background: Tensor | None
+) -> None:
+    """What `outputs` names of a photo (3, H, W) with alpha (1, H, W). background: as `read_background` gives it."""
+    if "cutout" in files and background is None:
+        strips = cut_out_strips(image, alpha, outputs.foreground)
+        write_rgba_strips(files["cutout"], alpha.shape[-2:], strips, outputs.bits)
+    elif background is not None:
+        rgba = cut_out(image, alpha, outputs.foreground)
+        write_rgba(files["cutout"], rgba, outputs.bits, quick=True)
+        foreground, _ = split_rgba(rgba)
+        write_rgb(files["composite"], composite(foreground, alpha, covering(background, alpha.shape[-2:])))
+    write_alpha(files["alpha"], alpha, outputs.bits, quick=True)
 
 
 def read_background(asked: str) -> Tensor:

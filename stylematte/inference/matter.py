@@ -8,7 +8,7 @@ alphas = matter(["a.jpg", "b.jpg"])             # or a list of these
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from stylematte.imagefile import from_picture, from_uint8, read_rgb, to_uint8
 from stylematte.inference.devices import InPrecision, check_precision, devices_of
 from stylematte.inference.options import AskedOptions, InferenceOptions, options_for, predict_in
 from stylematte.networks.weights import load_matter, matter_files, read_description
-from stylematte.ops.foreground import estimate_foreground, estimate_foreground_reduced
+from stylematte.ops.foreground import estimate_foreground, estimate_foreground_reduced, foreground_strips
 from stylematte.records import demand_whole
 from stylematte.rgba import composite, split_rgba
 from stylematte.rounds import find_matter
@@ -166,6 +166,13 @@ def cut_out(image: Tensor, alpha: Tensor, foreground: str = "fast") -> Tensor:
     rgba[:3] = FOREGROUNDS[foreground](image, alpha)
     rgba[3:] = alpha
     return rgba
+
+
+def cut_out_strips(image: Tensor, alpha: Tensor, foreground: str = "fast") -> Iterator[tuple[int, Tensor]]:
+    """The rows of `cut_out` a few at a time: (first row, strip (4, n, W)). Of "fast", all is never in memory."""
+    found = foreground_strips(image, alpha) if foreground == "fast" else [(0, FOREGROUNDS[foreground](image, alpha))]
+    for first, front in found:
+        yield first, torch.cat([front, alpha[:, first : first + front.shape[1]].to(front.device)])
 
 
 def as_batch(photo: Any) -> Tensor:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylematte.config import NetworkConfig
@@ -15,6 +14,7 @@ from stylematte.errors import BadPicture, ConfigError
 from stylematte.imagefile import read_trimap, resize
 from stylematte.inference.predict import predict, takes_trimap
 from stylematte.inference.tiles import OVERLAP, in_tiles
+from stylematte.ops.enlarge import enlarged
 from stylematte.ops.guided_filter import linear_coefficients
 from stylematte.rgba import trimap_of_shares
 from stylematte.sheets import to_longest_side
@@ -170,7 +170,5 @@ def brought_back(alpha: Tensor, small: Tensor, image: Tensor) -> Tensor:
     if small.shape[-2] * small.shape[-1] >= height * width:
         return resize(alpha, (height, width))
     slope, offset = linear_coefficients(small.mean(0, keepdim=True)[None], alpha[None], UPSCALE_RADIUS, UPSCALE_EPS)
-    slope, offset = (
-        F.interpolate(c, size=(height, width), mode="bilinear", align_corners=False) for c in (slope, offset)
-    )
-    return (slope[0] * image.mean(0, keepdim=True) + offset[0]).clamp(0, 1)
+    slope, offset = enlarged(torch.cat([slope[0], offset[0]]), height, width).split(1)
+    return image.mean(0, keepdim=True).mul_(slope).add_(offset).clamp_(0, 1)

@@ -1,4 +1,4 @@
-"""Video -> alpha: masks made steady over time, trimaps, a matter in the unknown band, and a temporal guard."""
+"""Video: clips matted steadily over time, clips with exact alpha made, and how good a clip of mattes is."""
 
 from __future__ import annotations
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import redirect_stdout
+from io import StringIO
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -74,7 +77,8 @@ class Band:
         size = (max(16, round(image.shape[-2] * scale)), max(16, round(image.shape[-1] * scale)))
         small, less = (resize(image, size), trimap_at(known, size)) if scale < 1 else (image, known)
         try:
-            alpha = alpha_by(self.method, small, less)
+            with redirect_stdout(StringIO()):  # pymatting prints when it starts over: lines between ours, for frames
+                alpha = alpha_by(self.method, small, less)
         except DataError:
             return None
         return brought_back(alpha, small, image) if scale < 1 else alpha

@@ -16,7 +16,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 
 from stylematte.atomic import replace_file
@@ -130,7 +129,6 @@ def _asked(request: Request, matter: Matter | None, options: VideoOptions, infer
         "matter": weights,
         "options": options._asdict(),
         "inference": None if inference is None else inference._asdict(),
-        "threads": cv2.getNumThreads(),
     }
 
 

@@ -27,7 +27,7 @@ SLOWEST = 2.0
 OPEN = 0.02
 """Alpha above which a pixel counts as the subject's."""
 CUT = 0.05
-"""A run of opaque pixels, as a share of a side of the cut-out's frame, from which on it cuts a body, not hairs."""
+"""A run of opaque pixels, as a share of a side of the cut-out's frame, from where on the side cuts a body, not hair."""
 
 
 class Frame(NamedTuple):

@@ -134,3 +134,14 @@ def test_a_batch_must_hold_every_road() -> None:
         load_config(TINY, [*OPEN, "matter.later.batch=8"])
     with pytest.raises(ConfigError, match=r"matter.later.roads.photos=-1.0: expected 0 or more"):
         load_config(TINY, ["matter.later.roads.photos=-1"])
+
+
+def test_a_domain_has_the_share_of_a_batch_that_it_is_given(run: Path) -> None:
+    """Masks and labelled pictures of a domain share what it is given; generated ones are not touched."""
+    usual, found = (sources_of(run, *OPEN, *words) for words in ((), ("matter.later.shares={animals: 0.25}",)))
+    real = {name: sum(source.share for key, source in found.items() if key == f"{name}/labelled") for name in DOMAINS}
+    assert real["animals"] == pytest.approx(real["portraits"] / 4)
+    both = [sum(sources[f"{name}/labelled"].share for name in DOMAINS) for sources in (usual, found)]
+    assert both[0] == pytest.approx(both[1])
+    pairs = [sources["animals/generated"].share for sources in (usual, found)]
+    assert pairs[0] == pairs[1]

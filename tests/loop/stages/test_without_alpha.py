@@ -152,6 +152,15 @@ BAD = [
         "matter.first.ddc.variant=scald",
         "matter.first.ddc.variant=scald: Invalid value 'scald', expected one of [ddc, scaled, hinge]",
     ),
+    (
+        "matter.first.shares={birds: 1}",
+        "matter.first.shares: 'birds' is not one of data.domains and data.extra_subjects (portraits, animals)",
+    ),
+    ("matter.first.shares={animals: -1}", "matter.first.shares.animals=-1: expected 0 or more"),
+    (
+        "matter.first.shares={animals: 0, portraits: 0}",
+        "matter.first.shares: every share is 0; one must be positive",
+    ),
     ("matter.first.ddc.window=8", "matter.first.ddc.window=8: expected an odd number, 3 or more"),
     ("matter.first.ddc.neighbours=40", "matter.first.ddc.neighbours=40: expected a number from 1 to 35"),
     (

@@ -27,7 +27,9 @@ def context(run_dir: Path, step_id: str, mode: str = "offline", scratch: str = "
     """What a fit's loggers read of a stage's context."""
     runtime = {"run_dir": str(run_dir), "tracking": {"wandb": mode, "project": "p", "code": False}}
     config = {"size": 32, "fit": {"steps": 4, "lr": 0.5}}
-    return SimpleNamespace(runtime=runtime, step_id=step_id, scratch=run_dir / scratch, config=config, seed=7)
+    return SimpleNamespace(
+        runtime=runtime, step_id=step_id, scratch=run_dir / scratch, config=config, seed=7, inputs={}
+    )
 
 
 def test_importing_it_imports_neither_torch_nor_wandb_nor_lightning():
