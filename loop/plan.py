@@ -74,7 +74,7 @@ VERSIONS = {
     "draw_pairs": 1,
     "refine_pairs": 1,
     "select": 1,
-    "enhance": 1,
+    "enhance": 2,
     "watch": 1,
     "fit_matter": 5,
     "evaluate": 3,

@@ -375,6 +375,12 @@ class TrackingConfig:
     """Of W&B."""
     code: bool = True
     """W&B records the git remote, the commit and the changes not committed, as by default; false: nothing of these."""
+    previews: int = ranged(8, 0)
+    """How often a fit shows the mirrors what it can do: held-out SAD and mattes, or generated cut-outs."""
+    upload: bool = False
+    """Send the files of each round's matter and generators to W&B; else its artifacts only name where they lie."""
+    tensorboard: bool = False
+    """Also write TensorBoard events below RUN/tensorboard (needs the extra `tensorboard`)."""
 
 
 @dataclass

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from loop.config.reviews import Review, picture_digest
 from loop.config.schema import SelectConfig
@@ -30,6 +30,7 @@ from loop.sharded import loose_name, write_shards
 from stylematte.data.folders import centre_square
 from stylematte.imagefile import read_rgb, read_rgba, write_alpha, write_rgba
 from stylematte.inference.predict import pixel_agreement, predict, predict_views
+from stylematte.inference.whole import as_trained
 from stylematte.networks.stylematte import StyleMatte
 from stylematte.networks.weights import load_matter
 from stylematte.rgba import composite, split_rgba
@@ -49,13 +50,16 @@ def run(ctx: Context) -> Metrics:
     reviews = _reviews_of(pool, rows, config)
     # the others `refine_pairs` has refused, with a reason
     candidates = [row for row in rows if row["kept"] or (row["id"] in reviews and reviews[row["id"]].kept)]
-    matters = {name: load_matter(ctx.inputs[name]).to(device_for(ctx)) for name in MATTERS if name in ctx.inputs}
+    photos = [row["image"] for row in read_index(ctx.inputs["data"])]
+    folders = {name: ctx.inputs[name] for name in MATTERS if name in ctx.inputs}
+    loaded = {name: load_matter(folder).to(device_for(ctx)) for name, folder in folders.items()}
+    matters = {name: as_trained(loaded[name], folder, photos) for name, folder in folders.items()}
     network, previous = matters["matter"], matters.get("previous")
     files = background_files(ctx.inputs["data"])
     backgrounds = [centre_square(read_rgb(file), config.size) for file in files]
     backgrounds = backgrounds or [torch.full((3, config.size, config.size), grey) for grey in (0.1, 0.5, 0.9)]
     kept = Recognised(hashed=rules.compares_hashes())
-    real, measure = _training_pictures(ctx, network, rules)
+    real, measure = _training_pictures(ctx, loaded["matter"], rules)
     for start in tracked(ctx, range(0, len(candidates), BATCH)):
         part = candidates[start : start + BATCH]
         pictures = torch.stack([read_rgba(pool / row["rgba"]) for row in part])
@@ -127,7 +131,7 @@ def _training_pictures(
 
 
 @torch.no_grad()
-def disagreement(network: StyleMatte, pictures: Tensor, backgrounds: Tensor) -> Tensor:
+def disagreement(network: nn.Module, pictures: Tensor, backgrounds: Tensor) -> Tensor:
     """Mean |alpha of the generator - alpha of the matter| over new backgrounds.
 
     pictures: (N, 4, H, W) straight RGBA; backgrounds: (K, N, 3, H, W). Returns (N,) in [0, 1].
@@ -144,7 +148,7 @@ def _backgrounds_for(rows: list[Row], backgrounds: list[Tensor], count: int) -> 
 
 
 def _write_agreement(
-    ctx: Context, rows: list[Row], pictures: Tensor, networks: Sequence[StyleMatte], behind: Tensor
+    ctx: Context, rows: list[Row], pictures: Tensor, networks: Sequence[nn.Module], behind: Tensor
 ) -> None:
     """agreement/*.png of kept pairs: 1 minus the largest difference of the generator's alpha and the matters' views."""
     chosen = [k for k, row in enumerate(rows) if row["kept"]]
