@@ -22,6 +22,8 @@ With run.control each later round ends with what it would have been without the 
     round r:   control/fit_matter (real pairs alone) -> control/evaluate -> control/compare (its scores and the loop's)
 
 Between rounds only weights and pools travel: the accepted matter, the selected generator, the kept pairs.
+
+What was decided by hand joins last: reviews of pairs (`reviewed`), and rounds that were rolled back (`_drawn_anew`).
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from dataclasses import replace
 from typing import Any
 
 from loop.config.fingerprints import Fingerprints
+from loop.config.reviews import Reviews
 from loop.config.schema import Config, PairSource
 from loop.config.steps import (
     AcceptStep,
@@ -71,7 +74,7 @@ VERSIONS = {
     "draw_pairs": 1,
     "refine_pairs": 1,
     "select": 1,
-    "enhance": 1,
+    "enhance": 2,
     "watch": 1,
     "fit_matter": 5,
     "evaluate": 3,
@@ -91,7 +94,25 @@ def plan(config: Config, files: Fingerprints) -> list[Step]:
             steps += _domain_steps(config, files, round_, domain)
         steps += _gated_fit(config, files, round_, _pools(config, round_))
         steps += _control(config, files, round_) if config.run.control else []
-    return steps
+    return [reviewed(_drawn_anew(step, files), files.reviews) for step in steps]
+
+
+def reviewed(step: Step, reviews: Reviews) -> Step:
+    """`step` with the reviews that its stage honours; without any its key is what it was before there were reviews."""
+    if step.stage != "select":
+        return step
+    config = {name: value for name, value in step.config.items() if name != "reviews"}
+    here = to_plain(reviews.get(step.id, {}))
+    return replace(step, config=config | {"reviews": here} if here else config)
+
+
+def _drawn_anew(step: Step, files: Fingerprints) -> Step:
+    """`step` with another seed for each time that its round was rolled back."""
+    times = sum(round_ < step.round for round_ in files.rollbacks)
+    if not times or step.stage in SEEDLESS:
+        return step
+    digest = hashlib.sha256(f"{step.seed}\x1f{times}".encode()).digest()
+    return replace(step, seed=int.from_bytes(digest[:6], "big"))
 
 
 def reads_pairs(config: Config) -> bool:
@@ -210,14 +231,16 @@ def _domain_steps(config: Config, files: Fingerprints, round_: int, domain: str)
         ),
     ]
     oracle = DrawPairsStep(round_, domain, config.data.domains[domain], config.data.size, drawn.count_in(round_))
-    oracle = replace(oracle, keyed=drawn.source is PairSource.chroma)
+    oracle = replace(oracle, keyed=drawn.source is PairSource.chroma, spoilt=drawn.source is PairSource.spoilt)
     if reads_pairs(config):
         steps += generator if fits_generators(config) else [("draw_pairs", {}, oracle)]
         if domain in config.refine.pairs:
             steps.append(("refine_pairs", {"pool": f"{here}/{steps[-1][0]}"}, refine))
         pool = {"data": PREPARE, "matter": matter, "pool": f"{here}/{steps[-1][0]}"}
-        if config.select.max_real_similarity < 1 and fits_generators(config):
+        if config.select.reads_training_pictures() and fits_generators(config):
             pool |= {"labels": f"{here}/{cutouts}"}
+        if config.select.previous and round_ > 1:
+            pool |= {"previous": f"{round_ - 2:02d}/accept"}
         steps.append(("select", pool, SelectStep(config.data.size, config.select, drawn.per_shard)))
     if fits_generators(config) and domain in config.enhance.domains():
         steps.append(("enhance", enhanced, _enhance(config, domain)))

@@ -38,11 +38,11 @@ class InvertConfig:
 
 @dataclass
 class LossWeights:
-    """Weights of the four losses, as in the paper's train.sh."""
+    """Weights of the four losses; see `PRESETS`."""
 
-    adversarial: float = ranged(1.0, 0)
+    adversarial: float = ranged(0.02, 0)
     """softplus(-D) of the picture with the predicted matte."""
-    entropy: float = ranged(1.0, 0)
+    entropy: float = ranged(10.0, 0)
     """Mean entropy, in bits, of the matter outside the transition band."""
     pixel: float = ranged(10.0, 0)
     """Mean squared distance from the picture it began as."""
@@ -53,13 +53,18 @@ class LossWeights:
         return any((self.adversarial, self.entropy, self.pixel, self.perceptual))
 
 
+PRESETS = {"entropy-led": LossWeights(), "paper": LossWeights(1, 1, 10, 1)}
+"""entropy-led: the defaults, twice the fall in entropy under the same bounds (docs/enhancement.md). paper: as in the
+paper's train.sh."""
+
+
 @dataclass
 class EnhanceConfig:
     """How far and by what a picture is moved."""
 
     steps: int = ranged(60, 0)
     """Of Adam, at most."""
-    lr: float = ranged(0.01, 1e-6, 1)
+    lr: float = ranged(0.003, 1e-6, 1)
     """Learning rate, in root mean squares of a style."""
     trust: float = ranged(0.1, 0, 1)
     """The move of a style, and of the offset, is at most this share of its own length."""
@@ -77,6 +82,10 @@ class GateConfig:
     """What a pair must fulfil to become pseudo ground truth."""
 
     min_iou: float = ranged(0.97, 0, 1)
-    """Of the two alphas above 1/2."""
-    max_band: float = ranged(0.08, 0, 1)
-    """Mean difference of the two alphas in the transition band."""
+    """Of the two alphas above 1/2, away from the outline."""
+    tolerance: int = ranged(1, 0)
+    """Pixels on either side of the generator's outline that min_iou does not count: half a pixel is 4 % of a subject at
+    64 x 64."""
+    max_band: float = ranged(0.12, 0, 1)
+    """Mean difference of the two alphas in the transition band; at 64 x 64 an alpha shifted by a pixel: 0.1, by two:
+    0.18, one that is a pixel wider all round: 0.15."""

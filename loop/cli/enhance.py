@@ -35,7 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-rmse", type=float, default=0.03, help="a picture changes by this at most (default 0.03)")
     parser.add_argument("--invert-steps", type=int, default=300, help="real: of the inversion (default 300)")
     names = "ADVERSARIAL ENTROPY PIXEL PERCEPTUAL"
-    parser.add_argument("--weights", type=float, nargs=4, default=[1, 1, 10, 1], metavar=tuple(names.split()))
+    parser.add_argument(
+        "--preset", default="entropy-led", choices=("entropy-led", "paper"), help="weights of the four losses"
+    )
+    parser.add_argument("--weights", type=float, nargs=4, metavar=tuple(names.split()), help="in place of a preset's")
     add_features(parser)
     parser.add_argument("--batch", type=int, default=8, help="pictures moved at once (default 8)")
 
@@ -72,10 +75,11 @@ def _enhancer(args: argparse.Namespace) -> tuple[Enhancer, Row]:
     from stylematte.errors import ConfigError
     from stylematte.fields import impossible, to_plain
     from stylemattegan.enhance import pair_critic
-    from stylemattegan.latent_config import EnhanceConfig, InvertConfig, LossWeights
+    from stylemattegan.latent_config import PRESETS, EnhanceConfig, InvertConfig, LossWeights
     from stylemattegan.networks.weights import load_all
 
-    move = EnhanceConfig(args.steps, trust=args.trust, max_rmse=args.max_rmse, weights=LossWeights(*args.weights))
+    weights = LossWeights(*args.weights) if args.weights else PRESETS[args.preset]
+    move = EnhanceConfig(args.steps, trust=args.trust, max_rmse=args.max_rmse, weights=weights)
     invert = InvertConfig(steps=args.invert_steps, offset_steps=max(0, args.invert_steps // 5))
     if problems := [*impossible(move), *impossible(invert, "invert")]:
         raise ConfigError("\n".join(problems))

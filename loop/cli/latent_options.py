@@ -30,12 +30,17 @@ def add_features(parser: argparse.ArgumentParser) -> None:
 
 
 def generator_of(args: argparse.Namespace) -> LoadedGenerator:
+    """Raises as `rgba_generator` does."""
+    return rgba_generator(args.generator or newest_run(), args.domain)
+
+
+def rgba_generator(path: Path, domain: str | None = None) -> LoadedGenerator:
     """Raises DataError, WeightsError, and ConfigError for one that has no alpha or is conditional."""
     import stylemattegan
     from stylemattegan.generator_folder import load_folder
     from stylemattegan.inversion.code import demand_rgba
 
-    folder = stylemattegan.load(args.generator or newest_run(), args.domain).folder
+    folder = stylemattegan.load(path, domain).folder
     found = load_folder(sound(folder))
     try:
         demand_rgba(found.network)

@@ -89,10 +89,10 @@ def main(args: argparse.Namespace) -> int:
     known = None if path is None else Known(path, masks=args.mask is not None)
     photos = photos_of(args.photo, sys.stdin, args.out)
     check_out(args.out)
-    generator = None if args.enhance is None else _enhancing(args)
-    by, done = _written(args, photos, asked, known, outputs)
-    if generator is not None and by is not None:
-        _enhance(args, by, generator, asked, done)
+    if args.enhance is not None:
+        by, done = _enhanced(args, photos, asked, outputs)
+    else:
+        by, done = _written(args, photos, asked, known, outputs)
     _show(args, by, done)
     return SOME_LEFT_OUT if done.left_out else 0
 
@@ -118,20 +118,31 @@ def _written(
     return folder, write_sharded(job, photos, devices, bar("matting"))
 
 
-def _enhancing(args: argparse.Namespace) -> Path:
-    """The generator, refused before any photo is matted where it cannot be used."""
+def _enhanced(
+    args: argparse.Namespace, photos: list[NamedPhoto], asked: AskedOptions, outputs: Outputs
+) -> tuple[Path | None, Mattes]:
+    """As `_written`, with the alphas of enhanced photos where the guard accepts them; the matter is loaded once.
+
+    The generator is refused before any photo is matted where it cannot be used.
+    """
+    from loop.cli.latent_options import rgba_generator
+    from loop.fitting.enhanced_mattes import enhanced_mattes, guarded
+    from stylematte.inference.devices import check_precision, devices_of
+    from stylematte.inference.matte import write_mattes
+    from stylematte.inference.matter import load, matter_folder
+
     if args.method != "network" or args.trimap or args.mask:
         raise ConfigError("--enhance asks a network of a photo alone: leave out --trimap, --mask and --method")
-    return sound(args.enhance)
-
-
-def _enhance(args: argparse.Namespace, folder: Path, generator: Path, asked: AskedOptions, done: Mattes) -> None:
-    from loop.fitting.enhanced_mattes import enhanced_mattes
-    from stylematte.inference.matter import load
-
-    matter = load(folder)
-    for line in enhanced_mattes(matter, generator, done.written, matter.asked(asked), args.bits):
+    generator, folder = rgba_generator(args.enhance), sound(matter_folder(args.matter or newest_run()))
+    device = devices_of(args.device)[0]
+    check_precision(args.precision, device)
+    matter = load(folder, device, args.precision)
+    enhancer = guarded(matter, generator)
+    options, track = matter.asked(asked), bar("matting")
+    done = write_mattes(matter, photos, args.out, options=options, batch=args.batch, outputs=outputs, track=track)
+    for line in enhanced_mattes(enhancer, matter, done.written, options, outputs):
         print(line, file=sys.stderr)
+    return folder, done
 
 
 def _show(args: argparse.Namespace, matter: Path | None, done: Mattes) -> None:

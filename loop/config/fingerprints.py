@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from loop.config.checks_init import INIT_FILES
+from loop.config.reviews import Reviews, read_reviews
+from loop.config.rollbacks import read_rollbacks
 from loop.config.schema import Config
 from loop.engine.digest_cache import DigestCache
 from stylematte.config import PUBLISHED, BackboneConfig
@@ -40,6 +42,10 @@ class Fingerprints:
     """Of generator.composite_discriminator.backbone.weights, if it is read."""
     initial: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Of generator.init_from: domain -> file -> digest."""
+    reviews: Reviews = field(default_factory=dict)
+    """Of the run's pairs, by hand."""
+    rollbacks: Sequence[int] = ()
+    """The rounds that the run was rolled back to."""
 
 
 def fingerprints(config: Config, run_dir: Path | None = None, full: bool = False) -> Fingerprints:
@@ -69,6 +75,8 @@ def fingerprints(config: Config, run_dir: Path | None = None, full: bool = False
             domain: {name: digest(str(Path(folder) / name)) for name in INIT_FILES}
             for domain, folder in config.generator.init_from.items()
         },
+        reviews=read_reviews(run_dir),
+        rollbacks=read_rollbacks(run_dir),
     )
 
 

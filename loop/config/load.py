@@ -79,7 +79,10 @@ def load_config(path: Path, overrides: Sequence[str] = (), check: bool = True) -
             asked.discard(leaf)
     problems += [f"{key}: {path} leaves it to you; add {key}=... to the command" for key in sorted(asked)]
     if not problems:
-        config = OmegaConf.to_object(merged)
+        try:
+            config = OmegaConf.to_object(merged)
+        except OmegaConfBaseException as error:  # ${...} that leads nowhere, or to what cannot be there
+            raise ConfigError(f"{path}: {str(error).splitlines()[0]}") from None
         assert isinstance(config, Config)
         problems = impossible_values(config) if check else []
         if not problems:

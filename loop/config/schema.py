@@ -152,6 +152,11 @@ class LabelConfig:
     """Photos with a smaller share of foreground are left out: nothing is there."""
     max_foreground: float = ranged(0.95, 0, 1)
     """Photos with a larger share are left out: no background is to be seen."""
+    ensemble: bool = False
+    """The alpha is the mean of eight views (mirrored, larger, in other light) instead of two; labels take four times as
+    long. docs/roads.md has what it is worth."""
+    sharpen: float = ranged(1.0, 1, 10)
+    """Power that draws the alpha to 0 or 1 where the matter leans to one of them; 1 leaves it as it is."""
 
     def problems(self) -> Iterator[str]:
         """What is impossible beyond the fields' ranges: "key=value: expected ..." lines."""
@@ -165,13 +170,15 @@ class PairSource(str, Enum):
     generator = "generator"
     drawn = "drawn"
     chroma = "chroma"
+    spoilt = "spoilt"
 
 
 @dataclass
 class SynthesizeConfig:
     source: PairSource = PairSource.generator
     """drawn: an oracle for experiments on drawn pictures, flawless cut-outs in the generators' place. chroma: the same
-    subjects before a green or blue screen, keyed and despilled."""
+    subjects before a green or blue screen, keyed and despilled. spoilt: their alphas with what layer-diffusion
+    generators do wrong (`stylematte.refine.artefacts.spoil`)."""
     count: int = ranged(400, 1)
     """Cut-outs of each domain and round."""
     psi: tuple[float, float] = (0.5, 1.0)
@@ -228,16 +235,42 @@ class SelectConfig:
     max_real_similarity: float = ranged(1.0, -1, 1)
     """As max_similarity, with the cut-outs that the generator learned from, mirrored ones too: above it a pair is
     memorised. 1 = never asked."""
+    min_hash_bits: int = ranged(0, 0, 64)
+    """Of 128 bits of a perceptual hash those that differ from any pair kept before, mirrored ones too: fewer is a
+    near-duplicate. 0 = never asked."""
+    min_real_hash_bits: int = ranged(0, 0, 64)
+    """The same with the cut-outs that the generator learned from: fewer is memorised. 0 = never asked."""
+    min_feature_distance: float = ranged(0.0, 0)
+    """Distance of the accepted matter's features from any pair kept before; 1 is how far apart a training cut-out and
+    the nearest other one are, in the median. Less is a near-duplicate. 0 = never asked."""
+    min_real_feature_distance: float = ranged(0.0, 0)
+    """The same from the cut-outs that the generator learned from: less is memorised. 0 = never asked."""
+    cover: bool = False
+    """Where `keep` leaves some, take them evenly from around the cut-outs that the generator learned from, the best
+    agreeing of each neighbourhood first, instead of the best agreeing of all."""
+    previous: bool = False
+    """Ask the accepted matter of the round before, too: it must agree as well, and counts as a view of reliability."""
     reliability: bool = False
     """Ask the matter for four views of each kept pair and write how far each pixel's alpha may be believed, 1 minus the
     largest difference of any two views and the generator's alpha; `fit_matter` weights its loss on the pair by it."""
     keep: int = ranged(0, 0)
     """Keep at most this many (the best agreeing ones); 0 = all that pass."""
 
+    def compares_hashes(self) -> bool:
+        return self.min_hash_bits > 0 or self.min_real_hash_bits > 0
+
+    def compares_features(self) -> bool:
+        return self.cover or self.min_feature_distance > 0 or self.min_real_feature_distance > 0
+
+    def reads_training_pictures(self) -> bool:
+        return self.max_real_similarity < 1 or self.min_real_hash_bits > 0 or self.compares_features()
+
     def problems(self) -> Iterator[str]:
         """What is impossible beyond the fields' ranges: "key=value: expected ..." lines."""
         if self.min_foreground >= self.max_foreground:
             yield f"min_foreground={self.min_foreground}: expected less than max_foreground={self.max_foreground}"
+        if self.cover and not self.keep:
+            yield "cover=true: expected a keep of 1 or more, for there is nothing to choose from all that pass"
 
 
 @dataclass
@@ -342,6 +375,12 @@ class TrackingConfig:
     """Of W&B."""
     code: bool = True
     """W&B records the git remote, the commit and the changes not committed, as by default; false: nothing of these."""
+    previews: int = ranged(8, 0)
+    """How often a fit shows the mirrors what it can do: held-out SAD and mattes, or generated cut-outs."""
+    upload: bool = False
+    """Send the files of each round's matter and generators to W&B; else its artifacts only name where they lie."""
+    tensorboard: bool = False
+    """Also write TensorBoard events below RUN/tensorboard (needs the extra `tensorboard`)."""
 
 
 @dataclass

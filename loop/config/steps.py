@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from loop.config.reviews import Review
 from loop.config.schema import (
     AcceptConfig,
     DrawnConfig,
@@ -121,6 +122,8 @@ class DrawPairsStep:
     count: int
     keyed: bool = False
     """Before a green or blue screen, and keyed."""
+    spoilt: bool = False
+    """Their alphas with artefacts of generators."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,8 @@ class SelectStep:
     size: int
     rules: SelectConfig
     per_shard: int = 0
+    reviews: Mapping[str, Review] = field(default_factory=dict)
+    """Candidate -> what was decided by hand; not in the key where nothing was."""
 
 
 @dataclass(frozen=True)

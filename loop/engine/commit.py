@@ -104,6 +104,10 @@ class StepFolders:
         fsync(self.out)
         self._put_in_place(self.out)
 
+    def put_aside(self) -> None:
+        """The finished result joins the kept ones; nothing takes its place."""
+        self._keep(self.final)
+
     def restore(self) -> None:
         """The kept result with this key becomes the result; the one it replaces is kept in its turn."""
         self.final.parent.mkdir(parents=True, exist_ok=True)

@@ -11,14 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from loop.engine import signals
+from loop.engine import requests, signals
 from loop.engine.commit import StepFolders
 from loop.engine.config import LaunchConfig
 from loop.engine.freshness import Freshness, freshness
 from loop.engine.heartbeat import Progress
 from loop.engine.launchers.choice import runs_apart, stage_runner
 from loop.engine.launchers.forked import fork_servers
-from loop.engine.live import LiveRecord
+from loop.engine.live import LiveRecord, State
 from loop.engine.lock import one_writer, this_command
 from loop.engine.log import log_tail
 from loop.engine.manifest import write_manifest
@@ -81,6 +81,7 @@ def execute(
     shared: Path | None = None,
     amount: Callable[[Step], float] = lambda step: 1.0,
     planned: Sequence[Step] = (),
+    refreshed: Callable[[Step], Step] = lambda step: step,
 ) -> list[StageRecord]:
     """Bring every step up to date; the records in the order of the steps.
 
@@ -88,8 +89,9 @@ def execute(
     added; it is not part of any key. shared: a folder in which runs leave their results for each other
     (`loop.engine.shared`). amount: how much a step has to do, in a unit that its stage shares over rounds; for the
     time left (`loop.engine.live`). planned: the whole plan where `steps` are a part of it; manifest.json lists it, and
-    then what it has not. Events of steps that run side by side come from threads of their own, except
-    fresh, restored, shared and done. Raises RunLocked, Stopped (the same command goes on) or StageFailed.
+    then what it has not. refreshed: a step as it is once its turn has come: what a user may change while the run goes
+    on, such as reviews of pairs, is read then. Events of steps that run side by side come from threads of their own,
+    except fresh, restored, shared and done. Raises RunLocked, Stopped (the same command goes on) or StageFailed.
     """
     run_dir = run_dir.resolve()
     settings = {name: getattr(launch_config, name) for name in ("devices", "accelerator", "precision")}
@@ -98,6 +100,7 @@ def execute(
     known = {step.id for step in planned}
     listed = [*planned, *(step for step in steps if step.id not in known)]
     numbers = {step.id: number for number, step in enumerate(steps, start=1)}
+    place = {step.id: index for index, step in enumerate(listed)}
 
     def report(
         step: Step,
@@ -115,6 +118,8 @@ def execute(
         return runs_apart(step, launch_config)
 
     def work(step: Step, slot: int | None) -> StageResult:
+        step = refreshed(step)
+        listed[place[step.id]] = step
         return _one(run_dir, step, launch_config, settings, partial(report, step), slot, shared)
 
     def finished(step: Step, result: StageResult) -> None:
@@ -123,7 +128,7 @@ def execute(
             write_manifest(run_dir, listed)
         report(step, result.how, record=result.record)  # may raise; all is on disk by now
 
-    with signals.handled(), one_writer(run_dir), fork_servers():
+    with signals.handled(), one_writer(run_dir), requests.heard(run_dir), fork_servers():
         for step in steps:
             StepFolders(run_dir, step.id).recover()
         write_manifest(run_dir, listed)
@@ -131,10 +136,16 @@ def execute(
         try:
             walk(steps, launch_config.at_once, apart, work, finished)
         except BaseException as error:
-            live.end("failed" if isinstance(error, StageError) else "stopped", str(error))
+            live.end(_end_of(error), str(error))
             raise
         live.end("finished")
     return [records[step.id] for step in steps]
+
+
+def _end_of(error: BaseException) -> State:
+    if isinstance(error, StageError):
+        return "failed"
+    return "paused" if isinstance(error, requests.Paused) else "stopped"
 
 
 def _one(
@@ -155,11 +166,12 @@ def _one(
 
     inputs = {name: step_folder(run_dir, producer) for name, producer in step.inputs.items()}
     try:
+        requests.pause_point(run_dir, step.id)
         signals.stop_point(f"stopped before {step.id}")
         return run_stage(step, inputs, run_dir, run, settings, partial(report, "warning"), shared)
     except Stopped as stop:
         report("stopped", str(stop))
-        raise Stopped(f"{stop}; to go on: {this_command()}") from stop
+        raise type(stop)(f"{stop}; to go on: {this_command()}") from stop
     except StageFailed as failure:
         report("failed", "" if failure.hopeless else log_tail(log_file(run_dir, step.id)))
         raise

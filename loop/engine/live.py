@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 FILE, FORMAT = "live.json", 1
 EVERY = 1.0  # seconds between two records of mere progress
 LAST_MESSAGES = 5
-State = Literal["running", "stopping", "stopped", "failed", "finished", "interrupted"]
+State = Literal["running", "stopping", "stopped", "paused", "failed", "finished", "interrupted"]
 
 
 @dataclass
@@ -61,7 +61,8 @@ class LiveStep:
 
 @dataclass
 class Live:
-    """state: interrupted is of a loop that was killed. verdicts: of the last rounds, newest last."""
+    """state: interrupted is of a loop that was killed, paused of one that a door asked to end after a stage. verdicts:
+    of the last rounds, newest last."""
 
     state: State
     run: str

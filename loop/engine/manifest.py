@@ -13,7 +13,7 @@ from loop.engine.freshness import freshness
 from loop.engine.record import StageError, StageRecord
 from loop.engine.step import Step
 
-FORMAT = 1
+FILE, FORMAT = "manifest.json", 1
 
 
 def write_manifest(run_dir: Path, steps: Sequence[Step]) -> None:
@@ -21,7 +21,7 @@ def write_manifest(run_dir: Path, steps: Sequence[Step]) -> None:
     rows = []
     for step, state, reason in freshness(run_dir, steps):
         rows.append({**plain(asdict(step)), "state": state, "reason": reason, "record": _record(run_dir, step.id)})
-    write_json(run_dir / "manifest.json", {"format": FORMAT, "steps": rows})
+    write_json(run_dir / FILE, {"format": FORMAT, "steps": rows})
 
 
 def _record(run_dir: Path, step_id: str) -> dict[str, Any] | None:

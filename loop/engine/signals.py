@@ -29,6 +29,8 @@ class StopFlag:
     def __init__(self) -> None:
         self.requested = False
         self.stop_file: Path | None = None
+        self.request: Path | None = None
+        """The file by which a door asks the orchestrator to stop."""
         self.interrupts = 0
         self.at_once: list[Callable[[], None]] = []
         """What a second Ctrl-C calls."""
@@ -54,10 +56,15 @@ _depth = 0
 
 
 def stop_requested() -> bool:
-    """True once this process, or the orchestrator of this rank, was asked to stop. Costs at most one stat()."""
-    if not _flag.requested and _flag.stop_file is not None:
-        _flag.requested = _flag.stop_file.exists()
+    """True once this process, or the orchestrator of this rank, was asked to stop. Costs at most two stat()."""
+    if not _flag.requested:
+        _flag.requested = any(file is not None and file.exists() for file in (_flag.stop_file, _flag.request))
     return _flag.requested
+
+
+def listen_to(request: Path | None) -> None:
+    """Stop, as after a signal, once the file `request` exists; None: no more."""
+    _flag.request = request
 
 
 def stop_point(where: str = "stopped") -> None:

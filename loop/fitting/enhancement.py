@@ -18,15 +18,29 @@ from torch import Tensor, nn
 from loop.pools import Row, write_index
 from stylematte.atomic import replace_file
 from stylematte.imagefile import read_rgb, write_alpha, write_rgb, write_rgba
+from stylematte.networks.weights import load_matter
 from stylematte.ops.foreground import estimate_foreground
 from stylematte.refine.alpha import refine_alpha
 from stylematte.sheets import write_sheet
-from stylemattegan.enhance import Critic, Enhanced, Matter, Scene, Verdict, enhance, scene_of, trimap_free, verdicts
-from stylemattegan.inversion import Code, Perceptual, code_of, invert, target
+from stylemattegan.enhance import (
+    Critic,
+    Enhanced,
+    Matter,
+    Scene,
+    Verdict,
+    enhance,
+    pair_critic,
+    scene_of,
+    trimap_free,
+    verdicts,
+)
+from stylemattegan.generator_folder import is_straight
+from stylemattegan.inversion import Code, Perceptual, code_of, invert, random_pyramid, target
 from stylemattegan.inversion.code import to_straight
 from stylemattegan.inversion.targets import stacked
 from stylemattegan.latent_config import EnhanceConfig, GateConfig, InvertConfig
 from stylemattegan.networks.generator import Generator
+from stylemattegan.networks.weights import load_all
 
 MOST_SHOWN = 12
 
@@ -64,10 +78,14 @@ class Enhancer:
         scene = scene_of(self.generator, code, background, self.straight)
         return self._moved(code, scene), scene, [{} for _ in z]
 
-    def photos(self, pictures: Tensor) -> tuple[Enhanced, Scene, list[Row]]:
-        """Photos (N, 3, H, W): cut out by the matter, inverted, moved. ValueError: the matter finds no subject."""
-        with torch.no_grad():
-            alphas = self.matter(pictures).alpha.clamp(0, 1)
+    def photos(self, pictures: Tensor, alphas: Tensor | None = None) -> tuple[Enhanced, Scene, list[Row]]:
+        """Photos (N, 3, H, W): cut out by the matter, inverted, moved. ValueError: the matter finds no subject.
+
+        alphas: (N, 1, H, W), the matter's, where they are known.
+        """
+        if alphas is None:
+            with torch.no_grad():
+                alphas = self.matter(pictures).alpha.clamp(0, 1)
         cut = [torch.cat([estimate_foreground(p, a), a]) for p, a in zip(pictures, alphas, strict=True)]
         behind = torch.stack([estimate_foreground(p, 1 - a) for p, a in zip(pictures, alphas, strict=True)])
         targets, windows = zip(*(target(rgba, self.generator.img_resolution) for rgba in cut), strict=True)
@@ -94,6 +112,19 @@ class Enhancer:
             outside = f"world: outside the generator's, reconstructed at distance {far:.3f}, above {limit:.3f}"
             result.append(verdict._replace(reason=outside) if far > limit else verdict)
         return result
+
+
+def enhancer_of(matter: Path, generator: Path, device: torch.device | str = "cpu", **options: Any) -> Enhancer:
+    """Of a matter's folder and of one that a generator and its discriminator are in. options: fields of `Enhancer`."""
+    _, D, G, _ = load_all(generator)
+    return Enhancer(
+        generator=G.to(device),
+        matter=frozen_matter(load_matter(matter).to(device)),
+        perceptual=random_pyramid(device),
+        critic=pair_critic(D.to(device)),
+        straight=is_straight(generator),
+        **options,
+    )
 
 
 def finished(out: Path, row: Row) -> Row | None:

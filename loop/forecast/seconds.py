@@ -130,8 +130,14 @@ class StepSeconds:
         multiplied = (4 + path) * G.macs + d_passes * D.macs
         filtered = (3.5 + path) * G.values / hardware.fine + d_passes * D.values / hardware.maps
         compute = each * (multiplied / hardware.macs + filtered) + (4 * G.layers + d_passes * D.layers) * hardware.layer
-        compute = max(compute * self.rivals(step), hardware.step) + self._exchange(G.parameters + D.parameters)
-        return fit.steps * self._with_loading(compute, self._files(each, READ), fit)
+        exchange = self._exchange(G.parameters + D.parameters)
+        compute = max(compute * self.rivals(step), hardware.step) + exchange
+        alone = 0 if "previous" in step.inputs or step.config["init_from"] else fit.reconstruction.steps
+        of_g = 3 * (each * (G.macs / hardware.macs + G.values / hardware.fine) + G.layers * hardware.layer)
+        of_g = max(of_g * self.rivals(step), hardware.step / 2) + exchange
+        loading = self._files(each, READ)
+        full = (fit.steps - alone) * self._with_loading(compute, loading, fit)
+        return full + alone * self._with_loading(of_g, loading, fit)
 
     def _exchange(self, parameters: float) -> float:
         return 2 * 4 * parameters / EXCHANGE if self.devices > 1 else 0.0

@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 from loop.config.fingerprints import fingerprints, folder_fingerprint
 from loop.config.load import load_config, to_yaml
+from loop.config.reviews import read_reviews
 from loop.config.schema import Config
 from loop.engine import consent
 from loop.engine.execute import Event, execute
 from loop.engine.files import write_atomically
 from loop.engine.lock import one_writer
 from loop.engine.step import Step, step_folder
-from loop.plan import fits_generators, plan, plan_generator_alone
+from loop.plan import fits_generators, plan, plan_generator_alone, reviewed
 from loop.report.build import GrowingReport, build_report
 from loop.report.gain import gain_sentences
 from loop.report.read import read_run
@@ -167,9 +168,10 @@ def bring_up_to_date(
     with one_writer(folder):
         try:
             make(config, folder, lambda steps: steps, agree, listen)
-        except BaseException:
+        except BaseException as error:
             with contextlib.suppress(Exception):  # what there is can be looked at; why it ended is what counts
                 build_report(folder)
+            watch.failed(error)
             raise
         watch.mirror.close()
         return Run(folder, build_report(folder))
@@ -209,8 +211,13 @@ def make(
         write_atomically(path, text)
     record_provenance(folder)
     followed = config.tracking
-    tracking = {"wandb": followed.wandb.value, "project": followed.project, "code": followed.code}
-    execute(folder, steps, config.launch, on_event, {"tracking": tracking}, shared, amount, planned)
+    tracking: dict[str, Any] = {"wandb": followed.wandb.value, "project": followed.project, "code": followed.code}
+    tracking |= {"previews": followed.previews, "tensorboard": followed.tensorboard}
+
+    def as_reviewed(step: Step) -> Step:
+        return reviewed(step, read_reviews(folder))
+
+    execute(folder, steps, config.launch, on_event, {"tracking": tracking}, shared, amount, planned, as_reviewed)
     consent.withdraw(folder)
 
 

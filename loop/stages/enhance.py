@@ -21,16 +21,12 @@ from loop.config.steps import EnhanceStep, read
 from loop.engine.heartbeat import tracked
 from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
-from loop.fitting.enhancement import Enhancer, enhance_into, frozen_matter, write_manifest
+from loop.fitting.enhancement import Enhancer, enhance_into, enhancer_of, write_manifest
 from loop.pools import Row, background_files, data_rows, read_index
 from stylematte.imagefile import read_rgb
-from stylematte.networks.weights import load_matter
 from stylematte.sampling import position_seed
-from stylemattegan.enhance import pair_critic
 from stylemattegan.framing import VISIBLE
-from stylemattegan.generator_folder import is_straight
-from stylemattegan.inversion import random_pyramid
-from stylemattegan.networks.weights import is_generator, load_all
+from stylemattegan.networks.weights import is_generator
 from stylemattegan.sample import latents
 
 DONE = "enhanced"
@@ -42,13 +38,10 @@ def run(ctx: Context) -> Metrics:
     rows: list[Row] = []
     if is_generator(folder):
         device = device_for(ctx)
-        _, D, G, _ = load_all(folder)
-        enhancer = Enhancer(
-            generator=G.to(device),
-            matter=frozen_matter(load_matter(ctx.inputs["matter"]).to(device)),
-            perceptual=random_pyramid(device),
-            critic=pair_critic(D.to(device)),
-            straight=is_straight(folder),
+        enhancer = enhancer_of(
+            ctx.inputs["matter"],
+            folder,
+            device,
             move=config.move,
             invert=config.invert,
             gate=config.gate,

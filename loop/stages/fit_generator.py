@@ -19,6 +19,7 @@ from lightning.pytorch.callbacks import Callback
 from loop.config.steps import FitGeneratorStep, read
 from loop.engine.stage import Context, Metrics
 from loop.fitting.composite_discriminator import composite_discriminator
+from loop.fitting.previews import Previews, fakes
 from loop.fitting.trainer import fit
 from loop.pools import read_index
 from stylematte.data.manifest import MEASURED
@@ -27,6 +28,7 @@ from stylemattegan.networks.weights import copy_generator, is_generator, licence
 from stylemattegan.training.cutouts import CutoutData
 from stylemattegan.training.divergence import Diverged
 from stylemattegan.training.module import GeneratorModule
+from stylemattegan.training.reconstruction import Reconstruction
 from stylemattegan.training.start import Networks, build_like
 
 SNAPSHOTS = "snapshots"
@@ -71,13 +73,15 @@ def run(ctx: Context) -> Metrics:
         init_from=previous or step.init_from,
         composite_discriminator=composite_discriminator(ctx, step, previous),
         alpha_regularizer=step.alpha_regularizer,
+        reconstruction=_reconstruction(step, real + pseudo, ctx.seed) if previous is None else None,
     )
     snapshots = ctx.scratch / SNAPSHOTS
     meta = {"round": step.round, **(licence_note(Path(step.init_from)) if step.init_from else {})}
     try:
         data = _data(step, real, pseudo, ctx.seed)
         # Lightning's own precision is none of it: layers of 16 bits cast for themselves (generator.fit.precision).
-        fit(module, data, ctx, step.fit, "32-true", [Snapshots(snapshots, step.fit, meta)], SNAPSHOTS)
+        seen = [Snapshots(snapshots, step.fit, meta), Previews(ctx, step.fit, "fakes", fakes)]
+        fit(module, data, ctx, step.fit, "32-true", seen, SNAPSHOTS)
     except Diverged as error:
         return _fall_back(ctx, previous, str(error))
     if ctx.is_first_rank:
@@ -98,6 +102,21 @@ def _data(step: FitGeneratorStep, real: list[Path], pseudo: list[Path], seed: in
         seed=seed,
         mirror=step.fit.mirror,
         workers=step.fit.workers,
+    )
+
+
+def _reconstruction(step: FitGeneratorStep, files: list[Path], seed: int) -> Reconstruction | None:
+    """How a fit from random weights begins, if it is to begin so."""
+    if not step.fit.reconstruction.steps or step.init_from is not None:
+        return None
+    return Reconstruction(
+        files,
+        step.fit.reconstruction,
+        resolution=step.size,
+        z_dim=step.network.z_dim,
+        batch=step.fit.batch,
+        seed=seed,
+        mirror=step.fit.mirror,
     )
 
 

@@ -29,7 +29,7 @@ from loop.fitting.device import device_for
 from loop.pools import Row, content, data_rows, read_cutout, write_index
 from stylematte.data.manifest import FOREGROUND, MEASURED
 from stylematte.imagefile import read_alpha, read_rgb, write_alpha, write_rgb, write_rgba, write_trimap
-from stylematte.inference.predict import predict_agreement, predict_with_confidence
+from stylematte.inference.predict import predict_agreement, predict_ensemble, predict_with_confidence, sharpen
 from stylematte.inference.whole import WholeViews, as_trained
 from stylematte.networks.weights import load_matter
 from stylematte.ops.foreground import estimate_foreground
@@ -84,6 +84,10 @@ def _label(ctx: Context, config: LabelStep, network: nn.Module, photos: list[Row
     images = torch.stack([read_rgb(data / row["image"]) for row in photos])
     seen, shown = (network.network, network.small(images)) if isinstance(network, WholeViews) else (network, images)
     alphas, confidences = predict_with_confidence(seen, shown)
+    if config.rules.ensemble:
+        alphas = predict_ensemble(seen, shown)
+    if config.rules.sharpen != 1:
+        alphas = sharpen(alphas, config.rules.sharpen)
     if isinstance(network, WholeViews):
         alphas = network.brought_back(alphas, shown, images)
     rows = []

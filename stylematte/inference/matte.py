@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -216,16 +216,23 @@ def _write_group(
 
 def _write(photo: Photo, alpha: Tensor, out: Path, outputs: Outputs, background: Tensor | None) -> Matted:
     files = outputs.files(out, photo.named.name)
+    write_files(files, photo.image, alpha, outputs, background)
+    return Matted(photo.named.path, files)
+
+
+def write_files(
+    files: Mapping[str, Path], image: Tensor, alpha: Tensor, outputs: Outputs, background: Tensor | None
+) -> None:
+    """What `outputs` names of a photo (3, H, W) with alpha (1, H, W). background: as `read_background` gives it."""
     if "cutout" in files and background is None:
-        strips = cut_out_strips(photo.image, alpha, outputs.foreground)
+        strips = cut_out_strips(image, alpha, outputs.foreground)
         write_rgba_strips(files["cutout"], alpha.shape[-2:], strips, outputs.bits)
     elif background is not None:
-        rgba = cut_out(photo.image, alpha, outputs.foreground)
+        rgba = cut_out(image, alpha, outputs.foreground)
         write_rgba(files["cutout"], rgba, outputs.bits, quick=True)
         foreground, _ = split_rgba(rgba)
         write_rgb(files["composite"], composite(foreground, alpha, covering(background, alpha.shape[-2:])))
     write_alpha(files["alpha"], alpha, outputs.bits, quick=True)
-    return Matted(photo.named.path, files)
 
 
 def read_background(asked: str) -> Tensor:

@@ -1,13 +1,14 @@
 """What generators do wrong with alphas, drawn into clean ones: the classes measured on LayerDiffuse pictures.
 
 Each is a function (alpha, rng) -> alpha of (H, W) float32 arrays in [0, 1]; sizes are relative to the shorter side.
-`corrupt` applies several, `CURABLE` are what refinement has to mend, `HOPELESS` what it has to refuse.
+`corrupt` applies several, `CURABLE` are what refinement has to mend, `HOPELESS` what it has to refuse, `FALSE` what
+alpha alone cannot tell from a true one. `spoil` draws what happens to one picture.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -81,6 +82,23 @@ def ghost(alpha: Array, rng: np.random.Generator) -> Array:
     return np.maximum(alpha, 0.6 * moved).astype(np.float32)
 
 
+def wrong_edge(alpha: Array, rng: np.random.Generator) -> Array:
+    """The body grown or eaten by 1 to 4 % of the shorter side, with the same soft edge."""
+    reach = 2 * round(rng.uniform(0.01, 0.04) * min(alpha.shape)) + 1
+    return (cv2.dilate if rng.random() < 0.5 else cv2.erode)(alpha, np.ones((reach, reach), np.uint8))
+
+
+def lost_part(alpha: Array, rng: np.random.Generator) -> Array:
+    """A disc of 10 to 25 % of the shorter side around a point of the subject is gone."""
+    rows, columns = np.nonzero(alpha > 0.5)
+    if not len(rows):
+        return alpha
+    at = int(rng.integers(len(rows)))
+    y, x = np.ogrid[: alpha.shape[0], : alpha.shape[1]]
+    distance = np.hypot(y - rows[at], x - columns[at])
+    return alpha * np.clip((distance - rng.uniform(0.1, 0.25) * min(alpha.shape)) / 3 + 0.5, 0, 1).astype(np.float32)
+
+
 CURABLE: Mapping[str, Artefact] = {
     "translucent core": translucent_core,
     "haze": haze,
@@ -89,6 +107,24 @@ CURABLE: Mapping[str, Artefact] = {
     "frame bands": frame_bands,
 }
 HOPELESS: Mapping[str, Artefact] = {"glass": glass, "full haze": full_haze}
+FALSE: Mapping[str, Artefact] = {"ghost": ghost, "wrong edge": wrong_edge, "lost part": lost_part}
+ALL: Mapping[str, Artefact] = {**CURABLE, **HOPELESS, **FALSE}
+CLEAN_SHARE = 0.25
+"""Of the pictures that `spoil` leaves as they are."""
+
+
+class Spoilt(NamedTuple):
+    """alpha (H, W) float32, and the names of what was done to it, of `ALL`."""
+
+    alpha: Array
+    artefacts: tuple[str, ...]
+
+
+def spoil(alpha: Array, rng: np.random.Generator) -> Spoilt:
+    """Left as it is one time in four, else spoilt by one or two artefacts of `ALL`, all equally likely."""
+    count = 0 if rng.random() < CLEAN_SHARE else int(rng.integers(1, 3))
+    names = tuple(list(ALL)[k] for k in rng.choice(len(ALL), count, replace=False))
+    return Spoilt(corrupt(alpha, [ALL[name] for name in names], rng), names)
 
 
 def corrupt(alpha: Array, artefacts: Iterable[Artefact], rng: np.random.Generator) -> Array:

@@ -4,9 +4,10 @@ from stylemattegan.enhance.gate import Refine, Verdict, verdicts
 from stylemattegan.enhance.losses import Critic, Matte, Matter, composite_critic, pair_critic
 from stylemattegan.enhance.matters import OnnxMatter, trimap_based, trimap_free
 from stylemattegan.enhance.move import Enhanced, Scene, enhance, scene_of
-from stylemattegan.latent_config import EnhanceConfig, GateConfig, LossWeights
+from stylemattegan.latent_config import PRESETS, EnhanceConfig, GateConfig, LossWeights
 
 __all__ = [
+    "PRESETS",
     "Critic",
     "EnhanceConfig",
     "Enhanced",

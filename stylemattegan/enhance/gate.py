@@ -1,7 +1,8 @@
 """Which enhanced picture becomes pseudo ground truth: only where matter, generator and refinement agree.
 
 The label is the refined consensus, the mean of the matter's alpha and the generator's. A matter that became confident
-of something wrong disagrees with the generator, whose alpha nobody optimised, and is refused.
+of something wrong disagrees with the generator, whose alpha nobody optimised, and is refused. How the subject's shape
+agrees is asked away from its outline: where that runs, to a fraction of a pixel, is asked in the band.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from stylemattegan.enhance.losses import outside_band
@@ -35,8 +37,7 @@ def verdicts(found: Enhanced, limits: EnhanceConfig, gate: GateConfig, refine: R
 
 def _verdict(found: Enhanced, index: int, limits: EnhanceConfig, gate: GateConfig, refine: Refine) -> Verdict:
     seen, drawn = found.matte[index].clamp(0, 1), found.alpha[index]
-    one, other = seen > 0.5, drawn > 0.5
-    iou = float((one & other).sum() / (one | other).sum().clamp_min(1))
+    iou = _iou(seen, drawn, gate.tolerance)
     band = 1 - outside_band(drawn[None])[0]
     gap = float(((seen - drawn).abs() * band).sum() / band.sum().clamp_min(1))
     fell = float(found.before.entropy[index] - found.after.entropy[index])
@@ -53,3 +54,12 @@ def _verdict(found: Enhanced, index: int, limits: EnhanceConfig, gate: GateConfi
     numbers = {name: float(value) for name, value in refined.items() if isinstance(value, (int, float))}
     figures = {"iou": iou, "band": gap, **{f"refine_{name}": value for name, value in numbers.items()}}
     return Verdict(label, next((reason for broken, reason in rules if broken), None), figures)
+
+
+def _iou(seen: Tensor, drawn: Tensor, tolerance: int) -> float:
+    """Of the two (1, H, W) above 1/2, but for pixels nearer than `tolerance` to the outline of `drawn`."""
+    one, other = seen > 0.5, drawn > 0.5
+    shape, window = other.float(), 2 * tolerance + 1
+    grown, shrunk = (sign * F.max_pool2d(sign * shape, window, 1, tolerance) for sign in (1, -1))
+    counted = grown == shrunk
+    return float((one & other & counted).sum() / ((one | other) & counted).sum().clamp_min(1))

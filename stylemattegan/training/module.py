@@ -31,6 +31,7 @@ from stylemattegan.training.divergence import Gradients, LossTerms, demand_finit
 from stylemattegan.training.ema import ema_beta
 from stylemattegan.training.lr_schedule import learning_rate_factor, set_learning_rates
 from stylemattegan.training.objectives import objectives
+from stylemattegan.training.reconstruction import Known, Reconstruction
 from stylemattegan.training.regularizers import lazy_adam
 from stylemattegan.training.start import Networks, build, first_convolutions, first_start, later_start
 from stylemattegan.training.terms import Auxiliary, Position, Term, logged, weighted_sum
@@ -44,9 +45,11 @@ class GeneratorModule(pl.LightningModule):
     """Trains G against D on batches (n, 4, R, R) of encoded RGBA; fit.batch is the global batch.
 
     network: how G and D are built, or built ones. init_from: folder with a generator of an earlier fit to go on from.
-    composite_discriminator, alpha_regularizer: what takes part beside G and D.
+    composite_discriminator, alpha_regularizer: what takes part beside G and D. reconstruction: how a first fit begins;
+    one that goes on from another has none.
     Logs G/loss, D/loss, D/r1, D/sign_real, ada/p, kimg; with the relativistic loss D/r2; with path length G/path and
-    G/path_mean; with a composite discriminator D2/loss, D2/r1; alpha/<term>. Raises Diverged.
+    G/path_mean; with reconstruction G/reconstruction; with a composite discriminator D2/loss, D2/r1; alpha/<term>.
+    Raises Diverged.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class GeneratorModule(pl.LightningModule):
         init_from: str | Path | None = None,
         composite_discriminator: CompositeDiscriminator | None = None,
         alpha_regularizer: AlphaRegularizerConfig | None = None,
+        reconstruction: Reconstruction | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -75,6 +79,7 @@ class GeneratorModule(pl.LightningModule):
         self.rate = fit.later_lr if self.continued else 1.0
         self.ada = AdaController(max(fit.augment_p, start.augment_p), fit.ada_target, fit.ada_kimg, fit.augment_max)
         self.objectives = objectives(fit)
+        self.reconstruction = None if self.continued else reconstruction
         alpha = AlphaRegularizer(alpha_regularizer) if alpha_regularizer else None
         members = {"alpha_regularizer": alpha, "composite_discriminator": composite_discriminator}
         self.auxiliaries = nn.ModuleDict({name: one for name, one in members.items() if one is not None})
@@ -86,10 +91,15 @@ class GeneratorModule(pl.LightningModule):
         self._demand_global_batch(real)
         g_adam, d_adam, *others = optimizers = self.optimizers()  # type: ignore[attr-defined]
         set_learning_rates(optimizers, learning_rate_factor(self.step, self.fit.steps, self.fit.warmup, self.fit.decay))
-        terms = self.generator_step(g_adam, real)
-        terms |= self.regularize("G", g_adam, real)
-        terms |= self.discriminator_step(d_adam, real, others)
-        terms |= self.regularize("D", d_adam, real)
+        start, terms = self.reconstruction, dict[str, Tensor]()
+        if start is not None:
+            g_adam.param_groups[0]["lr"] *= start.rate_factor(self.step)
+        if start is None or start.g_learns(self.step):
+            terms |= self.generator_step(g_adam, real)
+        if start is None or start.d_learns(self.step):
+            terms |= self.regularize("G", g_adam, real)
+            terms |= self.discriminator_step(d_adam, real, others)
+            terms |= self.regularize("D", d_adam, real)
         update_ema(self.G_ema, self.G, ema_beta(self.batch, self.shown, self.fit.ema_kimg, self.rampup))
         self.ada.update(self.batch, self.step, move=self.fit.ada)
         self.losses.add(self.step, terms)
@@ -100,20 +110,26 @@ class GeneratorModule(pl.LightningModule):
             self.log_dict(values | {"D/sign_real": self.ada.sign, "ada/p": self.ada.p, "kimg": self.shown / 1000})
 
     def generator_step(self, optimizer: Any, real: Tensor) -> dict[str, Tensor]:
-        """G on D's verdict and the terms of what takes part beside them."""
+        """G on D's verdict and the terms of what takes part beside them; at first on reconstruction alone."""
         self._learns(self.G)
-        fake = self.generate("G")
-        terms = [Term(self.objectives.g(self.score, fake, real), name="G/loss")]
-        for auxiliary in self._auxiliaries():
-            terms += auxiliary.generator_terms(fake, real, Position(self.step, self.shown))
-        self._update(optimizer, self.G.parameters(), weighted_sum(terms))
+        known = self.known()
+        adversarial = self.reconstruction is None or self.reconstruction.d_learns(self.step)
+        fake = self.generate("G", update_emas=not adversarial, known=known)
+        terms = []
+        if adversarial:
+            terms.append(Term(self.objectives.g(self.score, fake, real), name="G/loss"))
+            for auxiliary in self._auxiliaries():
+                terms += auxiliary.generator_terms(fake, real, Position(self.step, self.shown))
+        if self.reconstruction is not None and known is not None:
+            terms.append(self.reconstruction.term(fake, known, self.step))
+        self._update(optimizer, self._of_generator(), weighted_sum(terms))
         return logged(terms)
 
     def discriminator_step(self, optimizer: Any, real: Tensor, others: Iterable[Any] = ()) -> dict[str, Tensor]:
         """D on real and generated pictures; whatever else learns (others: its optimizers) on the same."""
         self._learns(self.D)
         with torch.no_grad():
-            fake = self.generate("D", update_emas=True)
+            fake = self.generate("D", update_emas=True, known=self.known())
         with all_in_float32(self.D) if self.objectives.d.penalty else nullcontext():
             terms, steering = self.objectives.d(self.score, real, fake)
             self._update(optimizer, self.D.parameters(), weighted_sum(terms))
@@ -136,12 +152,17 @@ class GeneratorModule(pl.LightningModule):
                 found |= logged(terms)
         return found
 
-    def styles(self, phase: str, count: int, update_emas: bool = False) -> Tensor:
-        """(n, num_ws, w_dim) of this rank's share of `count` pictures."""
+    def known(self) -> Known | None:
+        """The rows of this step's batch that are reconstructed."""
+        return None if self.reconstruction is None else self.reconstruction.known(self.step)
+
+    def styles(self, phase: str, count: int, update_emas: bool = False, known: Known | None = None) -> Tensor:
+        """(n, num_ws, w_dim) of this rank's share of `count` pictures, the first of which are the known ones."""
 
         def mapped(name: str, update_emas: bool) -> Tensor:
-            z = draws.normal((count, self.G.z_dim), self.seed, "z", name, self.step)
-            return self.G.mapping(z.to(self.device), update_emas=update_emas)
+            z = draws.normal((count, self.G.z_dim), self.seed, "z", name, self.step).to(self.device)
+            z = z if known is None else torch.cat([known.latents, z[len(known.latents) :]])
+            return self.G.mapping(z, update_emas=update_emas)
 
         ws = mapped(phase, update_emas)
         if self.fit.style_mixing <= 0:
@@ -149,11 +170,12 @@ class GeneratorModule(pl.LightningModule):
         layers = self.G.num_ws
         change = draws.crossovers(count, layers, self.fit.style_mixing, self.seed, "mixing", phase, self.step)
         keeps = torch.arange(layers) < change[:, None]
+        keeps[: 0 if known is None else len(known.latents)] = True
         return torch.where(keeps[..., None].to(self.device), ws, mapped(f"{phase} mixing", False))
 
-    def generate(self, phase: str, update_emas: bool = False) -> Tensor:
-        """This rank's share of a batch of encoded pictures (n, 4, R, R)."""
-        return self.G.synthesis(self.styles(phase, self.batch, update_emas), update_emas=update_emas)
+    def generate(self, phase: str, update_emas: bool = False, known: Known | None = None) -> Tensor:
+        """This rank's share of a batch of encoded pictures (n, 4, R, R), the first of which are the known ones."""
+        return self.G.synthesis(self.styles(phase, self.batch, update_emas, known), update_emas=update_emas)
 
     def score(self, pictures: Tensor, phase: str) -> Tensor:
         """D's logits (n, 1) of encoded pictures, blurred at the start of a first fit, then augmented."""
@@ -173,6 +195,11 @@ class GeneratorModule(pl.LightningModule):
 
     def _learners(self) -> list[Auxiliary]:
         return [auxiliary for auxiliary in self._auxiliaries() if auxiliary.learns]
+
+    def _of_generator(self) -> list[nn.Parameter]:
+        """What G's optimizer moves: its parameters, and the latents of the known cut-outs."""
+        latents = [] if self.reconstruction is None else [self.reconstruction.latents]
+        return [*self.G.parameters(), *latents]
 
     def _learns(self, network: nn.Module) -> None:
         """Gradients for this network's weights, but those held fast, and for no other's."""
@@ -204,6 +231,9 @@ class GeneratorModule(pl.LightningModule):
         extra = {name: [one.every for one in self.objectives.lazy if one.network == name] for name in ("G", "D")}
         g_lr, d_lr = self.fit.glr * self.rate, self.fit.dlr * self.rate
         first = [lazy_adam(self.G.parameters(), g_lr, extra["G"]), lazy_adam(trained, d_lr, extra["D"])]
+        if self.reconstruction is not None:
+            lr = self.reconstruction.config.lr
+            first[0].add_param_group({"params": [self.reconstruction.latents], "lr": lr})
         return [*first, *(auxiliary.optimizer(d_lr) for auxiliary in self._learners())]
 
     def save(self, folder: Path, meta: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from stylematte.config import BackboneConfig, FpnConfig
-from stylematte.inference.predict import agreement, predict, predict_with_confidence
+from stylematte.inference.predict import agreement, predict, predict_ensemble, predict_with_confidence, sharpen
 from stylematte.inference.whole import WholeViews, as_trained
 from stylematte.networks.stylematte import StyleMatte
 
@@ -70,6 +70,26 @@ def test_predict_keeps_rank_size_and_mode():
     alpha, confidence = predict_with_confidence(network, torch.rand(2, 3, 7, 9))
     assert alpha.shape == (2, 1, 7, 9)
     assert confidence.shape == (2,)
+
+
+def test_the_ensemble_is_the_mean_of_eight_views():
+    """A grey picture of 0.4 read by brightness: two plain views and two larger ones say 0.4, warm and cold light on the
+    mean of three channels 0.4, gammas 0.8 and 1.25 what they make of it."""
+    alpha = predict_ensemble(Threshold(), torch.full((2, 3, 16, 16), 0.4))
+    expected = (6 * 0.4 + 0.4**0.8 + 0.4**1.25) / 8
+    torch.testing.assert_close(alpha, torch.full((2, 1, 16, 16), expected))
+
+
+def test_the_ensemble_sees_both_sides_alike():
+    alpha = predict_ensemble(LeftHalf(), torch.rand(1, 3, 16, 16))
+    assert alpha[..., :8].mean() == 6 / 8
+    assert alpha[..., 8:].mean() == 2 / 8
+
+
+def test_sharpening_closed_form():
+    alpha = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0])
+    torch.testing.assert_close(sharpen(alpha, 2), torch.tensor([0.0, 0.1, 0.5, 0.9, 1.0]))
+    torch.testing.assert_close(sharpen(alpha, 1), alpha)
 
 
 def test_a_matter_of_whole_pictures_sees_them_at_its_size(tmp_path):

@@ -118,6 +118,7 @@ sys.exit(max(os.waitpid(child, 0)[1] for child in children) > 0)
 """
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(folder):
     root = str(Path(__file__).parents[2])
     code = TWO_PROCESSES.format(root=root, folder=str(folder))

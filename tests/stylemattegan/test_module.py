@@ -337,7 +337,7 @@ sys.exit(max(os.waitpid(child, 0)[1] for child in children) > 0)
 """
 
 
-@pytest.mark.parametrize("changes", [{}, ALL], ids=["published", "all terms"])
+@pytest.mark.parametrize("changes", [pytest.param({}, marks=pytest.mark.slow), ALL], ids=["published", "all terms"])
 def test_two_processes_equal_one(tmp_path, changes):
     """5 steps with R1 on the steps 0 and 3 and ADA on: same weights, averages and p as one process.
 

@@ -64,7 +64,7 @@ def test_without_pairs_the_loops_fit_is_its_control_to_the_bit(run: Path) -> Non
 
 
 def test_a_control_that_diverges_goes_on_from_round_0(tmp_path: Path) -> None:
-    words = ("run.rounds=2", "run.control=true", "matter.later.losses.l1=1e39")
+    words = ("run.rounds=2", "run.control=true", "matter.later.losses.l1=1e39", "matter.later.real_weight=1")
     run = loop.run(Path(__file__).parents[3] / "configs/tiny.yaml", f"run.dir={tmp_path / 'run'}", *words).folder
     for round_ in ("01", "02"):
         assert "became inf" in record(run, f"{round_}/control/fit_matter")["metrics"]["diverged"]

@@ -17,9 +17,11 @@ ROOMS = [
     "prepare",
     "fit_matter",
     "label",
+    "refine_cutouts",
     "fit_generator",
     "select_generator",
     "synthesize",
+    "refine_pairs",
     "select",
     "evaluate",
     "accept",
@@ -34,7 +36,7 @@ def turn(folder: str, at_once: int) -> None:
 
 
 SETTINGS = ["matter.first.steps=8", "matter.later.steps=8", "generator.fit.steps=8", "generator.fit.augment_p=0.3"]
-SETTINGS += ["run.control=true"]
+SETTINGS += ["run.control=true", "refine.pairs=[portraits]", "refine.cutouts=[animals]", "refine.rules.max_half_seen=1"]
 
 
 def records(folder: Path) -> dict[str, dict]:

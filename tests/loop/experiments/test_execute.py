@@ -54,6 +54,8 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_stopped_and_killed_it_goes_on_and_says_the_same(unbroken: Path, tmp_path: Path) -> None:
     out = tmp_path / "broken"
     process = start(out)

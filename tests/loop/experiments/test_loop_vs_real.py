@@ -42,6 +42,7 @@ def test_arms_begin_with_the_same_steps() -> None:
     assert set(begin) - {*same} == {"real", "oracle-photos"}
 
 
+@pytest.mark.slow
 def test_a_road_is_a_source_of_pictures_and_shared_steps_are_made_once(tmp_path: Path) -> None:
     arms = ["new-backgrounds", "cutouts", "oracle-pairs", "oracle-photos"]
     events = []

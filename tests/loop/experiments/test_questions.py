@@ -8,11 +8,14 @@ from statistics import fmean
 import pytest
 
 from loop.config.load import load_config
+from loop.config.schema import EnhancementConfig
 from loop.experiments import Experiment, experiments, named
 from loop.experiments.execute import steps_until
+from loop.experiments.fixed_matter import fixed_and_retrained, is_asked, of_domain
 from loop.experiments.measures import edges, heldout
 from loop.experiments.questions.generator_loss import selected
 from stylematte.errors import ConfigError
+from stylemattegan.latent_config import EnhanceConfig, InvertConfig
 from tests.loop.planned import planned
 
 CONFIGS = Path(__file__).parents[3] / "configs"
@@ -68,6 +71,22 @@ def test_a_selected_generator_is_measured_by_its_transition_where_a_distance_tak
         "animals": {"transition"},
     }
     assert all(values["all"]["transition"] >= 0 for values in found.values())
+
+
+def test_a_fixed_matter_is_asked_plain_and_by_way_of_enhanced_pictures(tiny_run):
+    plain = fixed_and_retrained(tiny_run)
+    for picture, row in plain["portraits, fixed matter"].items():
+        assert row["SAD"] == pytest.approx(heldout(tiny_run)["portraits, round 0"][picture]["SAD"], abs=2e-3)  # 8 bit
+    quick = EnhancementConfig(real=["portraits"], move=EnhanceConfig(2), invert=InvertConfig(2, 1, samples=1))
+    found = of_domain(tiny_run, "portraits", quick)
+    assert {group: len(rows) for group, rows in found.items()} == {
+        f"portraits, {what}": 4 for what in ("fixed matter", "fixed matter, guarded", "consensus")
+    }
+    for picture, row in found["portraits, fixed matter, guarded"].items():
+        if row["refused"]:
+            assert row["SAD"] == pytest.approx(plain["portraits, fixed matter"][picture]["SAD"])
+    assert not [group for group in found if group.endswith("round 1")]
+    assert [group for group in plain if is_asked(group)][-1] == "animals, round 1"
 
 
 def test_the_example_of_the_page_is_an_experiment():

@@ -51,3 +51,18 @@ def test_keyed_ones_are_near_their_truth_but_not_equal(tmp_path: Path) -> None:
         assert (read_rgba(file)[3] - frame_cutout(keyed, 32)[3]).abs().max() < 1 / 255
         truth = on_a_screen("animal", row["seed"], 32)[1]
         assert 0 < (keyed[3:] - truth).abs().mean() < 0.02
+
+
+def test_spoilt_ones_say_what_is_wrong_with_them(tmp_path: Path) -> None:
+    for name in ("out", "scratch"):
+        (tmp_path / name).mkdir()
+    step = DrawPairsStep(1, "animals", "animal", 32, 8, spoilt=True)
+    draw_pairs.run(Context({}, tmp_path / "out", tmp_path / "scratch", asdict(step), 6))
+    rows = read_index(tmp_path / "out")
+    for row, file in zip(rows, kept_files(tmp_path / "out"), strict=True):
+        truth = draw("animal", row["seed"], 32)
+        framed = frame_cutout(torch.cat([truth.foreground, truth.alpha]), 32)[3]
+        error = float((read_rgba(file)[3] - framed).abs().sum() / framed.sum())
+        assert abs(error - row["error"]) < 0.01
+        assert (error < 0.01) >= (not row["artefacts"])
+    assert {len(row["artefacts"]) for row in rows} == {0, 1, 2}

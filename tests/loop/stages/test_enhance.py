@@ -18,8 +18,14 @@ from loop.fitting.mixture import matter_sources
 from loop.report.read import read_run
 from loop.stages import enhance
 from stylematte.errors import ConfigError
-from stylematte.imagefile import read_rgb, read_rgba, write_rgb, write_rgba
+from stylematte.imagefile import read_alpha, read_rgb, read_rgba, write_alpha, write_rgb, write_rgba
+from stylematte.networks.weights import load_matter
+from stylemattegan.enhance import Verdict
 from stylemattegan.latent_config import InvertConfig
+from stylemattegan.networks.discriminator import Discriminator
+from stylemattegan.networks.generator import Generator
+from stylemattegan.networks.weights import save_generator
+from tests.loop.cli.test_matte import huge_png
 from tests.loop.planned import planned
 
 ROOT = Path(__file__).parents[3]
@@ -117,9 +123,15 @@ def place(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     cut[:, 10:36, 20:44] = torch.rand(4, 26, 24, generator=torch.Generator().manual_seed(0)) * 0.3 + 0.7
     write_rgba(folder / "cutout.png", cut)
     write_rgba(folder / "empty.png", torch.cat([torch.rand(3, 20, 20), torch.zeros(1, 20, 20)]))
-    write_rgb(folder / "grey.png", torch.full((3, 30, 30), 0.5))
+    write_alpha(folder / "grey.png", torch.rand(1, 30, 30, generator=torch.Generator().manual_seed(0)))
     write_rgb(folder / "photo.jpg", torch.rand(3, 50, 40, generator=torch.Generator().manual_seed(0)))
+    write_rgb(folder / "flat.png", torch.full((3, 30, 30), 0.5))
     (folder / "broken.png").write_bytes((folder / "cutout.png").read_bytes()[:100])
+    huge_png(folder / "huge.png")
+    torch.manual_seed(0)
+    sizes = {"img_channels": 3, "channel_base": 64, "channel_max": 4}
+    G = Generator(8, 8, 32, **sizes, num_layers=4, margin_size=4)
+    save_generator(folder / "rgb", G, Discriminator(32, **sizes), G, {})
     return folder
 
 
@@ -159,6 +171,14 @@ def test_the_page_names_every_verb() -> None:
     ("command", "code", "words"),
     [
         ("invert broken.png -o out", 3, "broken.png"),
+        ("invert huge.png -o out", 3, "huge.png: more than 89478485 pixels"),
+        ("enhance real broken.png -o out", 3, "broken.png: broken picture"),
+        ("enhance real huge.png -o out", 3, "huge.png: more than 89478485 pixels"),
+        ("matte huge.png -o out --enhance RUN/rounds/01/portraits/select_generator", 3, "more than 89478485 pixels"),
+        ("invert cutout.png -o out --generator rgb", 3, "rgb: the generator makes pictures of 3 channels; expected 4"),
+        ("enhance generated -o out --generator rgb", 3, "rgb: the generator makes pictures of 3 channels; expected 4"),
+        ("edit-directions -o out --generator rgb", 3, "rgb: the generator makes pictures of 3 channels; expected 4"),
+        ("matte photo.jpg -o out --enhance rgb", 3, "rgb: the generator makes pictures of 3 channels; expected 4"),
         ("invert grey.png -o out", 3, "has no transparency: give a cut-out, or --matter"),
         ("invert empty.png -o out", 3, "no subject: alpha is nowhere above"),
         ("invert nowhere.png -o out", 3, "nowhere.png: no such file"),
@@ -179,10 +199,52 @@ def test_what_is_refused(
     words: str,
 ) -> None:
     monkeypatch.chdir(place)
-    extra = ["--generator", str(tiny_run), "--domain", "portraits"]
-    if command.startswith("enhance") and "--matter" not in command:
+    extra = []
+    if not command.startswith("matte") and "--generator" not in command:
+        extra += ["--generator", str(tiny_run), "--domain", "portraits"]
+    if command.startswith(("enhance", "matte")) and "--matter" not in command:
         extra += ["--matter", str(tiny_run)]
-    assert main([*command.split(), *extra]) == code
+    assert main([*command.replace("RUN", str(tiny_run)).split(), *extra]) == code
     error = capsys.readouterr().err
     assert words in error
     assert error.count("\n") == 1
+    assert not list(Path("out").glob("*.png")), "nothing is made before it is refused"
+
+
+def test_no_subject_is_reported_not_forced(tiny_run: Path, place: Path, tmp_path: Path, capsys) -> None:
+    """Noise, grey noise, one colour: no pair, and a line on each that says why."""
+    names = ["photo.jpg", "grey.png", "flat.png"]
+    words = ["--generator", str(tiny_run), "--domain", "portraits", "--matter", str(tiny_run), "-o", str(tmp_path)]
+    photos = [str(place / name) for name in names]
+    assert main(["enhance", "real", *photos, *words, *shlex.split(QUICK["enhance"])]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.split(":")[0] for line in lines[:3]} == set(names)
+    assert all("refused, world: outside the generator's, reconstructed at distance" in line for line in lines[:3])
+    assert lines[3].startswith("0 of 3 became pairs")
+
+
+def test_an_accepted_matte_replaces_every_file_and_the_matter_is_loaded_once(
+    tiny_run: Path, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """The untrained matter would be refused, so the gate is opened here."""
+    loads = []
+
+    def counted(folder: Path, *args: str) -> torch.nn.Module:
+        loads.append(folder)
+        return load_matter(folder, *args)
+
+    monkeypatch.setattr("stylematte.inference.matter.load_matter", counted)
+    monkeypatch.setattr("loop.fitting.enhanced_mattes.InvertConfig", lambda: InvertConfig(2, 1, samples=1))
+    monkeypatch.setattr(
+        "loop.fitting.enhanced_mattes.Enhancer.judged",
+        lambda self, found, numbers: [Verdict(found.matte[0], None, {})],
+    )
+    words = [str(place / "photo.jpg"), "-o", str(tmp_path), "--matter", str(tiny_run), "--background", "white"]
+    words += ["--enhance", str(tiny_run / "rounds/01/portraits/select_generator")]
+    assert main(["matte", *words]) == 0
+    assert "photo.jpg: enhanced, moved picture by 0.0" in capsys.readouterr().err
+    assert len(loads) == 1
+    alpha, cutout = read_alpha(tmp_path / "photo_alpha.png"), read_rgba(tmp_path / "photo_cutout.png")
+    assert torch.equal(cutout[3:], alpha)
+    white = cutout[:3] * alpha + 1 - alpha
+    assert torch.allclose(read_rgb(tmp_path / "photo_composite.png"), white, atol=2 / 255)

@@ -43,9 +43,20 @@ def _read(file: Path) -> OfflineRun:
             run.config |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
             run.git = record.run.git.commit or run.git
         if record.HasField("history"):
-            items = {item.key or "/".join(item.nested_key): item.value_json for item in record.history.item}
-            run.rows.append({name: json.loads(value) for name, value in items.items()})
+            run.rows.append(_row([(item.key, list(item.nested_key), item.value_json) for item in record.history.item]))
     return run
+
+
+def _row(items: list[tuple[str, list[str], str]]) -> dict[str, Any]:
+    """(key, nested key, value as JSON): a picture's parts come under the key of the picture."""
+    row: dict[str, Any] = {}
+    for key, nested, value in items:
+        *outer, last = nested or [key]
+        place = row
+        for part in outer:
+            place = place.setdefault(part, {})
+        place[last] = json.loads(value)
+    return row
 
 
 def _payloads(file: Path) -> Iterator[bytes]:

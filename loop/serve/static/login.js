@@ -1,0 +1,3 @@
+import { byId } from "./service.js";
+
+byId("token")?.focus();
