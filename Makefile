@@ -19,11 +19,12 @@ check: $(VENV)/ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Kills the loop at twenty random moments, and other tests that take minutes.
-slow: $(VENV)/ready
+# Kills the loop at twenty random moments, and other tests that take minutes; layer diffusion, with its extra.
+slow: $(VENV)/ready $(VENV)/layerdiffuse/ready
 	$(BIN)/python -m pytest -m slow
+	$(VENV)/layerdiffuse/bin/python -m pytest tests/stylematte/generators/test_layerdiffuse.py
 
-# The generators that the quickstart starts from, made anew; minutes on a GPU, a night without.
+# The generators that the quickstart starts from, made anew: about 10 minutes on 2 idle cores.
 start-weights: $(VENV)/ready
 	$(BIN)/stylematte run configs/start.yaml
 	rm -rf runs/start-weights
@@ -35,6 +36,15 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot make environments: apt-get install python3-venv"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+# The extra `layerdiffuse` in an environment of its own on top of the other one: transformers in that one would make
+# torchmetrics, and so every process, start five seconds later.
+SITE := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
+$(VENV)/layerdiffuse/ready: $(VENV)/ready
+	$(BIN)/python -m venv --clear $(VENV)/layerdiffuse
+	$(BIN)/python $(SITE) > "$$($(VENV)/layerdiffuse/bin/python $(SITE))/main.pth"
+	$(VENV)/layerdiffuse/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt diffusers transformers
 	touch $@
 
 clean:

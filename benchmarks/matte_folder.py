@@ -6,7 +6,8 @@ Makes `count` JPEGs of 0.1 to `most` megapixels (evenly in the logarithm, four s
 colours with grain, 2 to 3 bits a pixel) and mattes them in a process of its own, at the network's usual size. Without
 --matter the network is `detail` with Swin-T at 512, random weights. Printed: seconds of the network alone on the same
 views, of the command, their ratio; the process's memory with the network after one forward pass at that size, at its
-peak, and the difference; seconds of reading, of foreground colours and of writing as one thread has them.
+peak, and the difference; seconds a megapixel of reading, resizing, the cut-out and the alpha as one
+thread has them.
 """
 
 from __future__ import annotations
@@ -26,13 +27,15 @@ from PIL import Image
 
 from stylematte.config import BackboneConfig, DetailConfig
 from stylematte.imagecode import upright_size
-from stylematte.imagefile import read_rgb, write_alpha, write_rgba
+from stylematte.imagefile import read_rgb, write_alpha, write_rgba_strips
 from stylematte.inference.matte import Outputs, write_mattes
-from stylematte.inference.matter import cut_out, load
+from stylematte.inference.matter import cut_out_strips, load
+from stylematte.inference.options import brought_back
 from stylematte.inference.photos import photos_of
 from stylematte.networks.variants import build_matter
 from stylematte.networks.weights import save_matter
 from stylematte.ops.foreground import estimate_foreground
+from stylematte.sheets import to_longest_side
 
 LEAST = 0.1
 SHAPES = (1.0, 4 / 3, 3 / 2, 16 / 9)
@@ -96,17 +99,19 @@ def matted(matter: Path, photos: Path, out: Path, alpha_only: bool) -> None:
 
 
 def parts(photos: Path, scratch: Path, sample: int = 12) -> dict[str, float]:
-    """Seconds a megapixel of what is not the network, of every n-th photo by size, on one thread."""
+    """Seconds a megapixel of what is not the network, of every n-th photo by size, on one thread: reading, resizing to
+    512 pixels and bringing an alpha back, the cut-out (foreground, rounding, PNG), the alpha's PNG."""
     found = sorted(photos_of([str(photos)]), key=lambda photo: photo.path.stat().st_size)
-    seconds, pixels = dict.fromkeys(("reading", "foreground", "writing"), 0.0), 0
+    seconds, pixels = dict.fromkeys(("reading", "resizing", "cut-out", "alpha"), 0.0), 0
     for photo in found[:: max(1, len(found) // sample)]:
         marks = [time.process_time()]
         image = read_rgb(photo.path)
         marks.append(time.process_time())
-        alpha = torch.linspace(-1, 2, image.shape[-1]).clamp(0, 1).expand(1, *image.shape[-2:])
-        rgba = cut_out(image, alpha)
+        view = to_longest_side(image, 512)
+        alpha = brought_back(torch.linspace(-1, 2, view.shape[-1]).clamp(0, 1).expand(1, *view.shape[-2:]), view, image)
         marks.append(time.process_time())
-        write_rgba(scratch / "cutout.png", rgba, quick=True)
+        write_rgba_strips(scratch / "cutout.png", alpha.shape[-2:], cut_out_strips(image, alpha))
+        marks.append(time.process_time())
         write_alpha(scratch / "alpha.png", alpha, quick=True)
         marks.append(time.process_time())
         pixels += image.shape[-1] * image.shape[-2]

@@ -237,8 +237,10 @@ def _domain_steps(config: Config, files: Fingerprints, round_: int, domain: str)
         if domain in config.refine.pairs:
             steps.append(("refine_pairs", {"pool": f"{here}/{steps[-1][0]}"}, refine))
         pool = {"data": PREPARE, "matter": matter, "pool": f"{here}/{steps[-1][0]}"}
-        if config.select.max_real_similarity < 1 and fits_generators(config):
+        if config.select.reads_training_pictures() and fits_generators(config):
             pool |= {"labels": f"{here}/{cutouts}"}
+        if config.select.previous and round_ > 1:
+            pool |= {"previous": f"{round_ - 2:02d}/accept"}
         steps.append(("select", pool, SelectStep(config.data.size, config.select, drawn.per_shard)))
     if fits_generators(config) and domain in config.enhance.domains():
         steps.append(("enhance", enhanced, _enhance(config, domain)))

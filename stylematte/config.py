@@ -324,7 +324,11 @@ class MatterFitConfig(FitConfig):
     is all that it is in round 0."""
     crop_share: float = ranged(0.5, 0, 1)
     """With data.max_side: share of a batch's real pictures that are crops at native scale, most around the transition
-    band of alpha; the others are whole views at low scale. Prediction sees photos, or tiles, at the crops' scale."""
+    band of alpha; the others are views at low scale. Prediction sees photos, or tiles, at the crops' scale; at 0 it
+    sees them whole at matter.size."""
+    zoom: float = ranged(1.0, 1, 64)
+    """With data.max_side: the views at low scale show a square part of the picture, of its longest side over 1 to this
+    (even in the logarithm). At 1 they show all. Above it subjects of every size are seen, heads and whole bodies."""
     trimap_shown: float = ranged(0.0, 0, 1)
     """Probability that the network is shown a sample's trimap, widened at random (detail): between 0 and 1 one network
     learns to matte with a trimap and without."""

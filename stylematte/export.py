@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ from stylematte.errors import ConfigError, UserError
 from stylematte.inference.matter import load
 from stylematte.inference.predict import takes_trimap
 from stylematte.networks.weights import HUB_DESCRIPTION, HUB_TENSORS, matter_files, read_description
+from stylematte.quantize import Loss, quantize
 
 OPSET = 17
 MIN_SIDE = 32
@@ -106,12 +107,14 @@ def metadata(
 
 
 class ExportedFile(NamedTuple):
-    """file, from the matter in `folder`; difference: the largest of alpha from PyTorch's; sizes: H, W it takes."""
+    """file, from the matter in `folder`; difference: the largest of alpha from PyTorch's, before it was brought to 8
+    bits; sizes: H, W it takes. loss: of the 8 bits, on photos."""
 
     file: Path
     folder: Path
     difference: float
     sizes: str
+    loss: Loss | None = None
 
 
 def export_file(
@@ -122,13 +125,16 @@ def export_file(
     half: bool = False,
     size: int | None = None,
     trimap: bool = False,
+    int8: Sequence[Path] = (),
 ) -> ExportedFile:
     """Write matter.onnx or matter.pt2 (kind) of a run, an export or a matter folder into the new folder `out`.
 
     half: onnx, float16 weights. size: pt2, for pictures of this height and width only. trimap: onnx, with a trimap as
-    second input, for a network that takes one. Raises ConfigError, DataError,
-    WeightsError, and UserError if alpha differs too much.
+    second input, for a network that takes one. int8: onnx, photos that 8-bit ranges are measured on (`quantize`).
+    Raises ConfigError, DataError, WeightsError, and UserError if alpha differs too much.
     """
+    if int8 and (kind != "onnx" or half or trimap):
+        raise ConfigError("--int8 is for --format onnx, without --half and --trimap")
     if half and kind != "onnx":
         raise ConfigError("--half is for --format onnx")
     if size and (kind != "pt2" or size < MIN_SIDE):
@@ -140,14 +146,18 @@ def export_file(
     loaded = load(matter)
     if trimap and not takes_trimap(loaded.network):
         raise ConfigError(f"--trimap: the network of {matter} takes none; variant detail does")
-    name, fixed = f"matter.{kind}", None
+    name, fixed, loss = f"matter.{kind}", None, None
     with new_folder(out) as folder:
         if kind == "onnx":
             worst = export_onnx(loaded.network, folder / name, loaded.folder.name, licence, half, trimap)
+            if int8:
+                full = (folder / name).rename(folder / "float32.onnx")
+                loss = quantize(full, folder / name, int8, loaded.trained_at, _onnx_runner)
+                full.unlink()
         else:
             fixed = (size, size) if size else fixed_size(loaded.network, loaded.trained_at)
             worst = export_pt2(loaded.network, folder / name, loaded.folder.name, fixed, licence)
-    return ExportedFile(out / name, loaded.folder, worst, sizes_of(kind, fixed))
+    return ExportedFile(out / name, loaded.folder, worst, sizes_of(kind, fixed), loss)
 
 
 def export_hub(folder: Path, target: Path) -> dict[str, Any]:

@@ -28,6 +28,11 @@ class GeneratorNetworkConfig:
     """Layers at the end that are sampled critically; StyleGAN3 has 2. A small picture may want fewer."""
     margin_size: int = ranged(10, 1)
     """Pixels that layers work on outside the picture; StyleGAN3 has 10."""
+    first_cutoff: float = ranged(2.0, 0.1)
+    """Cycles per picture of the finest wave that G's input has; StyleGAN3 has 2. What is finer, the layers make of it,
+    at first as contours: in a fit as short as minutes an input with finer waves learns eyes and ears sooner."""
+    first_stopband: float = ranged(2**2.1, 0.1)
+    """Where the first layers' filters end; more than first_cutoff. StyleGAN3 has 2^2.1."""
     d_channel_base: int = ranged(2048, 1)
     """Width of D, as channel_base is of G."""
     d_channel_max: int = ranged(64, 1)
@@ -39,6 +44,8 @@ class GeneratorNetworkConfig:
 
     def problems(self) -> Iterator[str]:
         """What is impossible beyond the fields' ranges: "key=value: expected ..." lines."""
+        if self.first_stopband <= self.first_cutoff:
+            yield f"first_stopband={self.first_stopband}: expected more than first_cutoff={self.first_cutoff}"
         if self.num_layers <= self.num_critical:
             yield (
                 f"num_layers={self.num_layers}: expected more than num_critical={self.num_critical}, which is 1 or more"
@@ -83,6 +90,9 @@ class ReconstructionConfig:
 
     steps: int = ranged(0, 0)
     """The fit's first steps, in which G learns that and nothing else; 0 = none, and no latents at all."""
+    speed: float = ranged(3.0, 0.01, 100)
+    """The learning rate of G at their beginning, as a multiple of glr; it falls to 1 on half a cosine. Without an
+    adversary a high rate does no harm, and as it falls, details appear."""
     d_steps: int = ranged(0, 0)
     """Steps after them in which D alone learns: it has seen nothing yet."""
     share: float = ranged(0.5, 0, 1)

@@ -23,6 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--half", action="store_true", help="onnx: float16 weights, alpha within 0.02 (else 0.001)")
     parser.add_argument("--trimap", action="store_true", help="onnx: a trimap as second input, of variant detail")
+    parser.add_argument(
+        "--int8", nargs="+", metavar="PHOTO", help="onnx: 8 bits, calibrated on these photos, folders or quoted globs"
+    )
     parser.add_argument("--size", type=int, help="pt2: for pictures of this height and width only")
     parser.add_argument(
         "--start-weights",
@@ -34,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _start_weights(args: argparse.Namespace) -> int:
     from loop.runs.export import export_start_weights
 
-    if args.format != "safetensors" or args.half or args.size or args.trimap:
+    if args.format != "safetensors" or args.half or args.size or args.trimap or args.int8:
         raise ConfigError("--start-weights goes with no other option")
     found = export_start_weights(args.run, args.out)
     folders = ", ".join(f"{domain}: {args.out}/{domain}" for domain in found)
@@ -48,13 +51,20 @@ def main(args: argparse.Namespace) -> int:
     if args.format in FILES:
         from loop.runs.model_card import licence_at
         from stylematte.export import export_file
+        from stylematte.inference.photos import photos_of
 
-        file = export_file(args.run, args.out, args.format, licence_at(args.run), args.half, args.size, args.trimap)
+        photos = [photo.path for photo in photos_of(args.int8)] if args.int8 else []
+        file = export_file(
+            args.run, args.out, args.format, licence_at(args.run), args.half, args.size, args.trimap, photos
+        )
         text = f"alpha within {file.difference:.1g} of PyTorch's; H, W: {file.sizes}"
         print(f"{file.file} of {file.folder}: {text}")
+        if file.loss:
+            mean, worst, count = file.loss
+            print(f"8 bits: alpha off by {mean:.4f} in the mean of {count} other photos, by {worst:.4f} in the worst")
         return 0
-    if args.half or args.size or args.trimap:
-        raise ConfigError("--half, --size and --trimap are for --format onnx and pt2")
+    if args.half or args.size or args.trimap or args.int8:
+        raise ConfigError("--half, --int8, --size and --trimap are for --format onnx and pt2")
     from loop.runs.export import export
 
     made = export(args.run, args.out, hub=args.format == "hub")

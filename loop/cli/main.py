@@ -31,6 +31,7 @@ VERBS = {
     "serve": "pages of the runs in a folder, live; steering, review of pairs, a queue, matting over HTTP",
     "report": "one self-contained HTML page about a run",
     "matte": "photos -> alpha and cut-out PNG",
+    "video": "a video -> alpha, cut-outs or a composite, steady over time; the same command resumes",
     "sample": "RGBA pictures from a generator: by seeds, moved, turned, as a walk",
     "measure": "distances, precision and recall, alphas, path length, equivariance of a generator",
     "invert": "cut-outs or photos -> where they are in a generator, and how well it gives them back",

@@ -13,6 +13,7 @@ from loop.cli.round_table import print_round_table
 from loop.cli.run_arguments import add_config_arguments, add_redo
 from loop.runs.redo import duration
 from loop.runs.run import bring_up_to_date, configured
+from loop.tracking.sweep import trial
 from loop.tracking.wandb_run import sync_command
 
 
@@ -30,6 +31,9 @@ def main(args: argparse.Namespace) -> int:
         return bool(args.redo) or (not args.json and _says_yes(seconds))
 
     config, folder = configured(args.config, args.words)
+    if trial():  # of a sweep: no two trials may share a folder
+        folder = folder / str(trial())
+        config.run.dir = str(folder)
     with Announcer() as announce:
         run = bring_up_to_date(config, folder, agree, announce, _print_line)
     if args.json:

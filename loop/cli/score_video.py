@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    clips = "a folder of frames, a made clip, or a folder of such clips"
+    clips = "a video, a folder of frames, a made clip, or a folder of such clips"
     parser.add_argument("prediction", type=Path, metavar="PREDICTION", help=f"the mattes: {clips}")
     parser.add_argument("truth", type=Path, metavar="TRUTH", help="the true alphas, frame for frame; clips by name")
     parser.add_argument("--json", action="store_true", help="machine-readable output")

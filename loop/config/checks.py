@@ -161,6 +161,8 @@ def _matter(config: Config) -> Iterator[str]:
             "matter.safetensors and matter.json (stylematte import-weights writes one)"
         )
     for name, fit in (("first", matter.first), ("later", matter.later)):
+        if fit.zoom > 1 and not config.data.max_side:
+            yield f"matter.{name}.zoom={fit.zoom:g}: pictures are squares of data.size; set data.max_side=512 or more"
         for key, value in {} if matter.network.takes_trimap else fit.needs_trimap_input().items():
             yield (
                 f"matter.{name}.{key}={value}: the {matter.network.variant} network cannot do that; "

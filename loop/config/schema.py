@@ -235,16 +235,42 @@ class SelectConfig:
     max_real_similarity: float = ranged(1.0, -1, 1)
     """As max_similarity, with the cut-outs that the generator learned from, mirrored ones too: above it a pair is
     memorised. 1 = never asked."""
+    min_hash_bits: int = ranged(0, 0, 64)
+    """Of 128 bits of a perceptual hash those that differ from any pair kept before, mirrored ones too: fewer is a
+    near-duplicate. 0 = never asked."""
+    min_real_hash_bits: int = ranged(0, 0, 64)
+    """The same with the cut-outs that the generator learned from: fewer is memorised. 0 = never asked."""
+    min_feature_distance: float = ranged(0.0, 0)
+    """Distance of the accepted matter's features from any pair kept before; 1 is how far apart a training cut-out and
+    the nearest other one are, in the median. Less is a near-duplicate. 0 = never asked."""
+    min_real_feature_distance: float = ranged(0.0, 0)
+    """The same from the cut-outs that the generator learned from: less is memorised. 0 = never asked."""
+    cover: bool = False
+    """Where `keep` leaves some, take them evenly from around the cut-outs that the generator learned from, the best
+    agreeing of each neighbourhood first, instead of the best agreeing of all."""
+    previous: bool = False
+    """Ask the accepted matter of the round before, too: it must agree as well, and counts as a view of reliability."""
     reliability: bool = False
     """Ask the matter for four views of each kept pair and write how far each pixel's alpha may be believed, 1 minus the
     largest difference of any two views and the generator's alpha; `fit_matter` weights its loss on the pair by it."""
     keep: int = ranged(0, 0)
     """Keep at most this many (the best agreeing ones); 0 = all that pass."""
 
+    def compares_hashes(self) -> bool:
+        return self.min_hash_bits > 0 or self.min_real_hash_bits > 0
+
+    def compares_features(self) -> bool:
+        return self.cover or self.min_feature_distance > 0 or self.min_real_feature_distance > 0
+
+    def reads_training_pictures(self) -> bool:
+        return self.max_real_similarity < 1 or self.min_real_hash_bits > 0 or self.compares_features()
+
     def problems(self) -> Iterator[str]:
         """What is impossible beyond the fields' ranges: "key=value: expected ..." lines."""
         if self.min_foreground >= self.max_foreground:
             yield f"min_foreground={self.min_foreground}: expected less than max_foreground={self.max_foreground}"
+        if self.cover and not self.keep:
+            yield "cover=true: expected a keep of 1 or more, for there is nothing to choose from all that pass"
 
 
 @dataclass
@@ -349,6 +375,12 @@ class TrackingConfig:
     """Of W&B."""
     code: bool = True
     """W&B records the git remote, the commit and the changes not committed, as by default; false: nothing of these."""
+    previews: int = ranged(8, 0)
+    """How often a fit shows the mirrors what it can do: held-out SAD and mattes, or generated cut-outs."""
+    upload: bool = False
+    """Send the files of each round's matter and generators to W&B; else its artifacts only name where they lie."""
+    tensorboard: bool = False
+    """Also write TensorBoard events below RUN/tensorboard (needs the extra `tensorboard`)."""
 
 
 @dataclass

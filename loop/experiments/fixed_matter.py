@@ -60,8 +60,8 @@ def of_domain(run_dir: Path, domain: str, asked: EnhancementConfig) -> Measured:
     rows = data_rows(data, "heldout", domain)[:PICTURES]
     if not rows or not is_generator(generator):
         return {}
-    options = {"move": asked.move, "invert": asked.invert, "gate": asked.gate}
-    enhancer = enhancer_of(rounds / "00" / "accept", generator, **options)
+    matter = rounds / "00" / "accept"
+    enhancer = enhancer_of(matter, generator, move=asked.move, invert=asked.invert, gate=asked.gate)
     found: Measured = {}
     for start in range(0, len(rows), BATCH):
         part = rows[start : start + BATCH]

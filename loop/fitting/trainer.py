@@ -23,7 +23,7 @@ from loop.engine.heartbeat import Progress, beat, warn
 from loop.engine.stage import Context, Stopped
 from loop.fitting import checkpoints
 from loop.tracking.curves import METRICS
-from loop.tracking.fit_loggers import WANDB, stage_logger
+from loop.tracking.fit_loggers import MIRROR, stage_logger
 from loop.tracking.gauges import Gauges
 from stylematte.config import FitConfig
 from stylematte.distributed import any_over_ranks, broadcast_module
@@ -95,7 +95,7 @@ def fit(
     ticks = Ticks(ctx.scratch, config.tick, begin, snapshots)
     _quiet()
     loggers = stage_logger(ctx)
-    gauges = [Gauges(config.batch)] if any(logger.name == WANDB for logger in loggers) else []
+    gauges = [Gauges(config.batch)] if any(logger.name == MIRROR for logger in loggers) else []
     trainer = lightning.Trainer(
         max_epochs=config.steps // config.tick,
         limit_train_batches=config.tick,

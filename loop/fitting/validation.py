@@ -25,6 +25,7 @@ from stylematte.atomic import replace_file
 from stylematte.config import MatterFitConfig
 from stylematte.imagefile import read_alpha, read_rgb
 from stylematte.inference.predict import predict
+from stylematte.inference.whole import WholeViews
 from stylematte.jsonl import read_jsonl
 from stylematte.networks.weights import save_matter
 from stylematte.sheets import on_checkerboard, write_sheet
@@ -58,24 +59,9 @@ class Validation(Callback):
 
     def measure(self, network: torch.nn.Module, step: int) -> dict[str, float]:
         """SAD of `network` by domain and their mean; curve, sheet and best weights are brought up to date."""
-        by_domain: dict[str, list[float]] = {domain: [] for domain in self.rows}
-        shown: list[Tensor] = []
-        for domain, row in ((domain, row) for domain, rows in self.rows.items() for row in rows):
-            image, alpha, sad = self._matted(network, row)
-            by_domain[domain].append(sad)
-            if len(by_domain[domain]) <= SHOWN:
-                shown += [image, on_checkerboard(torch.cat([image, alpha])), alpha.expand(3, -1, -1)]
-        means = {domain: round(float(np.mean(values)), 6) for domain, values in by_domain.items() if values}
-        values = {"SAD": round(float(np.mean(list(means.values()))), 6), **{f"SAD/{d}": v for d, v in means.items()}}
+        values, shown = measured(network, self.data, self.rows, whole_size(self.meta))
         self._write(network, step, values, shown)
         return values
-
-    @torch.no_grad()
-    def _matted(self, network: torch.nn.Module, row: Row) -> tuple[Tensor, Tensor, float]:
-        image = content(read_rgb(self.data / row["image"]), row)
-        truth = content(read_alpha(self.data / row["alpha"]), row)
-        alpha = predict(network, image)
-        return image, alpha, float((alpha - truth).abs().sum() / 1000)
 
     def _write(self, network: torch.nn.Module, step: int, values: dict[str, float], shown: list[Tensor]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -86,6 +72,39 @@ class Validation(Callback):
         lines = [json.dumps(row, sort_keys=True) + "\n" for row in (*before, {"step": step, **values})]
         replace_file(self.folder / CURVE, "".join(lines))
         write_sheet(self.folder / SHEET, shown, 3)
+
+
+def whole_size(meta: dict[str, Any]) -> int:
+    """The size at which a matter that learned from whole pictures sees them; 0: it learned from crops of them."""
+    return 0 if meta.get("max_side") else int(meta["size"])
+
+
+def measured(
+    network: torch.nn.Module, data: Path, rows: dict[str, list[Row]], size: int
+) -> tuple[dict[str, float], list[Tensor]]:
+    """{"SAD": mean of the domains, "SAD/DOMAIN": …} on `rows` of `data`; photo, cut-out and alpha of SHOWN a domain.
+
+    size: `whole_size` of the matter, which matters where photos kept their resolution.
+    """
+    by_domain: dict[str, list[float]] = {domain: [] for domain in rows}
+    shown: list[Tensor] = []
+    for domain, row in ((domain, row) for domain, of_domain in rows.items() for row in of_domain):
+        image, alpha, sad = _matted(network, data, row, size)
+        by_domain[domain].append(sad)
+        if len(by_domain[domain]) <= SHOWN:
+            shown += [image, on_checkerboard(torch.cat([image, alpha])), alpha.expand(3, -1, -1)]
+    means = {domain: round(float(np.mean(values)), 6) for domain, values in by_domain.items() if values}
+    mean = round(float(np.mean(list(means.values()))), 6)
+    return {"SAD": mean, **{f"SAD/{domain}": value for domain, value in means.items()}}, shown
+
+
+@torch.no_grad()
+def _matted(network: torch.nn.Module, data: Path, row: Row, size: int) -> tuple[Tensor, Tensor, float]:
+    image = content(read_rgb(data / row["image"]), row)
+    truth = content(read_alpha(data / row["alpha"]), row)
+    seen = WholeViews(network, size) if size and row["image"].endswith(".ppm") else network
+    alpha = predict(seen, image)
+    return image, alpha, float((alpha - truth).abs().sum() / 1000)
 
 
 def curve(folder: Path) -> list[Row]:

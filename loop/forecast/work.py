@@ -39,6 +39,8 @@ def generator_work(network: GeneratorNetworkConfig, size: int) -> Work:
         network.channel_max,
         network.num_layers,
         network.num_critical,
+        network.first_cutoff,
+        network.first_stopband,
         margin_size=network.margin_size,
     )
     first = signal[0]

@@ -6,18 +6,19 @@ import contextlib
 import errno
 import time
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
-from string import Template
+
+from markupsafe import Markup
 
 from loop.engine.execute import Event
 from loop.report import fits, gallery, headline, inputs, lineage, mattes, needs, pairs, rounds, watch
 from loop.report.data import Run
 from loop.report.read import read_run
+from loop.report.templates import render
 from stylematte.atomic import replace_file
 from stylematte.errors import DataError
 
-SECTIONS: dict[str, tuple[str, Callable[[Run], str]]] = {
+SECTIONS: dict[str, tuple[str, Callable[[Run], Markup]]] = {
     "needs": ("Needs you", needs.needs_section),
     "rounds": ("Rounds", rounds.rounds_section),
     "verdicts": ("Verdicts", rounds.verdicts_section),
@@ -77,10 +78,10 @@ class GrowingReport:
 def page(run: Run) -> str:
     """The whole page as HTML, its pictures embedded."""
     bodies = {anchor: make(run) for anchor, (_, make) in SECTIONS.items()}
-    links = (f'<a href="#{anchor}">{SECTIONS[anchor][0]}</a>' for anchor, body in bodies.items() if body)
-    return Template(Path(__file__).with_name("report.html").read_text(encoding="utf-8")).substitute(
-        title=escape(run.name),
+    return render(
+        "page.html",
+        title=run.name,
         lead=headline.lead(run),
-        nav="".join(links),
-        body=headline.tiles(run) + "\n".join(body for body in bodies.values() if body),
+        links=[(anchor, SECTIONS[anchor][0]) for anchor, body in bodies.items() if body],
+        body=headline.tiles(run) + Markup("\n").join(body for body in bodies.values() if body),
     )

@@ -1,33 +1,47 @@
-"""Inline SVG for the report: curves and intervals. Colours come from the page's CSS classes, so dark mode works."""
+"""The geometry of the report's charts: curves as SVG, intervals as rows of HTML, and as SVG for files of their own.
+
+Colours come from the page's CSS classes, so dark mode works. Curves carry their values, which the page's script shows
+under the pointer.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from html import escape
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-COLOURS = 6  # .c0 … .c5 in report.html
+from markupsafe import Markup
+
+from loop.report.figures import Figure, figure
+from loop.report.formats import signed
+from loop.report.templates import render
+
+COLOURS = 6  # .c0 … .c5 in style.css
 ROW = 24  # pixels between two intervals
+MOST = 200  # points of a curve
 
 
 class Line(NamedTuple):
-    """One curve: its legend text, its (x, y) points in x order, its colour class number."""
+    """One curve: its legend text, its (x, y) points in x order, its colour class number, and where it was read."""
 
     label: str
     points: Sequence[tuple[float, float]]
     colour: int
     dashed: bool = False
+    file: str = ""
+    key: str = ""
 
 
 class Span(NamedTuple):
-    """One interval with its middle."""
+    """One interval with its middle, and where it was read."""
 
     label: str
     low: float
     value: float
     high: float
     colour: int
+    file: str = ""
+    key: str = ""
 
 
 class Frame(NamedTuple):
@@ -47,98 +61,119 @@ class Frame(NamedTuple):
         return self.left + across * (self.right - self.left), self.bottom - up * (self.bottom - self.top)
 
 
-def line_chart(title: str, lines: Sequence[Line], width: int = 330, height: int = 170, dots: bool = False) -> str:
-    """A small chart with its title and axes; the y range is that of the values. Empty when no line has a point."""
-    lines = [line._replace(points=_thin(line.points)) for line in lines if line.points]
+class IntervalRow(NamedTuple):
+    """An interval in percent of its track."""
+
+    label: str
+    colour: int
+    left: float
+    width: float
+    middle: float
+    value: Figure
+    low: Figure
+    high: Figure
+
+
+class Intervals(NamedTuple):
+    """Relative changes with their intervals, one a row; positions in percent of the track."""
+
+    title: str
+    rows: list[IntervalRow]
+    ticks: list[dict[str, Any]]
+    zero: float
+    limit: float | None
+
+
+def line_chart(
+    title: str, lines: Sequence[Line], axis: str = "step", width: int = 330, height: int = 170, dots: bool = False
+) -> Markup:
+    """A small chart with its title and axes; the y range is that of the values. Empty when no line has a point.
+
+    axis: what x is, for the values under the pointer.
+    """
+    lines = [line._replace(points=thin(line.points)) for line in lines if line.points]
     if not lines:
-        return ""
+        return Markup("")
     x0, x1 = _range([x for line in lines for x, _ in line.points], pad=0.0)
     y0, y1 = _range([y for line in lines for _, y in line.points], pad=0.06)
     frame = Frame(46, width - 10, 24, height - 20, x0, x1, y0, y1)
-    parts = [f'<text class="ct" x="{frame.left}" y="14">{escape(title)}</text>', *_axes(frame, height)]
-    for line in lines:
-        parts += _curve(frame, line, dots)
-    return _svg(width, height, title, parts)
+    ups = [{"at": round(frame.pixel(x0, tick)[1], 1), "text": _short(tick)} for tick in _ticks(y0, y1, 5)]
+    acrosses = [{"at": round(frame.pixel(tick, y0)[0], 1), "text": _short(tick)} for tick in _ticks(x0, x1, 4, True)]
+    curves = [_curve(frame, line, dots) for line in lines]
+    size = {"width": width, "height": height, "frame": frame}
+    return render("line_chart.html", title=title, axis=axis, ups=ups, acrosses=acrosses, curves=curves, **size)
 
 
-def _axes(frame: Frame, height: int) -> list[str]:
-    parts = []
-    for tick in _ticks(frame.y0, frame.y1, 5):
-        _, y = frame.pixel(frame.x0, tick)
-        parts.append(f'<line class="grid" x1="{frame.left}" x2="{frame.right}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text class="tick e" x="{frame.left - 5}" y="{y + 3.5:.1f}">{_short(tick)}</text>')
-    for tick in _ticks(frame.x0, frame.x1, 4, whole=True):
-        x, _ = frame.pixel(tick, frame.y0)
-        parts.append(f'<text class="tick m" x="{x:.1f}" y="{height - 5}">{_short(tick)}</text>')
-    return parts
-
-
-def _curve(frame: Frame, line: Line, dots: bool) -> list[str]:
+def _curve(frame: Frame, line: Line, dots: bool) -> dict[str, Any]:
     spots = [frame.pixel(x, y) for x, y in line.points]
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
-    colour = f"c{line.colour % COLOURS}"
-    style = f"line {colour}" + (" dashed" if line.dashed else "")
-    parts = [f'<polyline class="{style}" points="{path}"><title>{escape(line.label)}</title></polyline>']
-    if (dots or len(spots) == 1) and not line.dashed:
-        parts += [
-            f'<circle class="dot {colour}" cx="{x:.1f}" cy="{y:.1f}" r="3.2">'
-            f"<title>{escape(line.label)}: {value:.4g}</title></circle>"
-            for (x, y), (_, value) in zip(spots, line.points, strict=True)
-        ]
-    return parts
+    dotted = (dots or len(spots) == 1) and not line.dashed
+    return {
+        **line._asdict(),
+        "colour": line.colour % COLOURS,
+        "path": " ".join(f"{x:.1f},{y:.1f}" for x, y in spots),
+        "xs": " ".join(f"{x:.10g}" for x, _ in line.points),
+        "ys": " ".join(f"{y:.4g}" for _, y in line.points),
+        "dots": [
+            {"x": round(x, 1), "y": round(y, 1), "text": f"{value:.4g}"}
+            for (x, y), (_, value) in zip(spots if dotted else (), line.points, strict=False)
+        ],
+    }
 
 
-def legend(entries: Sequence[tuple[str, int, bool]]) -> str:
-    """(text, colour class number, dashed) as one line of HTML."""
-    keys = []
-    for text, colour, dashed in entries:
-        style = f"swatch c{colour % COLOURS}" + (" dashed" if dashed else "")
-        keys.append(f'<span class="key"><i class="{style}"></i>{escape(text)}</span>')
-    return f'<p class="legend">{"".join(keys)}</p>'
-
-
-def interval_chart(title: str, spans: Sequence[Span], limit: float | None, width: int = 640) -> str:
-    """Relative changes with their intervals, one a row; zero is a solid line, `limit` (the margin) a dashed one."""
-    spans = [span for span in spans if all(map(math.isfinite, (span.low, span.value, span.high)))]
+def intervals(title: str, spans: Sequence[Span], limit: float | None) -> Intervals | None:
+    """Rows of HTML, readable at any width; zero is a solid line, `limit` (the margin) a dashed one. None when empty."""
+    spans = _finite(spans)
     if not spans:
-        return ""
-    height = 26 + ROW * len(spans) + 24
-    marks = [0.0] + ([limit] if limit is not None else [])
-    x0, x1 = _range([v for span in spans for v in (span.low, span.high)] + marks, pad=0.06)
-    frame = Frame(190, width - 110, 26, height - 20, x0, x1, 0.0, 1.0)
-    parts = [f'<text class="ct" x="8" y="14">{escape(title)}</text>']
-    for tick in _ticks(x0, x1, 5):
-        x, _ = frame.pixel(tick, 0.0)
-        parts.append(_upright(frame, tick, "grid"))
-        parts.append(f'<text class="tick m" x="{x:.1f}" y="{height - 5}">{_percent(tick, 0)}</text>')
-    parts.append(_upright(frame, 0.0, "zero"))
-    if limit is not None:
-        parts.append(_upright(frame, limit, "limit"))
-    for index, span in enumerate(spans):
-        parts += _interval(frame, span, frame.top + ROW * (index + 0.5))
-    return _svg(width, height, title, parts)
+        return None
+    x0, x1 = _range(
+        [v for span in spans for v in (span.low, span.high)] + [0.0, *([] if limit is None else [limit])], 0.06
+    )
 
+    def at(value: float) -> float:
+        return round(100 * (value - x0) / (x1 - x0), 2)
 
-def _upright(frame: Frame, value: float, style: str) -> str:
-    """A line over the whole height at `value`."""
-    x, _ = frame.pixel(value, 0.0)
-    return f'<line class="{style}" x1="{x:.1f}" x2="{x:.1f}" y1="{frame.top}" y2="{frame.bottom}"/>'
-
-
-def _interval(frame: Frame, span: Span, y: float) -> list[str]:
-    low, middle, high = (frame.pixel(value, 0.0)[0] for value in (span.low, span.value, span.high))
-    style = f"c{span.colour % COLOURS}"
-    return [
-        f'<text class="lab" x="8" y="{y + 4:.1f}">{escape(span.label)}</text>',
-        f'<line class="span {style}" x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}"/>',
-        f'<circle class="dot {style}" cx="{middle:.1f}" cy="{y}" r="4.5"/>',
-        f'<text class="tick" x="{frame.right + 12}" y="{y + 4:.1f}">{_percent(span.value, 1)}</text>',
+    rows = [
+        IntervalRow(
+            span.label,
+            span.colour % COLOURS,
+            at(span.low),
+            round(at(span.high) - at(span.low), 2),
+            at(span.value),
+            figure(span.value, span.file, f"{span.key}/relative_change", signed),
+            figure(span.low, span.file, f"{span.key}/low", signed),
+            figure(span.high, span.file, f"{span.key}/high", signed),
+        )
+        for span in spans
     ]
+    ticks = [{"left": at(tick), "text": _percent(tick, 0)} for tick in _ticks(x0, x1, 5)]
+    return Intervals(title, rows, ticks, at(0.0), None if limit is None else at(limit))
 
 
-def _svg(width: int, height: int, title: str, parts: Sequence[str]) -> str:
-    head = f'<svg viewBox="0 0 {width} {height}" style="max-width:{width}px" role="img" aria-label="{escape(title)}">'
-    return head + "".join(parts) + "</svg>"
+def interval_chart(title: str, spans: Sequence[Span], width: int = 640) -> Markup:
+    """The same as SVG, for a file of its own; zero is a solid line."""
+    spans = _finite(spans)
+    if not spans:
+        return Markup("")
+    height = 26 + ROW * len(spans) + 24
+    x0, x1 = _range([v for span in spans for v in (span.low, span.high)] + [0.0], pad=0.06)
+    frame = Frame(190, width - 110, 26, height - 20, x0, x1, 0.0, 1.0)
+
+    def at(value: float) -> float:
+        return round(frame.pixel(value, 0.0)[0], 1)
+
+    rows = []
+    for index, span in enumerate(spans):
+        y = frame.top + ROW * (index + 0.5)
+        ends = {"low": at(span.low), "middle": at(span.value), "high": at(span.high)}
+        text = {"y": y, "text_y": y + 4, "label": span.label, "value": _percent(span.value, 1)}
+        rows.append({"colour": span.colour % COLOURS, **ends, **text})
+    ticks = [{"at": at(tick), "text": _percent(tick, 0)} for tick in _ticks(x0, x1, 5)]
+    size = {"width": width, "height": height, "frame": frame}
+    return render("interval_chart.svg", title=title, ticks=ticks, zero=at(0.0), rows=rows, **size)
+
+
+def _finite(spans: Sequence[Span]) -> list[Span]:
+    return [span for span in spans if all(map(math.isfinite, (span.low, span.value, span.high)))]
 
 
 def _range(values: Sequence[float], pad: float) -> tuple[float, float]:
@@ -158,7 +193,7 @@ def _ticks(low: float, high: float, about: int, whole: bool = False) -> list[flo
     return [k * step for k in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def _thin(points: Sequence[tuple[float, float]], most: int = 300) -> list[tuple[float, float]]:
+def thin(points: Sequence[tuple[float, float]], most: int = MOST) -> list[tuple[float, float]]:
     """At most about `most` points, each the mean of its neighbours, so that a long fit stays a small page."""
     every = math.ceil(len(points) / most) if points else 1
     blocks = (points[start : start + every] for start in range(0, len(points), every))

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from html import escape
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import yaml
+from markupsafe import Markup
 
 from loop.report import headline
 from loop.report.data import Round, Run
-from loop.report.elements import section, table
 from loop.report.formats import num, signed
 from loop.report.read import read_run
+from loop.report.templates import render
 from stylematte.atomic import replace_file
 
 FINAL_NOTE = (
@@ -31,18 +30,18 @@ def build_comparison(one: Path, two: Path, out: Path) -> Path:
     if names[0] == names[1]:
         names = [str(one), str(two)]
     body = final_section(*runs, names) + rounds_section(*runs, names) + config_section(*runs, names)
-    lead = "<br>".join(f"{escape(name)}: {headline.lead(run)}" for name, run in zip(names, runs, strict=True))
-    nav = '<a href="#final">Final</a><a href="#rounds">Rounds</a><a href="#config">Configuration</a>'
-    text = Template(Path(__file__).with_name("report.html").read_text(encoding="utf-8"))
-    replace_file(out, text.substitute(title=escape(" and ".join(names)), lead=lead, nav=nav, body=body))
+    leads = [(name, headline.lead(run)) for name, run in zip(names, runs, strict=True)]
+    links = [("final", "Final"), ("rounds", "Rounds"), ("config", "Configuration")]
+    lead = render("leads.html", leads=leads)
+    replace_file(out, render("page.html", title=" and ".join(names), lead=lead, links=links, body=body))
     return out
 
 
-def final_section(one: Run, two: Run, names: list[str]) -> str:
+def final_section(one: Run, two: Run, names: list[str]) -> Markup:
     """A row for each domain of either: SAD and pictures of both, and the change from the first to the second."""
     heads = ["Domain", f"SAD, {names[0]}", f"SAD, {names[1]}", "Difference", "Change", "Pictures"]
     rows = [final_row(one, two, domain) for domain in dict.fromkeys([*one.domains, *two.domains])]
-    return section("final", "Final SAD", FINAL_NOTE, table(heads, rows))
+    return _table("final", "Final SAD", FINAL_NOTE, heads, rows)
 
 
 def final_row(one: Run, two: Run, domain: str) -> list[str]:
@@ -57,7 +56,7 @@ def final_row(one: Run, two: Run, domain: str) -> list[str]:
     return [domain, num(first), num(second), *moved, pictures]
 
 
-def rounds_section(one: Run, two: Run, names: list[str]) -> str:
+def rounds_section(one: Run, two: Run, names: list[str]) -> Markup:
     """SAD and pairs kept of each round and domain, the two runs side by side."""
     heads = ["Round", "Domain", *(f"{what}, {name}" for name in names for what in ("SAD", "pairs kept", "verdict"))]
     numbers = sorted({round_.number for run in (one, two) for round_ in run.rounds})
@@ -68,7 +67,7 @@ def rounds_section(one: Run, two: Run, names: list[str]) -> str:
         for number in numbers
         for domain in domains
     ]
-    return section("rounds", "Rounds", "", table(heads, rows))
+    return _table("rounds", "Rounds", "", heads, rows)
 
 
 def _cells(round_: Round | None, domain: str) -> list[str]:
@@ -83,10 +82,14 @@ def _cells(round_: Round | None, domain: str) -> list[str]:
     ]
 
 
-def config_section(one: Run, two: Run, names: list[str]) -> str:
+def config_section(one: Run, two: Run, names: list[str]) -> Markup:
     rows = [list(row) for row in config_differences(one.config_text, two.config_text)]
-    body = table(["Key", *names], rows) if rows else "<p>None: the two configurations are the same.</p>"
-    return section("config", "Configuration", CONFIG_NOTE, body)
+    return _table("config", "Configuration", CONFIG_NOTE, ["Key", *names], rows)
+
+
+def _table(anchor: str, title: str, note: str, heads: list[str], rows: list[list[str]]) -> Markup:
+    """A section of one table; without a row it says that nothing differs."""
+    return render("compare.html", anchor=anchor, title=title, note=note, heads=heads, rows=rows)
 
 
 def config_differences(one: str, two: str) -> list[tuple[str, str, str]]:

@@ -7,27 +7,26 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stylematte.shards import is_member, read_member
+from loop.tracking.pictures import UNREADABLE, error_map, heated, open_picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-AS_THEY_ARE = 400_000  # bytes: smaller files are embedded unchanged
+AS_THEY_ARE = 60_000  # bytes: smaller files are embedded unchanged
+QUALITY = 82  # of WebP: at 88 the pages of ten rounds are half as large again
 CHECKER = 8  # pixels of a square of the checkerboard
-HEAT = ((0, 0, 0), (120, 20, 110), (225, 60, 50), (252, 175, 50), (255, 255, 235))
-"""Colours of an error of 0, 1/4, 1/2, 3/4 and 1."""
 
 
 def data_uri(path: Path, most: int, as_they_are: int = AS_THEY_ARE) -> tuple[str, int] | None:
     """The picture at `path`, at most `most` pixels wide, and its width; None when it is missing or unreadable."""
     try:
-        with _open(path) as picture:
+        with open_picture(path) as picture:
             if picture.width <= most and path.stat().st_size <= as_they_are and picture.format == "PNG":
                 return _uri(path.read_bytes(), "png"), picture.width
             small = picture.convert("RGBA" if "A" in picture.getbands() else "RGB")
             small.thumbnail((most, 16 * most))
             return _webp(small), small.width
-    except (OSError, ValueError, SyntaxError):
+    except UNREADABLE:
         return None
 
 
@@ -36,45 +35,25 @@ def cutout_uris(path: Path, most: int) -> tuple[str, str] | None:
     from PIL import Image
 
     try:
-        with _open(path) as picture:
+        with open_picture(path) as picture:
             cutout = picture.convert("RGBA")
         cutout.thumbnail((most, most))
         board = _checkerboard(cutout.size)
         shown = Image.alpha_composite(board, cutout)
         return _webp(shown.convert("RGB")), _webp(cutout.getchannel("A"))
-    except (OSError, ValueError, SyntaxError):
+    except UNREADABLE:
         return None
 
 
 def error_uri(truth: Path, prediction: Path, most: int) -> str | None:
-    """|truth - prediction| of two alphas in the colours of HEAT; None when one is missing or their sizes differ."""
-    from PIL import Image, ImageChops
-
-    try:
-        with Image.open(truth) as one, Image.open(prediction) as other:
-            if one.size != other.size:
-                return None
-            error = ImageChops.difference(one.convert("L"), other.convert("L"))
-    except (OSError, ValueError, SyntaxError):
+    """|truth - prediction| of two alphas in colours; None when one is missing or their sizes differ."""
+    error = error_map(truth, prediction)
+    if error is None:
         return None
     error.thumbnail((most, most))
-    error.putpalette([channel for value in range(256) for channel in _heat(value / 255)])
     memory = io.BytesIO()
-    error.save(memory, "PNG", optimize=True)
+    heated(error).save(memory, "PNG", optimize=True)
     return _uri(memory.getvalue(), "png")
-
-
-def _heat(value: float) -> tuple[int, ...]:
-    """The colour of an error in [0, 1], between those of HEAT."""
-    index = min(int(value * (len(HEAT) - 1)), len(HEAT) - 2)
-    share = value * (len(HEAT) - 1) - index
-    return tuple(round(a + share * (b - a)) for a, b in zip(HEAT[index], HEAT[index + 1], strict=True))
-
-
-def _open(path: Path) -> Image:
-    from PIL import Image
-
-    return Image.open(io.BytesIO(read_member(path)) if is_member(path) else path)
 
 
 def _checkerboard(size: tuple[int, int]) -> Image:
@@ -88,7 +67,7 @@ def _checkerboard(size: tuple[int, int]) -> Image:
 
 def _webp(picture: Image) -> str:
     memory = io.BytesIO()
-    picture.save(memory, "WEBP", quality=88)
+    picture.save(memory, "WEBP", quality=QUALITY)
     return _uri(memory.getvalue(), "webp")
 
 

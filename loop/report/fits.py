@@ -3,35 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
+from functools import partial
+from typing import Any
 
-from loop.report.charts import Line, legend, line_chart
+from markupsafe import Markup
+
+from loop.report.charts import Line, line_chart
 from loop.report.data import Points, Run
-from loop.report.elements import section
+from loop.report.figures import figure, folder, stage
 from loop.report.formats import clock
+from loop.report.templates import render
 
 MOST_CHARTS = 18  # of one fit
 
 
-def curves_section(run: Run) -> str:
+def curves_section(run: Run) -> Markup:
     """Small multiples: one chart per logged number of each fit, the rounds laid over each other."""
-    parts = [_fit(name, by_round) for name, by_round in sorted(run.curves.items())]
+    fits = [_fit(name, by_round) for name, by_round in sorted(run.curves.items())]
     stopped = [(f"{r.number:02d}/{step}", why) for r in run.rounds for step, why in r.stopped.items()]
-    parts += [f'<p><span class="tag no">stopped</span> {escape(s)}: {escape(why)}</p>' for s, why in stopped]
-    return section("curves", "Fits", "What each fit logged, by optimizer step.", "".join(parts)) if parts else ""
+    return render("fits.html", fits=fits, stopped=stopped) if fits or stopped else Markup("")
 
 
-def _fit(fit: str, by_round: dict[int, dict[str, Points]]) -> str:
+def _fit(fit: str, by_round: dict[int, dict[str, Points]]) -> dict[str, Any]:
     names = sorted(
         {name for metrics in by_round.values() for name in metrics} - {"epoch"},
         key=lambda name: ("loss" not in name.lower(), name),
     )
-    charts = "".join(
-        line_chart(name, [Line(f"round {r}", metrics.get(name, []), r) for r, metrics in sorted(by_round.items())])
-        for name in names[:MOST_CHARTS]
-    )
-    keys = legend([(f"round {r}", r, False) for r in sorted(by_round)])
-    return f'<h3>{escape(fit)}</h3>{keys}<div class="charts">{charts}</div>'
+    step = fit.replace(" · ", "/")
+
+    def line(name: str, round_: int) -> Line:
+        file = f"{folder(round_, step)}/metrics.jsonl"
+        return Line(f"round {round_}", by_round[round_].get(name, []), round_, False, file, name)
+
+    rounds = sorted(by_round)
+    charts = [line_chart(name, list(map(partial(line, name), rounds))) for name in names[:MOST_CHARTS]]
+    return {"name": fit, "keys": [(f"round {r}", r, False) for r in rounds], "charts": charts}
 
 
 def covered_seconds(spans: Sequence[tuple[float, float]]) -> float:
@@ -43,17 +49,19 @@ def covered_seconds(spans: Sequence[tuple[float, float]]) -> float:
     return total
 
 
-def timing_section(run: Run) -> str:
+def timing_section(run: Run) -> Markup:
     """Seconds of each finished step, in the plan's order."""
-    steps = [(f"{r.number:02d}/{step}", seconds) for r in run.rounds for step, seconds in r.seconds.items()]
+    steps = [(r.number, step, seconds) for r in run.rounds for step, seconds in r.seconds.items()]
     if not steps:
-        return ""
-    longest = max(s for _, s in steps) or 1.0
+        return Markup("")
+    longest = max(seconds for _, _, seconds in steps) or 1.0
     wall = covered_seconds([(r.ended[step] - r.seconds[step], r.ended[step]) for r in run.rounds for step in r.ended])
-    body = "".join(
-        f'<tr><td>{escape(step)}</td><td class="n">{clock(seconds)}</td>'
-        f'<td class="wide"><div class="bar"><i class="time" style="width:{seconds / longest:.1%}"></i></div></td></tr>'
-        for step, seconds in steps
-    )
-    note = f"{clock(wall)} by the clock in {len(steps)} finished steps; those that ran side by side count once."
-    return section("time", "Time", note, f'<table class="plain">{body}</table>')
+    rows = [
+        {
+            "step": f"{number:02d}/{step}",
+            "seconds": figure(seconds, stage(number, step), "seconds", clock),
+            "share": round(100 * seconds / longest, 1),
+        }
+        for number, step, seconds in steps
+    ]
+    return render("time.html", wall=clock(wall), rows=rows)

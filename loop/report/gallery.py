@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from html import escape
+
+from markupsafe import Markup
 
 from loop.report.data import Distances, Round, Run
-from loop.report.elements import section, sheet
+from loop.report.elements import Sheet, sheet
 from loop.report.formats import num
+from loop.report.templates import render
 
 GENERATED_NOTE = "Sixteen cut-outs on a checkerboard, from the same sixteen latents in every round."
 ENHANCED_NOTE = (
@@ -17,28 +19,31 @@ ENHANCED_NOTE = (
 PROBES_NOTE = "The same held-out pictures in every round: photo, cut-out, matte."
 
 
-def generated_section(run: Run) -> str:
-    body = _by_domain(run, lambda round_, domain: sheet(round_.generated_sheet(domain), _drawn(round_, domain)))
-    return section("generated", "Generated cut-outs", GENERATED_NOTE, body) if body else ""
+def generated_section(run: Run) -> Markup:
+    groups = _by_domain(run, lambda round_, domain: sheet(round_.generated_sheet(domain), _drawn(round_, domain)))
+    return _section("generated", "Generated cut-outs", GENERATED_NOTE, groups)
 
 
-def enhanced_section(run: Run) -> str:
-    body = _by_domain(run, lambda round_, domain: sheet(round_.enhanced_sheet(domain), _enhanced(round_, domain)))
-    return section("enhanced", "Enhanced pictures", ENHANCED_NOTE, body) if body else ""
+def enhanced_section(run: Run) -> Markup:
+    groups = _by_domain(run, lambda round_, domain: sheet(round_.enhanced_sheet(domain), _enhanced(round_, domain)))
+    return _section("enhanced", "Enhanced pictures", ENHANCED_NOTE, groups)
 
 
-def probes_section(run: Run) -> str:
-    strips = "".join(sheet(round_.probes, f"round {round_.number}") for round_ in run.rounds)
-    return section("probes", "Probes", PROBES_NOTE, f'<div class="sheets">{strips}</div>') if strips else ""
+def probes_section(run: Run) -> Markup:
+    found = [sheet(round_.probes, f"round {round_.number}") for round_ in run.rounds]
+    return _section("probes", "Probes", PROBES_NOTE, [("", [each for each in found if each is not None])])
 
 
-def _by_domain(run: Run, make: Callable[[Round, str], str]) -> str:
-    """A heading for each domain with its sheets, round by round; domains without any are left out."""
-    parts = []
-    for domain in run.domains:
-        strips = "".join(make(round_, domain) for round_ in run.rounds)
-        parts.append(f'<h3>{escape(domain)}</h3><div class="sheets">{strips}</div>' if strips else "")
-    return "".join(parts)
+def _section(anchor: str, title: str, note: str, groups: list[tuple[str, list[Sheet]]]) -> Markup:
+    if not any(sheets for _, sheets in groups):
+        return Markup("")
+    return render("gallery.html", anchor=anchor, title=title, note=note, groups=groups)
+
+
+def _by_domain(run: Run, make: Callable[[Round, str], Sheet | None]) -> list[tuple[str, list[Sheet]]]:
+    """Each domain with its sheets, round by round."""
+    found = [(domain, [make(round_, domain) for round_ in run.rounds]) for domain in run.domains]
+    return [(domain, [each for each in sheets if each is not None]) for domain, sheets in found]
 
 
 def _drawn(round_: Round, domain: str) -> str:

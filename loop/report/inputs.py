@@ -2,68 +2,63 @@
 
 from __future__ import annotations
 
-from html import escape
+from typing import Any
+
+from markupsafe import Markup
 
 from loop.report.data import Run, Sieve
-from loop.report.elements import labelled, section, table
-from loop.report.formats import num
+from loop.report.figures import COUNT_ALL, figure, kept_of, stage
+from loop.report.templates import render
 
-SIEVE_HEADS = ("Round", "Domain", "Sieve", "Kept", "", "Refused, by reason")
+SPLITS = ("train", "heldout")
 MOST_LEFT_OUT = 200  # files named on the page
 
 
-def data_section(run: Run) -> str:
+def data_section(run: Run) -> Markup:
     """Pictures per domain, kind and split; what was left out and why; what labelling and selection refused."""
     rows = [
-        [domain, kind, *(num(splits.get(split, 0)) for split in ("train", "heldout"))]
+        {"domain": domain, "kind": kind, "counts": [_count(domain, kind, splits, split) for split in SPLITS]}
         for domain, kinds in run.counts.items()
         for kind, splits in kinds.items()
     ]
-    parts = [table(["Domain", "Kind", "Train", "Held out"], rows)] if rows else []
-    if run.left_out:
-        parts.append(_left_out(run))
-    elif rows:
-        parts.append('<p class="soft">No picture was left out.</p>')
-    parts.append(_sieves(run))
-    return section("data", "Data", "", "".join(parts)) if any(parts) else ""
+    sieves = _sieves(run)
+    if not (rows or run.left_out or sieves):
+        return Markup("")
+    total = figure(len(run.left_out), "rounds/00/prepare/left_out.jsonl", COUNT_ALL)
+    return render("data.html", rows=rows, left_out=run.left_out, most=MOST_LEFT_OUT, total=total, sieves=sieves)
 
 
-def _left_out(run: Run) -> str:
-    some = [[each.file, each.reason] for each in run.left_out[:MOST_LEFT_OUT]]
-    more = f" (the first {len(some)})" if len(some) < len(run.left_out) else ""
-    head = f"<summary>Left out: {len(run.left_out)}{more}</summary>"
-    return f"<details>{head}{table(['File', 'Reason'], some)}</details>"
+def _count(domain: str, kind: str, splits: dict[str, int], split: str) -> Any:
+    """A split that has none is not in the record."""
+    key = f"metrics/counts/{domain}/{kind}/{split}"
+    return figure(splits[split], stage(0, "prepare"), key) if split in splits else None
 
 
-def _sieves(run: Run) -> str:
-    rows = [
-        _sieve_row(round_.number, stage, domain, sieve)
+def _sieves(run: Run) -> list[dict[str, Any]]:
+    return [
+        _sieve(round_.number, title, domain, step, sieve)
         for round_ in run.rounds
-        for stage, sieves in (
-            ("labels", round_.labels),
-            ("refined cut-outs", round_.refined),
-            ("pairs", round_.pairs),
-            ("enhanced", round_.enhanced),
+        for title, step, sieves in (
+            ("labels", "label", round_.labels),
+            ("refined cut-outs", "refine_cutouts", round_.refined),
+            ("pairs", "select", round_.pairs),
+            ("enhanced", "enhance", round_.enhanced),
         )
         for domain, sieve in sieves.items()
     ]
-    if not rows:
-        return ""
-    heads = "".join(f"<th>{name}</th>" for name in SIEVE_HEADS)
-    return f'<h3>Kept and refused</h3><table class="stack"><thead><tr>{heads}</tr></thead>{"".join(rows)}</table>'
 
 
-def _sieve_row(number: int, stage: str, domain: str, sieve: Sieve) -> str:
-    share = 100 * sieve.kept / (sieve.total or 1)
-    why = ", ".join(f"{escape(rule)} {count}" for rule, count in sieve.refused.items()) or "none"
-    bar = f'<div class="bar"><i style="width:{share:.1f}%"></i><i class="rest" style="flex:1"></i></div>'
-    cells = (str(number), escape(domain), stage, f"{sieve.kept} of {sieve.total}", bar, why)
-    return f"<tr>{labelled([f'<td>{cell}</td>' for cell in cells], SIEVE_HEADS)}</tr>"
+def _sieve(number: int, title: str, domain: str, step: str, sieve: Sieve) -> dict[str, Any]:
+    return {
+        "round": number,
+        "domain": domain,
+        "title": title,
+        "kept": kept_of(sieve, number, f"{domain}/{step}"),
+        "share": round(100 * sieve.kept / (sieve.total or 1), 1),
+        "why": ", ".join(f"{rule} {count}" for rule, count in sieve.refused.items()) or "none",
+    }
 
 
-def config_section(run: Run) -> str:
+def config_section(run: Run) -> Markup:
     """config.yaml, folded."""
-    if not run.config_text:
-        return ""
-    body = f"<details><summary>config.yaml, as resolved</summary><pre>{escape(run.config_text)}</pre></details>"
-    return section("config", "Configuration", "", body)
+    return render("config.html", text=run.config_text) if run.config_text else Markup("")

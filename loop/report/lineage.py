@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from html import escape
 from typing import Any
 
+from markupsafe import Markup
+
 from loop.report.data import Round, Run, Sieve
-from loop.report.elements import section, table
+from loop.report.templates import render
 
 LINEAGE_NOTE = (
     "Data → labels → generator → pool → pairs → fit → verdict, by the plan. The accepted matter is the teacher of the "
     "next round."
 )
 _SELECTED = {"this round's": " by this round's generator", "the previous": " by the previous generator"}
+HEADS = ["Since", "Commit", "Versions", "GPU", "Host"]
 PROVENANCE_NOTE = "What made the results, by the run's own record (provenance.jsonl): a row for each time it changed."
 
 
-def lineage_section(run: Run) -> str:
+def lineage_section(run: Run) -> Markup:
     """A list for each round; "" before a plan was written."""
-    parts = []
-    for round_ in run.rounds:
-        items = "".join(f"<li>{escape(line)}</li>" for line in lineage(run, round_))
-        parts.append(f'<h3>Round {round_.number}</h3><ul class="lines">{items}</ul>' if items else "")
-    return section("lineage", "Lineage", LINEAGE_NOTE, "".join(parts)) if any(parts) else ""
+    rounds = [(round_.number, list(lineage(run, round_))) for round_ in run.rounds]
+    shown = [(number, lines) for number, lines in rounds if lines]
+    return render("lineage.html", note=LINEAGE_NOTE, rounds=shown) if shown else Markup("")
 
 
 def lineage(run: Run, round_: Round) -> Iterator[str]:
@@ -104,12 +104,11 @@ def _kept(sieve: Sieve | None) -> str:
     return f" ({sieve.kept} kept of {sieve.total})" if sieve is not None else ""
 
 
-def provenance_section(run: Run) -> str:
+def provenance_section(run: Run) -> Markup:
     """ "" where the run was made before anything recorded it."""
     if not run.provenance:
-        return ""
-    heads = ["Since", "Commit", "Versions", "GPU", "Host"]
-    return section("provenance", "Provenance", PROVENANCE_NOTE, table(heads, [_made_by(row) for row in run.provenance]))
+        return Markup("")
+    return render("provenance.html", note=PROVENANCE_NOTE, heads=HEADS, rows=[_made_by(row) for row in run.provenance])
 
 
 def _made_by(row: Mapping[str, Any]) -> list[str]:

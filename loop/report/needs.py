@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from html import escape
 from typing import NamedTuple
 
+from markupsafe import Markup
+
 from loop.report.data import Run
-from loop.report.elements import section
 from loop.report.formats import num
+from loop.report.templates import render
 
 FEW_PAIRS = 0.1
 """Share of the candidates; below it a round's pairs are few."""
@@ -30,10 +31,10 @@ def needs(run: Run) -> list[Need]:
     return [*_worthless(run), *_refused(run), *_few_pairs(run), *_fits(run), *_left_out(run), *_disk(run)]
 
 
-def needs_section(run: Run) -> str:
+def needs_section(run: Run) -> Markup:
     """ "" where nothing is wrong."""
-    items = "".join(f"<li><b>{escape(each.what)}</b><br>{escape(each.cure)}</li>" for each in needs(run))
-    return section("needs", "Needs you", NOTE, f'<ul class="needs">{items}</ul>') if items else ""
+    found = needs(run)
+    return render("needs.html", note=NOTE, needs=found) if found else Markup("")
 
 
 def _worthless(run: Run) -> Iterator[Need]:

@@ -7,15 +7,17 @@ rule has its turn.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from markupsafe import Markup
+
 from loop.report.data import Round, Run
-from loop.report.elements import frame, section, sheet
+from loop.report.elements import Tile, sheet
 from loop.report.embed import cutout_uris
-from loop.report.formats import num
+from loop.report.figures import Figure, figure, folder, kept_of
+from loop.report.templates import render
 from stylematte.jsonl import read_jsonl
 
 SHOWN = 6  # kept ones, and refused ones, of a round and domain
@@ -33,18 +35,21 @@ class Candidate(NamedTuple):
 
     rgba: Path
     reason: str
-    """Why it was refused; of a kept one how far the matter disagrees."""
+    """Why it was refused; of a kept one "disagreement"."""
     id: str
+    disagreement: float | None = None
+    """Of a kept one."""
 
 
-def pairs_section(run: Run) -> str:
+def pairs_section(run: Run) -> Markup:
     """For each domain its rounds, the newest first and unfolded."""
-    parts = []
+    domains = []
     for domain in run.domains:
         here = [round_ for round_ in run.rounds if domain in round_.pairs][-ROUNDS:]
-        rounds = [_round(run, round_, domain, newest=round_ is here[-1]) for round_ in reversed(here)]
-        parts.append(f"<h3>{escape(domain)}</h3>{''.join(rounds)}" if rounds else "")
-    return section("pairs", "Kept and refused pairs", PAIRS_NOTE, "".join(parts)) if any(parts) else ""
+        domains.append((domain, [_round(run, round_, domain) for round_ in reversed(here)]))
+    if not any(rounds for _, rounds in domains):
+        return Markup("")
+    return render("pairs.html", note=PAIRS_NOTE, domains=domains)
 
 
 def candidates(run: Run, round_: Round, domain: str) -> tuple[list[Candidate], list[Candidate]]:
@@ -60,13 +65,13 @@ def candidates(run: Run, round_: Round, domain: str) -> tuple[list[Candidate], l
             by_rule.setdefault(str(row.get("rule")), []).append(row)
     refused = [row for row in chain.from_iterable(zip_longest(*by_rule.values())) if row is not None]
     return (
-        [_candidate(here / "select", row, f"disagreement {num(row.get('disagreement'))}") for row in _spread(kept)],
+        [_candidate(here / "select", row, "disagreement", row.get("disagreement")) for row in _spread(kept)],
         [_candidate(pool, row, str(row.get("reason") or "no reason given")) for row in refused[:SHOWN]],
     )
 
 
-def _candidate(folder: Path, row: dict[str, Any], reason: str) -> Candidate:
-    return Candidate(folder / str(row["rgba"]), reason, str(row.get("id", "")))
+def _candidate(folder: Path, row: dict[str, Any], reason: str, disagreement: float | None = None) -> Candidate:
+    return Candidate(folder / str(row["rgba"]), reason, str(row.get("id", "")), disagreement)
 
 
 def _spread(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -81,26 +86,26 @@ def _disagreement(row: dict[str, Any]) -> float:
     return float(found) if isinstance(found, (int, float)) else 1.0
 
 
-def _round(run: Run, round_: Round, domain: str, newest: bool) -> str:
+def _round(run: Run, round_: Round, domain: str) -> dict[str, Any]:
     sieve, (kept, refused) = round_.pairs[domain], candidates(run, round_, domain)
-    body = sheet(round_.kept_sheet(domain), "kept pairs on backgrounds, as the matter sees them")
-    body += _cards("kept", sieve.kept, kept) + _cards("refused", sieve.total - sieve.kept, refused)
-    head = f"<summary>round {round_.number}: {sieve.kept} kept of {sieve.total}</summary>"
-    return f"<details{' open' if newest else ''}>{head}{body}</details>"
+    index = f"{folder(round_.number, f'{domain}/select')}/index.jsonl"
+    groups = ("kept", "yes", sieve.kept, kept), ("refused", "no", sieve.total - sieve.kept, refused)
+    return {
+        "number": round_.number,
+        "counts": kept_of(sieve, round_.number, f"{domain}/select"),
+        "sheet": sheet(round_.kept_sheet(domain), "kept pairs on backgrounds, as the matter sees them"),
+        "groups": [
+            {"word": word, "style": style, "count": count, "cards": [_card(each, index) for each in shown]}
+            for word, style, count, shown in groups
+            if shown
+        ],
+    }
 
 
-def _cards(word: str, count: int, shown: Sequence[Candidate]) -> str:
-    if not shown:
-        return ""
-    style = "yes" if word == "kept" else "no"
-    head = f'<p class="over"><span class="tag {style}">{word}</span> {len(shown)} of {count}</p>'
-    return f'{head}<div class="cards pairs">{"".join(_card(each) for each in shown)}</div>'
-
-
-def _card(each: Candidate) -> str:
+def _card(each: Candidate, index: str) -> dict[str, Any]:
     uris = cutout_uris(each.rgba, WIDE) or (None, None)
-    tiles = "".join(frame(uri, name) for uri, name in zip(uris, ("cut-out", "alpha"), strict=True))
-    return (
-        f'<div class="card"><div class="two">{tiles}</div>{escape(each.reason)}'
-        f'<div class="id">{escape(each.id)}</div></div>'
-    )
+    value: Figure | None = None
+    if each.disagreement is not None:
+        value = figure(each.disagreement, index, f"{each.id}:disagreement")
+    tiles = [Tile(uri, name) for uri, name in zip(uris, ("cut-out", "alpha"), strict=True)]
+    return {"tiles": tiles, "reason": each.reason, "value": value, "id": each.id}

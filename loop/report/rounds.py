@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
+from typing import Any
 
-from loop.report.charts import Line, Span, interval_chart, legend, line_chart
-from loop.report.data import FIGURES, Control, Distances, Points, Round, Run, Sieve
-from loop.report.elements import labelled, section, tag, why
-from loop.report.formats import num, signed
-from loop.report.gain import NO_CONTROL, between, gain_sentences
+from markupsafe import Markup
+
+from loop.report.charts import Intervals, Line, Span, intervals, line_chart
+from loop.report.data import FIGURES, Control, Distances, Points, Round, Run
+from loop.report.elements import why
+from loop.report.figures import Figure, change_figures, figure, folder, kept_of, stage
+from loop.report.gain import NO_CONTROL, gain_sentences
+from loop.report.templates import render
 
 NUMERIC = (*FIGURES, "Fréchet", "KID", "Labels kept", "Pairs kept")
 CONTROL = ("Against control", "Control SAD")
+EVERY = "rounds/*/{}/stage.json"
+"""Where a curve by round was read: * is the round of a point."""
 CONTROL_NOTE = (
     " Control: the same matter, fitted on real pairs alone with equal steps and pictures in each round, no gate; each "
     "row compares the loop with it after the same round, on the same pictures. The gain at the top is that of the best "
@@ -29,29 +34,35 @@ VERDICTS_NOTE = (
 )
 
 
-def rounds_section(run: Run) -> str:
+def rounds_section(run: Run) -> Markup:
     """Every figure of every round and domain, what the generator and the selection did, and the verdict."""
-    control = CONTROL if run.has_control else ()
-    heads = ("Round", "Domain", NUMERIC[0], *control, *NUMERIC[1:], "Verdict")
-    left = ("Round", "Domain", "Verdict")
-    head = "".join(f"<th>{name}</th>" if name in left else f'<th class="n">{name}</th>' for name in heads)
-    bodies = "".join(_round_body(run, round_) for round_ in run.rounds)
-    table = (
-        f'<div class="scroll"><table class="stack"><thead><tr>{head}</tr></thead>{bodies}{_floors(run)}</table></div>'
-    )
     note = CONTROL_NOTE if run.has_control else f" {NO_CONTROL[:1].upper()}{NO_CONTROL[1:]}." if run.planned else ""
-    return section("rounds", "Rounds", ROUNDS_NOTE + note, table + _gain(run) + _trends(run))
+    trends = _trends(run)
+    return render(
+        "rounds.html",
+        note=ROUNDS_NOTE + note,
+        has_control=run.has_control,
+        figures=FIGURES,
+        heads=(NUMERIC[0], *(CONTROL if run.has_control else ()), *NUMERIC[1:]),
+        rounds=[_round(run, round_) for round_ in run.rounds],
+        floors=_floors(run),
+        gain=_gain(run),
+        trends=trends,
+        keys=_keys(run),
+    )
 
 
-def _gain(run: Run) -> str:
-    """The best round against the control's best, in sentences and as intervals. "" without a control."""
-    control = run.compared.control if run.compared else None
-    if control is None:
-        return ""
+def _gain(run: Run) -> dict[str, Any] | None:
+    """The best round against the control's best, in sentences and as intervals. None without a control."""
+    compared = run.compared
+    control = compared.control if compared else None
+    if compared is None or control is None:
+        return None
+    file = f"{folder(compared.number, 'control/compare')}/gain.json"
     changes = [(index, domain, control.gains[domain].change) for index, domain in _known(run, control)]
-    spans = [Span(domain, change.low, change.value, change.high, index) for index, domain, change in changes]
-    lines = "".join(f"<p>{escape(line[:1].upper() + line[1:])}</p>" for line in gain_sentences(run))
-    return f"<h3>Gain over the control</h3>{lines}{interval_chart('relative change of mean SAD', spans, None, 480)}"
+    spans = [Span(d, c.low, c.value, c.high, index, file, f"gain/{d}") for index, d, c in changes]
+    lines = [line[:1].upper() + line[1:] for line in gain_sentences(run)]
+    return {"lines": lines, "intervals": intervals("relative change of mean SAD", spans, None)}
 
 
 def _known(run: Run, control: Control) -> list[tuple[int, str]]:
@@ -59,58 +70,79 @@ def _known(run: Run, control: Control) -> list[tuple[int, str]]:
     return [(index, domain) for index, domain in enumerate(run.domains) if domain in control.gains]
 
 
-def verdicts_section(run: Run) -> str:
+def verdicts_section(run: Run) -> Markup:
     """Why each round was accepted or refused, with the intervals the decision rests on."""
-    parts = []
-    for round_ in run.decided:
-        parts.append(f"<h3>Round {round_.number} {tag(round_.verdict)}</h3><p>{why(round_.verdict)}</p>")
-        parts.append(interval_chart("relative change of mean SAD", _spans(run, round_), run.margin))
-    return section("verdicts", "Verdicts", VERDICTS_NOTE, "".join(parts)) if parts else ""
+    verdicts = [
+        {
+            "number": round_.number,
+            "verdict": round_.verdict,
+            "why": why(round_.verdict),
+            "intervals": _spans(run, round_),
+        }
+        for round_ in run.decided
+    ]
+    return render("verdicts.html", note=VERDICTS_NOTE, verdicts=verdicts) if verdicts else Markup("")
 
 
-def _spans(run: Run, round_: Round) -> list[Span]:
+def _spans(run: Run, round_: Round) -> Intervals | None:
     changes = round_.verdict.changes if round_.verdict is not None else {}
-    return [
-        Span(f"{domain} {name.replace('_', ' ')}", change.low, change.value, change.high, index)
+    file = f"{folder(round_.number, 'accept')}/verdict.json"
+    spans = [
+        Span(
+            f"{domain} {name.replace('_', ' ')}",
+            *(change.low, change.value, change.high),
+            index,
+            file,
+            f"intervals/{domain}/{name}",
+        )
         for index, domain in enumerate(run.domains)
         for name, change in changes.get(domain, {}).items()
     ]
+    return intervals("relative change of mean SAD", spans, run.margin)
 
 
-def _round_body(run: Run, round_: Round) -> str:
-    current = run.best is round_
-    control = CONTROL if run.has_control else ()
-    heads = ("Domain", NUMERIC[0], *control, *NUMERIC[1:])
-    rows = [[labelled(_cells(run, round_, domain), heads)] for domain in run.domains]
-    if rows:
-        mark = "<small>best</small>" if current else ""
-        rows[0].insert(0, f'<td data-h="Round" rowspan="{len(rows)}" class="r"><b>{round_.number}</b>{mark}</td>')
-        reason = "" if run.has_control else f"<br>{why(round_.verdict)}"  # no room: it is in the verdicts' section
-        rows[0].append(f'<td data-h="Verdict" rowspan="{len(rows)}" class="why">{tag(round_.verdict)}{reason}</td>')
-    lines = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
-    return f'<tbody class="round{" current" if current else ""}">{lines}</tbody>'
+def _round(run: Run, round_: Round) -> dict[str, Any]:
+    return {
+        "number": round_.number,
+        "current": run.best is round_,
+        "verdict": round_.verdict,
+        "why": why(round_.verdict),
+        "domains": [_domain(run, round_, domain) for domain in run.domains],
+    }
 
 
-def _cells(run: Run, round_: Round, domain: str) -> list[str]:
+def _domain(run: Run, round_: Round, domain: str) -> dict[str, Any]:
     """A domain's numbers in that round, from its name to the pairs kept."""
     score, distances = round_.scores.get(domain), round_.distances.get(domain, Distances())
-    cells = [f"<td>{escape(domain)}</td>"]
-    for name in FIGURES:
-        value = score.get(name) if score is not None else None
-        text = num(value)
-        best = value is not None and value == _best(run, domain, name)
-        cells.append(f'<td class="n">{f"<b>{text}</b>" if best else text}</td>')
-    cells[2:2] = _control_cells(round_, domain) if run.has_control else ()
-    cells += [f'<td class="n">{num(value)}</td>' for value in (distances.frechet, distances.kid)]
-    return cells + [f'<td class="n">{_kept(sieve.get(domain))}</td>' for sieve in (round_.labels, round_.pairs)]
+    values = {name: score.get(name) if score is not None else None for name in FIGURES}
+    selected = stage(round_.number, f"{domain}/select_generator")
+    return {
+        "name": domain,
+        "figures": {name: _scored(round_, domain, name, value) for name, value in values.items()},
+        "best": {name for name, value in values.items() if value is not None and value == _best(run, domain, name)},
+        "control": _control(round_, domain),
+        "distances": [
+            figure(distances.frechet, selected, "metrics/frechet"),
+            figure(distances.kid, selected, "metrics/kid"),
+        ],
+        "labels": kept_of(round_.labels.get(domain), round_.number, f"{domain}/label"),
+        "pairs": kept_of(round_.pairs.get(domain), round_.number, f"{domain}/select"),
+    }
 
 
-def _control_cells(round_: Round, domain: str) -> list[str]:
+def _scored(round_: Round, domain: str, name: str, value: float | None, step: str = "evaluate") -> Figure:
+    return figure(value, stage(round_.number, step), f"metrics/{domain}/{name}")
+
+
+def _control(round_: Round, domain: str) -> dict[str, Any]:
     """The control's SAD in this round, and the change to it with its interval."""
-    control = round_.control
+    control, number = round_.control, round_.number
     score, against = (control.scores.get(domain), control.same_round.get(domain)) if control else (None, None)
-    change = "–" if against is None else f"{signed(against.change.value)}<small>{between(against.change)}</small>"
-    return [f'<td class="n">{change}</td>', f'<td class="n">{num(score.get("SAD") if score else None)}</td>']
+    file = f"{folder(number, 'control/compare')}/gain.json"
+    return {
+        "change": change_figures(against.change, file, f"same_round/{domain}") if against else None,
+        "sad": _scored(round_, domain, "SAD", score.get("SAD") if score else None, "control/evaluate"),
+    }
 
 
 def _best(run: Run, domain: str, name: str) -> float | None:
@@ -120,61 +152,62 @@ def _best(run: Run, domain: str, name: str) -> float | None:
     return min(values) if len(values) > 1 else None
 
 
-def _kept(sieve: Sieve | None) -> str:
-    return "–" if sieve is None else f"{sieve.kept} of {sieve.total}"
-
-
-def _floors(run: Run) -> str:
+def _floors(run: Run) -> list[dict[str, Any]]:
     """What a matte without any knowledge scores; printed beside every table so that numbers have a scale."""
     last = next((r for r in reversed(run.rounds) if r.scores), None)
     if last is None:
-        return ""
-    rest = 9 + (len(CONTROL) if run.has_control else 0)
-    rows = [
-        f'<tr class="floor"><td></td><td>{escape(domain)}</td>'
-        f'<td class="n">{num(last.scores[domain].get(key))}</td><td colspan="{rest}">{text}</td></tr>'
+        return []
+    return [
+        {"domain": domain, "sad": _scored(last, domain, key, last.scores[domain].get(key)), "text": text}
         for key, text in (("zero_SAD", "all-zero matte"), ("constant_SAD", "best constant matte"))
         for domain in run.domains
         if domain in last.scores
     ]
-    return f'<tbody class="round">{"".join(rows)}</tbody>'
 
 
-def _trends(run: Run) -> str:
+def _trends(run: Run) -> list[Markup]:
     """Each figure by round, one line a domain."""
-    charts = [line_chart(f"{name}, held out", _figure_lines(run, name), dots=True) for name in FIGURES]
-    charts.append(line_chart("Fréchet, generated", _frechet_lines(run), dots=True))
-    if not any(charts):
-        return ""
+    charts = [line_chart(f"{name}, held out", _figure_lines(run, name), "round", dots=True) for name in FIGURES]
+    charts.append(line_chart("Fréchet, generated", _frechet_lines(run), "round", dots=True))
+    return [chart for chart in charts if chart]
+
+
+def _keys(run: Run) -> list[tuple[str, int, bool]]:
     entries = [(domain, index, False) for index, domain in enumerate(run.domains)]
     if run.has_control:
         entries += [(f"{domain}, control", index, True) for index, domain in enumerate(run.domains)]
-    keys = legend(entries)
-    return f'<h3>By round</h3>{keys}<div class="charts">{"".join(charts)}</div>'
+    return entries
 
 
 def _figure_lines(run: Run, name: str) -> list[Line]:
     """With the control's; without one SAD's floor, drawn where it does not flatten the curves."""
     lines = []
     for index, domain in enumerate(run.domains):
+        key = f"metrics/{domain}/{name}"
         known = [(r.number, r.scores[domain]) for r in run.rounds if domain in r.scores]
         points = _points([(number, score.get(name)) for number, score in known])
         floor = _points([(number, score.get("constant_SAD")) for number, score in known]) if name == "SAD" else []
-        lines.append(Line(domain, points, index))
+        lines.append(Line(domain, points, index, False, EVERY.format("evaluate"), key))
         controls = [(r.number, r.control.scores.get(domain)) for r in run.rounds if r.control is not None]
         of_control = _points([(number, score.get(name)) for number, score in controls if score is not None])
         if of_control:  # it starts from round 0, as the loop does
-            lines.append(Line(f"{domain}, control", points[:1] + of_control, index, dashed=True))
+            begun = points[:1] + of_control
+            lines.append(Line(f"{domain}, control", begun, index, True, EVERY.format("control/evaluate"), key))
         elif points and floor and floor[0][1] < 2 * max(y for _, y in points):
-            lines.append(Line(f"{domain}, best constant matte", floor, index, dashed=True))
+            floor_key = f"metrics/{domain}/constant_SAD"
+            lines.append(
+                Line(f"{domain}, best constant matte", floor, index, True, EVERY.format("evaluate"), floor_key)
+            )
     return lines
 
 
 def _frechet_lines(run: Run) -> list[Line]:
-    return [
-        Line(domain, _points([(r.number, r.distances[domain].frechet) for r in run.rounds if domain in r.distances]), i)
-        for i, domain in enumerate(run.domains)
-    ]
+    lines = []
+    for index, domain in enumerate(run.domains):
+        values = [(r.number, r.distances[domain].frechet) for r in run.rounds if domain in r.distances]
+        file = EVERY.format(f"{domain}/select_generator")
+        lines.append(Line(domain, _points(values), index, False, file, "metrics/frechet"))
+    return lines
 
 
 def _points(values: Sequence[tuple[int, float | None]]) -> Points:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from html import escape
+from markupsafe import Markup
 
 from loop.report.data import Round, Run
-from loop.report.elements import labelled, section
-from loop.report.formats import num
+from loop.report.figures import Figure, figure, stage
+from loop.report.templates import render
 
 WATCH_NOTE = (
     "What the generator drew against its training set; a threshold of watch.* stops the run. Spread is the standard "
@@ -26,31 +26,26 @@ LAST = {"disagreement": "Disagreement", "refused": "Refused"}
 HEADS = (*ALONE.values(), *BESIDE_REAL.values(), *LAST.values(), "Foreground", "Confidence")
 
 
-def watch_section(run: Run) -> str:
+def watch_section(run: Run) -> Markup:
     """A row for each round and domain that was watched."""
     rows = [
-        f"<tr>{labelled(_cells(round_, domain), ('Round', 'Domain', *HEADS))}</tr>"
+        {"round": round_.number, "domain": domain, "cells": _cells(round_, domain)}
         for round_ in run.rounds
         for domain in run.domains
         if domain in round_.watch
     ]
-    if not rows:
-        return ""
-    head = "<th>Round</th><th>Domain</th>" + "".join(f'<th class="n">{name}</th>' for name in HEADS)
-    whole = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
-    table = f'<div class="scroll"><table class="stack">{whole}</table></div>'
-    return section("watch", "Collapse watch", WATCH_NOTE, table)
+    return render("watch.html", note=WATCH_NOTE, heads=HEADS, rows=rows) if rows else Markup("")
 
 
-def _cells(round_: Round, domain: str) -> list[str]:
-    values = round_.watch[domain]
-    cells = [num(values.get(name)) for name in ALONE]
-    cells += [_pair(values.get(name), values.get(f"real_{name}")) for name in BESIDE_REAL]
-    cells += [num(values.get(name)) for name in LAST]
-    cells += [_pair(values.get("foreground"), values.get("true_foreground")), num(values.get("confidence"))]
-    left = [f'<td class="r">{round_.number}</td>', f"<td>{escape(domain)}</td>"]
-    return left + [f'<td class="n">{cell}</td>' for cell in cells]
+def _cells(round_: Round, domain: str) -> list[list[Figure]]:
+    """One figure a cell, or two with a stroke between."""
+    of_watch = [[_read(round_, domain, name)] for name in ALONE]
+    of_watch += [[_read(round_, domain, name), _read(round_, domain, f"real_{name}")] for name in BESIDE_REAL]
+    of_watch += [[_read(round_, domain, name)] for name in LAST]
+    foreground = [_read(round_, domain, name, "label") for name in ("foreground", "true_foreground")]
+    return [*of_watch, foreground, [_read(round_, domain, "confidence", "label")]]
 
 
-def _pair(one: float | None, other: float | None) -> str:
-    return f"{num(one)} / {num(other)}"
+def _read(round_: Round, domain: str, name: str, step: str = "watch") -> Figure:
+    file = stage(round_.number, f"{domain}/{step}")
+    return figure(round_.watch[domain].get(name), file, f"metrics/{name}")

@@ -12,15 +12,21 @@ from typing import Any
 
 from loop.config.schema import Config
 from loop.engine.execute import Event
-from loop.engine.stage import StageRecord
+from loop.engine.stage import StageFailed, StageRecord
 from loop.engine.step import step_folder
 from loop.plan import CONTROL
 from loop.runs.collapse import collapse
+from loop.runs.round_tables import round_tables
+from loop.tracking.entries import Alert
 from loop.tracking.rounds import RoundMirror
 
 
 class GateStop(ValueError):
     """Several rounds in a row were refused, or the loop collapsed; nothing is broken, but going on would waste time."""
+
+
+class Collapsed(GateStop):
+    """A threshold of `watch` was broken."""
 
 
 class RoundWatch:
@@ -44,8 +50,9 @@ class RoundWatch:
         collapsed = None if event.step.domain == CONTROL else collapse(self.config.watch, event.record)
         if collapsed is not None:
             if event.kind == "done":
-                self._log(round_, {"accepted": False, "reason": collapsed})
-            raise GateStop(collapsed)
+                alert = Alert(f"round {round_}: the loop collapsed", collapsed, "ERROR")
+                self._log(round_, {"accepted": False, "reason": collapsed}, alert)
+            raise Collapsed(collapsed)
         if event.step.stage == "accept":
             self.verdicts[round_] = event.record.metrics
         last = "compare" if self.config.run.control and round_ else "accept"
@@ -68,9 +75,17 @@ class RoundWatch:
         sad = ", ".join(f"{domain} SAD {scores['SAD']:.4f}" for domain, scores in evaluated.items())
         word = "accepted" if verdict["accepted"] else "refused"
         self.on_round(f"round {round_} {word}: {sad}. {verdict.get('reason', '')}".rstrip())
-        self._log(round_, verdict)
+        level = "INFO" if verdict["accepted"] else "WARN"
+        self._log(round_, verdict, Alert(f"round {round_} {word}: {sad}", verdict.get("reason", ""), level))
 
-    def _log(self, round_: int, verdict: dict[str, Any]) -> None:
+    def failed(self, error: BaseException) -> None:
+        """The run ended with that error: whoever follows the run hears of it."""
+        if isinstance(error, StageFailed):
+            self.mirror.alert(Alert("the run failed", str(error), "ERROR"))
+        elif isinstance(error, GateStop) and not isinstance(error, Collapsed):
+            self.mirror.alert(Alert("the run was stopped", str(error), "ERROR"))
+
+    def _log(self, round_: int, verdict: dict[str, Any], alert: Alert | None = None) -> None:
         evaluated = _metrics(step_folder(self.run_dir, f"{round_:02d}/evaluate"))
         flat = {
             f"{domain}/{key}": v for domain, found in evaluated.items() for key, v in found.items() if key != "kind"
@@ -86,7 +101,7 @@ class RoundWatch:
             if (selected / "stage.json").is_file():
                 measured = _metrics(selected)
                 flat |= {f"{domain}/{k}": measured[k] for k in ("frechet", "kid") if measured.get(k) is not None}
-        self.mirror.log(round_, flat, verdict, images, stages)
+        self.mirror.log(round_, flat, verdict, images, stages, lambda: round_tables(self.run_dir, round_), alert)
 
     def _control(self, round_: int) -> dict[str, float]:
         """The control's SAD in this round, and the change to its best one (below 0 the loop gains), by domain."""

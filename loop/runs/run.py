@@ -168,9 +168,10 @@ def bring_up_to_date(
     with one_writer(folder):
         try:
             make(config, folder, lambda steps: steps, agree, listen)
-        except BaseException:
+        except BaseException as error:
             with contextlib.suppress(Exception):  # what there is can be looked at; why it ended is what counts
                 build_report(folder)
+            watch.failed(error)
             raise
         watch.mirror.close()
         return Run(folder, build_report(folder))
@@ -210,7 +211,8 @@ def make(
         write_atomically(path, text)
     record_provenance(folder)
     followed = config.tracking
-    tracking = {"wandb": followed.wandb.value, "project": followed.project, "code": followed.code}
+    tracking: dict[str, Any] = {"wandb": followed.wandb.value, "project": followed.project, "code": followed.code}
+    tracking |= {"previews": followed.previews, "tensorboard": followed.tensorboard}
 
     def as_reviewed(step: Step) -> Step:
         return reviewed(step, read_reviews(folder))

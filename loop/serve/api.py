@@ -38,6 +38,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 PHOTO = {"type": "string", "format": "binary", "description": "A picture file, as it is"}
 READS: dict[int | str, dict[str, Any]] = {code: REFUSALS[code] for code in (401, 404)}
+HTML: dict[int | str, dict[str, Any]] = {200: {"content": {"text/html": {}}}}
 router = APIRouter()
 
 RunName = Annotated[str, Path(description="A run's folder below RUNS_DIR, with : for /", max_length=300)]
@@ -132,7 +133,7 @@ async def run_parts(request: Request, run: RunName) -> dict[str, Any]:
     return (await service_of(request).parts(run)).listing()
 
 
-@router.get("/api/runs/{run}/parts/{anchor}", tags=["runs"], responses=READS, response_class=HTMLResponse)
+@router.get("/api/runs/{run}/parts/{anchor}", tags=["runs"], responses=READS | HTML, response_class=Response)
 async def run_part(
     request: Request, run: RunName, anchor: Annotated[str, Path(max_length=40)], v: str = Query("", max_length=40)
 ) -> HTMLResponse:

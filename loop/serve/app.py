@@ -18,7 +18,14 @@ from loop.serve.settings import Settings
 from loop.serve.steering import Refused
 from stylematte.errors import ConfigError, UserError
 
-CODES: dict[type[Exception], int] = {Unknown: 404, Refused: 409, ConfigError: 422, UserError: 422, Busy: 429}
+CODES: dict[type[Exception], int] = {
+    Unknown: 404,
+    FileNotFoundError: 404,
+    Refused: 409,
+    ConfigError: 422,
+    UserError: 422,
+    Busy: 429,
+}
 
 
 def build_app(settings: Settings, service: Service | None = None) -> FastAPI:
@@ -50,7 +57,8 @@ def build_app(settings: Settings, service: Service | None = None) -> FastAPI:
 
 def _answer(code: int) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def answer(request: Request, error: Exception) -> Response:
-        return JSONResponse({"detail": str(error)}, code)
+        gone = isinstance(error, FileNotFoundError)  # moved away under us; its message has this machine's paths
+        return JSONResponse({"detail": "it is gone" if gone else str(error)}, code)
 
     return answer
 

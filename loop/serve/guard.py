@@ -23,6 +23,8 @@ COOKIE = "stylematte"
 READING = {"GET", "HEAD", "OPTIONS"}
 OPEN = ("/healthz", "/static/", "/login")
 """What anybody may read who can connect."""
+DIGITS = 18
+"""Of a length in bytes; a longer one is none."""
 HARMLESS = {"/matte"}
 """What writes nothing, though it is a POST: as free as reading."""
 POLICY = (
@@ -90,8 +92,8 @@ class Guard:
         elif self.settings.is_wide and not (path.startswith(OPEN) or self._may_read(headers)):
             return Refusal(401, "the token is missing or wrong: send it as `Authorization: Bearer TOKEN`")
         length = headers.get("content-length", "0")
-        if not length.isascii() or not length.isdigit():
-            return Refusal(400, "content-length is no number")
+        if not length.isascii() or not length.isdigit() or len(length) > DIGITS:
+            return Refusal(400, "content-length is no number of bytes")
         return _too_large(limit) if int(length) > limit else None
 
     def _is_ours(self, host: str) -> bool:

@@ -7,6 +7,7 @@ exit code is known only to the parent. One whose loop died without a word is sta
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from loop.engine.signals import EX_TEMPFAIL
 from loop.serve.folders import SEPARATOR
 from loop.serve.queue import Job, Queue, State
 from stylematte.rounds import is_run
+
+log = logging.getLogger("stylematte")
 
 LOOK = 0.5  # seconds between two looks
 ATTEMPTS = 3
@@ -40,7 +43,10 @@ class Jobs(threading.Thread):
 
     def run(self) -> None:
         while not self.ending.wait(LOOK):
-            self.look()
+            try:
+                self.look()
+            except Exception:  # a full disk, a locked file: the queue goes on once it is mended
+                log.exception("the queue could not be looked at")
 
     def end(self) -> None:
         """The thread; the jobs' processes go on."""

@@ -56,7 +56,7 @@ class Node:
             for step in (found["live"] or {}).get("steps", ()):
                 where = [run, step["step"]]
                 if step["total"]:
-                    progress.add_metric(where, step["done"] / step["total"])
+                    progress.add_metric(where, (step["done"] or 0) / step["total"])
                 memory.add_metric(where, float(step["memory"]))
                 gpu.add_metric(where, float(step["gpu_memory"]))
         yield from (progress, memory, gpu)

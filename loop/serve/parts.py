@@ -10,13 +10,12 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from loop.report import build
+from loop.report.templates import source
 
 SECTION = re.compile(r'<section id="([\w-]+)">(.*?)</section>', re.DOTALL)
 TITLE = re.compile(r"<h2>(.*?)</h2>", re.DOTALL)
 LEAD = re.compile(r'<p class="lead">(.*?)</p>', re.DOTALL)
 TILES = re.compile(r'<div class="tiles">.*?(?=<section|<footer)', re.DOTALL)
-STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 
 
 class Part(NamedTuple):
@@ -59,6 +58,4 @@ def _part(anchor: str, title: str, html: str) -> Part:
 
 def report_style() -> str:
     """The style sheet of the report, which the pages share."""
-    found = STYLE.search(Path(build.__file__).with_name("report.html").read_text(encoding="utf-8"))
-    assert found is not None, "the report has a style sheet"
-    return found[1]
+    return source("style.css")

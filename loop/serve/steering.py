@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Literal
 
 from loop.config.load import REPOSITORY, SHIPPED, load_config
 from loop.engine import audit, requests
+from loop.engine.live import read_live
 from loop.engine.lock import holder
 from loop.serve.queue import AlreadyQueued, Job
 from loop.serve.service import Service
@@ -16,6 +18,7 @@ from stylematte.errors import ConfigError
 
 Action = Literal["start", "pause", "stop", "resume", "rollback"]
 ROLLBACK_SECONDS = 120.0
+ENDING_SECONDS = 60.0
 
 
 class Refused(ValueError):
@@ -95,8 +98,19 @@ def _slots(service: Service, devices: int) -> int:
 
 
 def _demand_idle(service: Service, name: str, run: Path) -> None:
+    """A loop that has just ended still writes its page and closes its mirror: that is waited for."""
+    until = time.monotonic() + ENDING_SECONDS
+    while _is_ending(service, name, run) and time.monotonic() < until:
+        time.sleep(0.2)
     if service.queue.active(name) is not None:
         raise Refused(f"{name}: has a job that waits or runs; pause or cancel it first")
     who = holder(run)
     if who is not None:
         raise Refused(f"{name}: process {who['pid']} on {who['host']} writes it; pause or stop it first")
+
+
+def _is_ending(service: Service, name: str, run: Path) -> bool:
+    """Whether what works there has carried out its last step."""
+    live, job, who = read_live(run), service.queue.active(name), holder(run)
+    at_work = who["pid"] if who is not None else job.pid if job is not None else None
+    return live is not None and live.state not in ("running", "stopping") and at_work == live.pid

@@ -17,10 +17,11 @@ from loop.config.steps import EvaluateStep, read
 from loop.engine.heartbeat import tracked
 from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
-from loop.pools import Row, content, data_rows, write_index
+from loop.pools import Row, content, data_rows, read_index, write_index
 from stylematte.data.manifest import MEASURED
 from stylematte.imagefile import read_alpha, read_rgb, write_alpha, write_rgb
 from stylematte.inference.predict import predict
+from stylematte.inference.whole import as_trained
 from stylematte.metrics import score_pair
 from stylematte.networks.weights import load_matter
 from stylematte.sheets import on_checkerboard, write_sheet
@@ -35,6 +36,7 @@ def run(ctx: Context) -> Metrics:
         return {}
     data = ctx.inputs["data"]
     network = load_matter(ctx.inputs["matter"]).to(device_for(ctx))
+    seen = as_trained(network, ctx.inputs["matter"], [row["image"] for row in read_index(data)])
     rows: list[Row] = []
     probes = []
     for domain in read(EvaluateStep, ctx.config).domains:
@@ -42,7 +44,7 @@ def run(ctx: Context) -> Metrics:
         constant = _best_constant(data, held_out)
         for number, row in enumerate(tracked(ctx, held_out, domain)):
             image, truth = content(read_rgb(data / row["image"]), row), content(read_alpha(data / row["alpha"]), row)
-            alpha = predict(network, image)
+            alpha = predict(seen, image)
             rows.append(_score(ctx, row, image, alpha, truth, constant))
             if number < PROBES:
                 probes += [image, on_checkerboard(torch.cat([image, alpha])), alpha.expand(3, -1, -1)]

@@ -19,6 +19,7 @@ from lightning.pytorch.callbacks import Callback
 from loop.config.steps import FitGeneratorStep, read
 from loop.engine.stage import Context, Metrics
 from loop.fitting.composite_discriminator import composite_discriminator
+from loop.fitting.previews import Previews, fakes
 from loop.fitting.trainer import fit
 from loop.pools import read_index
 from stylematte.data.manifest import MEASURED
@@ -79,7 +80,8 @@ def run(ctx: Context) -> Metrics:
     try:
         data = _data(step, real, pseudo, ctx.seed)
         # Lightning's own precision is none of it: layers of 16 bits cast for themselves (generator.fit.precision).
-        fit(module, data, ctx, step.fit, "32-true", [Snapshots(snapshots, step.fit, meta)], SNAPSHOTS)
+        seen = [Snapshots(snapshots, step.fit, meta), Previews(ctx, step.fit, "fakes", fakes)]
+        fit(module, data, ctx, step.fit, "32-true", seen, SNAPSHOTS)
     except Diverged as error:
         return _fall_back(ctx, previous, str(error))
     if ctx.is_first_rank:

@@ -18,8 +18,9 @@ from loop.config.steps import FitMatterStep, read
 from loop.engine.stage import Context, Metrics
 from loop.fitting.checkpoints import sha256
 from loop.fitting.mixture import matter_sources
+from loop.fitting.previews import Previews, heldout
 from loop.fitting.trainer import fit
-from loop.fitting.validation import BEST, Validation, best, curve
+from loop.fitting.validation import BEST, Validation, best, curve, whole_size
 from loop.fitting.validation import FOLDER as VALIDATION
 from loop.pools import background_files
 from stylematte.config import PhotometryPlace
@@ -57,12 +58,14 @@ def run(ctx: Context) -> Metrics:
         photometry_on_device=config.fit.photometry is PhotometryPlace.device,
         hard_background=config.fit.hard_background,
         crop_share=config.fit.crop_share if config.max_side else None,
+        zoom=config.fit.zoom,
     )
     meta = {"round": config.round, "steps": config.fit.steps, "size": config.size, **_origin(start)}
-    meta |= {"max_side": config.max_side} if config.max_side else {}
+    meta |= {"max_side": config.max_side} if config.max_side and config.fit.crop_share else {}
     seen = Validation(ctx.scratch / VALIDATION, ctx.inputs["data"], config.domains, config.fit, meta)
+    preview = Previews(ctx, config.fit, "heldout", heldout(ctx.inputs["data"], config.domains, whole_size(meta)))
     try:
-        fit(module, data, ctx, config.fit, config.precision, [seen] if config.fit.validations else [])
+        fit(module, data, ctx, config.fit, config.precision, [seen if config.fit.validations else preview])
     except Diverged as error:
         if ctx.is_first_rank:
             (ctx.out / "stopped.json").write_text(json.dumps({"reason": str(error)}))

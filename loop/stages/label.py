@@ -30,6 +30,7 @@ from loop.pools import Row, content, data_rows, read_cutout, write_index
 from stylematte.data.manifest import FOREGROUND, MEASURED
 from stylematte.imagefile import read_alpha, read_rgb, write_alpha, write_rgb, write_rgba, write_trimap
 from stylematte.inference.predict import predict_agreement, predict_ensemble, predict_with_confidence, sharpen
+from stylematte.inference.whole import WholeViews, as_trained
 from stylematte.networks.weights import load_matter
 from stylematte.ops.foreground import estimate_foreground
 from stylematte.sheets import write_cutout_sheet
@@ -51,6 +52,7 @@ def run(ctx: Context) -> Metrics:
     photos = data_rows(data, "train", config.domain, ("none", "mask"))
     batch = BATCH if all("box" in row or row["image"].endswith(".png") for row in photos) else 1  # their own shapes
     network = load_matter(ctx.inputs["matter"]).to(device_for(ctx))
+    network = as_trained(network, ctx.inputs["matter"], [row["image"] for row in photos])
     for start in tracked(ctx, range(0, len(photos), batch)):
         rows += _label(ctx, config, network, photos[start : start + batch])
     write_index(ctx.out, rows)
@@ -80,11 +82,14 @@ def _mean(values: Iterable[float | None]) -> float | None:
 def _label(ctx: Context, config: LabelStep, network: nn.Module, photos: list[Row]) -> list[Row]:
     data = ctx.inputs["data"]
     images = torch.stack([read_rgb(data / row["image"]) for row in photos])
-    alphas, confidences = predict_with_confidence(network, images)
+    seen, shown = (network.network, network.small(images)) if isinstance(network, WholeViews) else (network, images)
+    alphas, confidences = predict_with_confidence(seen, shown)
     if config.rules.ensemble:
-        alphas = predict_ensemble(network, images)
+        alphas = predict_ensemble(seen, shown)
     if config.rules.sharpen != 1:
         alphas = sharpen(alphas, config.rules.sharpen)
+    if isinstance(network, WholeViews):
+        alphas = network.brought_back(alphas, shown, images)
     rows = []
     for row, image, alpha, confidence in zip(photos, images, alphas, confidences.tolist(), strict=True):
         mask = read_alpha(data / row["alpha"]) if row["kind"] == "mask" else None

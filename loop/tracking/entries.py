@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from loop.engine.step import step_folder
 from stylematte.jsonl import read_jsonl
 
 FOLDER = "tracking"
-ROUNDS = "rounds.jsonl"
+ROUNDS, ALERTS, SETTINGS = "rounds.jsonl", "alerts.jsonl", "loop.json"
 SHOWN_AS_THE_ROUND = ("evaluate/", "accept/")
 """Stages whose numbers are the round's own: DOMAIN/SAD, accepted, verdict."""
 
@@ -26,12 +26,14 @@ class StageEntry:
     id: str
     metrics: dict[str, float | str]
     images: dict[str, str]
+    key: str = ""
+    """The beginning of its result's, which names it."""
 
     @classmethod
     def of(cls, run_dir: Path, record: StageRecord) -> StageEntry:
         """From a record and the PNGs in its folder."""
         images = {path.stem: str(path) for path in sorted(step_folder(run_dir, record.step).glob("*.png"))}
-        return cls(record.step, {"seconds": record.seconds, **flat(record.metrics)}, images)
+        return cls(record.step, {"seconds": record.seconds, **flat(record.metrics)}, images, record.key[:8])
 
     @property
     def prefix(self) -> str:
@@ -40,20 +42,25 @@ class StageEntry:
 
 
 @dataclass(frozen=True)
+class Table:
+    """A table of a round: cells are texts, numbers, or pictures by their files (`loop.tracking.pictures.of_cell`)."""
+
+    columns: list[str]
+    rows: list[list[Any]]
+
+
+@dataclass(frozen=True)
 class RoundEntry:
     """One finished round with its stages: a row of the loop run."""
 
-    mode: str
-    project: str
-    code: bool
-    run_dir: str
     round: int
     metrics: dict[str, float | None]
     accepted: bool
     reason: str
     images: dict[str, str]
-    config: dict[str, Any]
     stages: list[StageEntry]
+    tables: dict[str, Table] = field(default_factory=dict)
+    """By name in the loop run."""
 
     def row(self) -> dict[str, Any]:
         """Every number and text by its name in the loop run."""
@@ -80,9 +87,19 @@ class RoundEntry:
         return json.dumps(asdict(self), default=str)
 
 
-def keep_entry(entry: RoundEntry) -> None:
+@dataclass(frozen=True)
+class Alert:
+    """What someone who is not looking should hear of."""
+
+    title: str
+    text: str
+    level: str
+    """INFO, WARN or ERROR."""
+
+
+def keep_entry(run_dir: Path, entry: RoundEntry) -> None:
     """Put it into the run's rounds.jsonl, in place of what was there of that round."""
-    path = Path(entry.run_dir) / FOLDER / ROUNDS
+    path = run_dir / FOLDER / ROUNDS
     path.parent.mkdir(parents=True, exist_ok=True)
     others = [json.dumps(row) for row in read_jsonl(path, growing=True) if row["round"] != entry.round]
     write_atomically(path, "".join(line + "\n" for line in (*others, entry.to_json())))
@@ -91,7 +108,36 @@ def keep_entry(entry: RoundEntry) -> None:
 def read_entries(run_dir: Path) -> list[RoundEntry]:
     """The rounds of a run so far, in their order."""
     rows = sorted(read_jsonl(run_dir / FOLDER / ROUNDS), key=lambda row: row["round"])
-    return [RoundEntry(**row | {"stages": [StageEntry(**stage) for stage in row["stages"]]}) for row in rows]
+    return [_entry(row) for row in rows]
+
+
+def _entry(row: dict[str, Any]) -> RoundEntry:
+    stages = [StageEntry(**stage) for stage in row["stages"]]
+    tables = {name: Table(**table) for name, table in row["tables"].items()}
+    return RoundEntry(**row | {"stages": stages, "tables": tables})
+
+
+def keep_alert(run_dir: Path, alert: Alert) -> None:
+    path = run_dir / FOLDER / ALERTS
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(asdict(alert)) + "\n")
+
+
+def read_alerts(run_dir: Path) -> list[Alert]:
+    """The oldest first."""
+    return [Alert(**row) for row in read_jsonl(run_dir / FOLDER / ALERTS, growing=True)]
+
+
+def keep_settings(run_dir: Path, settings: dict[str, Any]) -> None:
+    """How the loop is mirrored, and its configuration."""
+    path = run_dir / FOLDER / SETTINGS
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(settings, default=str))
+
+
+def read_settings(run_dir: Path) -> dict[str, Any]:
+    return dict(json.loads((run_dir / FOLDER / SETTINGS).read_text(encoding="utf-8")))
 
 
 def flat(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float | str]:

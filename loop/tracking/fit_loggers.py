@@ -1,4 +1,4 @@
-"""The Lightning loggers of a fit: metrics.jsonl in its scratch folder (always), and a W&B run of its own."""
+"""The Lightning loggers of a fit: metrics.jsonl in its scratch folder (always), and one for W&B and TensorBoard."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loop.tracking.artifacts import log_made, use_read
 from loop.tracking.curves import METRICS, MetricsFile
 from loop.tracking.entries import FOLDER
 from loop.tracking.loop_id import loop_id
+from loop.tracking.tensorboard_run import TensorboardRun
 from loop.tracking.wandb_run import WandbRun, one_line
 from stylematte.jsonl import read_jsonl
 
@@ -20,35 +22,58 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-WANDB = "wandb"
-"""The name of the W&B logger."""
+MIRROR = "mirror"
+"""The name of the logger that W&B and TensorBoard hang on."""
+PICTURES = "pictures/"
+"""Names that begin so have a picture file's path below the run folder as their value."""
+OFF: dict[str, Any] = {"wandb": "disabled", "project": "stylematte", "code": True, "tensorboard": False}
 
 
 def stage_logger(ctx: Context) -> list[Logger]:
     """The loggers of the fit that `ctx` describes; its curve grows in scratch.
 
-    ctx.runtime may hold "tracking": {"wandb": …, "project": …, "code": …}; without it nothing goes to W&B.
+    ctx.runtime may hold "tracking": {"wandb": …, "project": …, "code": …, "tensorboard": …}; without it nothing is
+    mirrored.
     """
-    tracking = {"wandb": "disabled", "project": "stylematte", "code": True, **(ctx.runtime.get("tracking") or {})}
+    tracking = {**OFF, **(ctx.runtime.get("tracking") or {})}
     run_dir = Path(ctx.runtime.get("run_dir", ctx.scratch.parent))
     loggers = [_lightning_logger(MetricsFile(Path(ctx.scratch) / METRICS), "jsonl", ctx.step_id)]
-    if tracking["wandb"] != "disabled":
+    if tracking["wandb"] != "disabled" or tracking["tensorboard"]:
         config = {"step": ctx.config, "seed": ctx.seed, "run": _resolved(run_dir)}
-        loggers.append(_lightning_logger(FitMirror(tracking, run_dir, ctx.step_id, config), WANDB, ctx.step_id))
+        mirror = FitMirror(tracking, run_dir, ctx.step_id, config, dict(ctx.inputs), ctx.scratch.suffix[1:])
+        loggers.append(_lightning_logger(mirror, MIRROR, ctx.step_id))
     return loggers
 
 
-class FitMirror:
-    """The W&B run of a fit, and RUN/tracking/STEP.jsonl with every row that it got.
+def picture_file(run_dir: Path, step_id: str, name: str, step: int) -> Path:
+    """Where a picture of a fit at that step lies."""
+    return run_dir / FOLDER / step_id / f"{name}-{step:07d}.png"
 
-    A resumed fit goes on in that file as in metrics.jsonl, and its W&B run is written from the file's beginning: what
+
+class FitMirror:
+    """The W&B run and the TensorBoard events of a fit, and RUN/tracking/STEP.jsonl with every row that they got.
+
+    inputs: what the fit reads, and key: the beginning of its result's, for the lineage in W&B.
+
+    A resumed fit goes on in that file as in metrics.jsonl, and its mirrors are written from the file's beginning: what
     W&B's own process had not written yet when the fit was killed is not lost, and no step is there twice.
     """
 
-    def __init__(self, tracking: Mapping[str, Any], run_dir: Path, step_id: str, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        tracking: Mapping[str, Any],
+        run_dir: Path,
+        step_id: str,
+        config: Mapping[str, Any],
+        inputs: Mapping[str, Path] | None = None,
+        key: str = "",
+    ) -> None:
         stage, group = step_id.rpartition("/")[2], loop_id(run_dir)
+        tracking = OFF | dict(tracking)
+        self.run_dir, self.step_id, self.inputs, self.key = run_dir, step_id, inputs or {}, key
         self.path = run_dir / FOLDER / f"{step_id}.jsonl"
         self._rows, self._begun, self._last = MetricsFile(self.path), False, 0
+        self._events = TensorboardRun(run_dir, step_id) if tracking["tensorboard"] else None
         self._run = WandbRun(
             tracking["wandb"],
             "kimg" if stage == "fit_generator" else "trainer/global_step",  # Lightning counts G and D steps
@@ -66,16 +91,32 @@ class FitMirror:
     def write(self, step: int, metrics: Mapping[str, Any]) -> None:
         self._rows.write(step, metrics)
         rows = [{"step": step, **metrics}] if self._begun else read_jsonl(self.path)
-        self._begun = True
+        if not self._begun:
+            self._begun = True
+            use_read(self._run, self.run_dir, self.inputs)
         for row in rows:
-            self._last = max(self._last, row["step"])  # W&B leaves out a row whose step is below the last one's
-            self._run.log({**row, "trainer/global_step": row["step"]}, step=self._last)
+            self._mirror(row)
+
+    def _mirror(self, row: Mapping[str, Any]) -> None:
+        self._last = max(self._last, row["step"])  # W&B leaves out a row whose step is below the last one's
+        files = {name: self.run_dir / str(path) for name, path in row.items() if name.startswith(PICTURES)}
+        files = {name: path for name, path in files.items() if path.is_file()}
+        plain = {name: value for name, value in row.items() if not name.startswith(PICTURES)}
+        pictures = {name: self._run.image(path) for name, path in files.items()}
+        self._run.log({**plain, **pictures, "trainer/global_step": row["step"]}, step=self._last)
+        if self._events is not None:
+            self._events.log(row["step"], plain, files)
 
     def config(self, values: Any) -> None:
         self._run.config(values)
 
-    def finish(self) -> None:
+    def finish(self, well: bool = True) -> None:
+        """well: the fit came to its end, so there will be a result."""
+        if well and self._begun:
+            log_made(self._run, self.run_dir, self.step_id, self.key)
         self._run.finish()
+        if self._events is not None:
+            self._events.close()
 
 
 def _resolved(run_dir: Path) -> Any:
@@ -114,7 +155,7 @@ def _lightning_logger(target: MetricsFile | FitMirror, name: str, step_id: str) 
         @rank_zero_only
         def finalize(self, status: str) -> None:
             if isinstance(target, FitMirror):
-                target.finish()
+                target.finish(status == "success")
 
     return Mirror()
 

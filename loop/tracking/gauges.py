@@ -1,4 +1,4 @@
-"""Learning rates, throughput and GPU memory of a fit, for W&B alone: they are no part of a stage's result.
+"""Learning rates, throughput and GPU memory of a fit, for the mirrors alone: they are no part of a stage's result.
 
 metrics.jsonl is one, and equal fits write equal files; how fast a machine was must not change what depends on it.
 """
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from loop.tracking.fit_loggers import WANDB
+from loop.tracking.fit_loggers import MIRROR
 
 
 class Gauges(Callback):
@@ -38,7 +38,7 @@ class Gauges(Callback):
         if pl_module.device.type == "cuda":
             values["memory/gpu_GB"] = torch.cuda.max_memory_allocated(pl_module.device) / 1e9
         for logger in trainer.loggers:
-            if logger.name == WANDB:
+            if logger.name == MIRROR:
                 logger.log_metrics(values, step)
 
     def _speed(self, step: int) -> dict[str, float]:

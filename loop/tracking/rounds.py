@@ -1,4 +1,4 @@
-"""Mirrors finished rounds to Weights & Biases beside the loop: a child process at a time, which nobody waits for.
+"""Mirrors finished rounds to W&B and TensorBoard beside the loop: a child process at a time, which nobody waits for.
 
 The orchestrator imports neither wandb nor torch. A round is a line in tracking/rounds.jsonl; the child
 (`loop.tracking.mirror`) takes all lines, so a round that came while one was at work goes with the next.
@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 from loop.config.schema import Config
 from loop.engine.record import StageRecord
 from loop.tracking.curves import number
-from loop.tracking.entries import FOLDER, RoundEntry, StageEntry, keep_entry
+from loop.tracking.entries import FOLDER, Alert, RoundEntry, StageEntry, Table, keep_alert, keep_entry, keep_settings
 from loop.tracking.wandb_run import one_line, plain
 
 _log = logging.getLogger(__name__)
@@ -44,20 +44,38 @@ class RoundMirror:
         verdict: Mapping[str, Any],
         images: Mapping[str, Path] | None = None,
         stages: Sequence[StageRecord] = (),
+        tables: Callable[[], Mapping[str, Table]] = dict,
+        alert: Alert | None = None,
     ) -> None:
         """Mirror one finished round.
 
         metrics: flat, such as {"portraits/SAD": 0.4}. verdict: {"accepted": bool, "reason": str, …}. images: name ->
-        PNG. stages: the records of the round's stages.
+        PNG. stages: the records of the round's stages. tables: gives them by name; called where there is a mirror.
         """
-        if self.config.tracking.wandb.value == "disabled":
+
+        def keep() -> None:
+            keep_entry(self.run_dir, self._entry(round, metrics, verdict, images or {}, stages, tables))
+            if alert is not None:
+                keep_alert(self.run_dir, alert)
+
+        self._keep(keep, f"round {round}")
+
+    def alert(self, alert: Alert) -> None:
+        """What someone who is not looking should hear of, beside a round."""
+        self._keep(lambda: keep_alert(self.run_dir, alert), f"the alert {alert.title!r}")
+
+    def _keep(self, keep: Callable[[], None], what: str) -> None:
+        """Put something into RUN/tracking and have it mirrored."""
+        tracking = self.config.tracking
+        if tracking.wandb.value == "disabled" and not tracking.tensorboard:
             return
         try:
-            keep_entry(self._entry(round, metrics, verdict, images or {}, stages))
+            keep_settings(self.run_dir, {"tracking": plain(tracking), "config": plain(self.config)})
+            keep()
             self._waiting = True
             self._go_on()
         except Exception as error:
-            _log.warning(f"round {round} was not mirrored to W&B: {one_line(error)}")
+            _log.warning(f"{what} was not mirrored to W&B: {one_line(error)}")
 
     def close(self, seconds: float = 30.0) -> bool:
         """At the end of a run: wait for what is under way, so long at most. True when every round got there."""
@@ -113,18 +131,14 @@ class RoundMirror:
         verdict: Mapping[str, Any],
         images: Mapping[str, Path],
         stages: Sequence[StageRecord],
+        tables: Callable[[], Mapping[str, Table]] = dict,
     ) -> RoundEntry:
-        tracking = self.config.tracking
         return RoundEntry(
-            mode=tracking.wandb.value,
-            project=tracking.project,
-            code=tracking.code,
-            run_dir=str(self.run_dir),
             round=round,
             metrics={name: number(value) for name, value in metrics.items()},
             accepted=bool(verdict.get("accepted")),
             reason=str(verdict.get("reason", "")),
             images={name: str(path) for name, path in images.items()},
-            config=plain(self.config),
             stages=[StageEntry.of(self.run_dir, record) for record in stages],
+            tables=dict(tables()),
         )

@@ -11,11 +11,13 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from loop.tracking.curves import METRICS
+from loop.tracking.sweep import out_of_the_sweep
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +47,11 @@ class WandbRun:
         already are passed over. None: it counts by itself."""
         self._guard(lambda: self._write(metrics, step))
 
+    def has(self, step: int) -> bool:
+        """Whether an online run has the row of that step already."""
+        self._guard(self._opened)
+        return step < self._first
+
     def _write(self, metrics: Mapping[str, Any], step: int | None) -> None:
         run = self._opened()
         if step is None:
@@ -58,6 +65,39 @@ class WandbRun:
     def image(self, path: Path) -> Any:
         """A wandb.Image of a picture file, for `log`; None once the run is broken."""
         return self._guard(lambda: _wandb().Image(str(path)))
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Any:
+        """A wandb.Table for `log`; cells that are PIL pictures become images. None once the run is broken."""
+
+        def made() -> Any:
+            wandb = _wandb()
+            cells = [[wandb.Image(cell) if hasattr(cell, "tobytes") else cell for cell in row] for row in rows]
+            return wandb.Table(columns=list(columns), data=cells)
+
+        return self._guard(made)
+
+    def alert(self, title: str, text: str, level: str) -> None:
+        """level: INFO, WARN or ERROR. W&B shows it beside the run, and sends it by mail or Slack where asked to."""
+        self._guard(lambda: self._opened().alert(title=title, text=text, level=level, wait_duration=0))
+
+    def artifact(self, made: Mapping[str, Any], use: bool = False) -> None:
+        """Log an artifact (`loop.tracking.artifacts.made`), or, with `use`, say that the run reads it."""
+        self._guard(lambda: self._artifact(made, use))
+
+    def _artifact(self, made: Mapping[str, Any], use: bool) -> None:
+        run, folder = self._opened(), Path(made["folder"])
+        found = _wandb().Artifact(made["name"], made["type"], metadata=made["metadata"])
+        if made["upload"]:
+            for file in sorted(path for path in folder.iterdir() if path.suffix in (".safetensors", ".json")):
+                found.add_file(str(file), policy="immutable", skip_cache=True)
+        else:
+            # "file:" would list and hash every file of the folder, which may be a pool of a million
+            found.add_reference(f"folder://{folder.as_posix()}", name="result", checksum=False)
+            found.add_file(made["file"], name="step.json", policy="immutable", skip_cache=True)
+        if not use:
+            run.log_artifact(found, aliases=made["aliases"])
+        elif hasattr(run, "_log_artifact"):  # what use_artifact does, which refuses offline and waits online
+            run._log_artifact(found, aliases=made["aliases"], is_user_created=True, use_after_commit=True)
 
     def finish(self) -> None:
         """Must be called: without it the next run opened in this process would silently be this one."""
@@ -89,11 +129,19 @@ class WandbRun:
         settings = wandb.Settings(silent=True, console="off", init_timeout=30, **code, **end)
         resume = "allow" if mode == "online" else None  # offline there is nothing to resume from
         self._replaced = offline_folders(Path(self.init["dir"]), self.init["id"]) if mode == "offline" else []
-        run = wandb.init(mode=mode, resume=resume, settings=settings, **self.init)
+        self._stage_files()
+        with nullcontext() if self.init.get("job_type") == "loop" else out_of_the_sweep():
+            run = wandb.init(mode=mode, resume=resume, settings=settings, **self.init)
         self._first = getattr(run, "step", 0) if mode == "online" else 0
         run.define_metric(self.axis)
         run.define_metric("*", step_metric=self.axis)
         return run
+
+    def _stage_files(self) -> None:
+        """What tables copy until it is sent lies in the run folder too, and goes when the run is written anew."""
+        place = Path(self.init["dir"]) / "wandb" / "staged"
+        self._replaced += sorted(place.glob(f"{self.init['id']}.*"))
+        os.environ["WANDB_DATA_DIR"] = str((place / f"{self.init['id']}.{os.getpid()}").resolve())
 
     def _guard(self, act: Callable[[], Any]) -> Any:
         if self.broken:

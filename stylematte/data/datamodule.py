@@ -65,13 +65,14 @@ class MatterDataset(Dataset[MattingBatch]):
         photometric: bool = True,
         hard_background: float = 0.0,
         crop_share: float | None = None,
+        zoom: float = 1.0,
     ) -> None:
         self.sources, self.backgrounds = list(sources), [Path(path) for path in backgrounds]
         self.size, self.new_background, self.trimap_shown = size, new_background, trimap_shown
         self.hard_background = hard_background
         self.views: Views = SquareViews(size, cache_bytes)
         if crop_share is not None:
-            self.views = NativeViews(size, crop_share, cache_bytes)
+            self.views = NativeViews(size, crop_share, cache_bytes, zoom)
         strengths = {source.strength for source in self.sources}
         self.augments = {strength: Augment(photometric, strength) for strength in strengths}
         self.boxes: dict[str, Box | None] = {}
@@ -137,8 +138,8 @@ class MatterDataset(Dataset[MattingBatch]):
     ) -> Layers:
         source = self.sources[draw.source]
         background = self._background(colour, alpha, draw, chance, view.is_crop)
-        # Where whole subjects stand in their frames says nothing of a crop's place in its own.
-        boxes = self._boxes(source.placed_as, draw) if source.placed_as and not view.is_crop else None
+        # Where whole subjects stand in their frames says nothing of a part's place in its own.
+        boxes = self._boxes(source.placed_as, draw) if source.placed_as and view.is_whole else None
         return self.augments[source.strength].cutout(colour, alpha, background, chance, boxes, agreement)
 
     def _background(
@@ -178,7 +179,8 @@ class MatterData(LightningDataModule):
     hard_background: probability that a new background has the subject's own colour.
     photometry_on_device: colours and camera are changed where the network is (`photometry`), not by the loading
     processes. crop_share: None: pictures are squares of `size`; else of any size, and this share of the samples are
-    crops at native scale (`views`). Raises DataError if a source with a share has no usable rows.
+    crops at native scale, the others parts that are up to `zoom` times smaller than the whole (`views`). Raises
+    DataError if a source with a share has no usable rows.
     """
 
     def __init__(
@@ -196,6 +198,7 @@ class MatterData(LightningDataModule):
         photometry_on_device: bool = False,
         hard_background: float = 0.0,
         crop_share: float | None = None,
+        zoom: float = 1.0,
     ) -> None:
         super().__init__()
         self.sources = [source for source in sources if source.share > 0]
@@ -211,7 +214,7 @@ class MatterData(LightningDataModule):
         self.backgrounds, self.size, self.new_background = list(backgrounds), size, new_background
         self.steps, self.workers, self.seed, self.trimap_shown = steps_per_epoch, workers, seed, trimap_shown
         self.batch, self.photometry_on_device, self.hard_background = batch, photometry_on_device, hard_background
-        self.crop_share = crop_share
+        self.crop_share, self.zoom = crop_share, zoom
         self.cache_bytes = cache_bytes // max(1, workers)  # each loading process keeps its own
 
     def train_dataloader(self) -> DataLoader[MattingBatch]:
@@ -232,6 +235,7 @@ class MatterData(LightningDataModule):
             not self.photometry_on_device,
             self.hard_background,
             self.crop_share,
+            self.zoom,
         )
         return LateLoader(
             dataset,

@@ -1,5 +1,5 @@
 """Views of training pictures: squares as they were prepared; or, of pictures at their own resolution, crops at native
-scale around the transition band of alpha, and whole views at low scale.
+scale around the transition band of alpha, and views at low scale: of the whole, or of parts of any size.
 
 A view is a function (path, reader) -> uint8 (S, S, C) that shows every file of one picture (photo, alpha, foreground,
 trimap ...) through the same window. Which window is a function of the sample's seed alone.
@@ -39,10 +39,12 @@ SURE = 255 * 0.999
 
 
 class View(NamedTuple):
-    """get: (path, reader) -> uint8 (S, S, C). is_crop: whether it shows a part at native scale."""
+    """get: (path, reader) -> uint8 (S, S, C). is_crop: whether it shows a part at native scale. is_whole: whether it
+    shows all of the picture."""
 
     get: Callable[[_PathLike, Reader], np.ndarray]
     is_crop: bool
+    is_whole: bool = True
 
 
 class Window(NamedTuple):
@@ -87,25 +89,34 @@ class SquareViews:
 
 
 class NativeViews:
-    """Pictures of any size: a share of the samples are crops of side S at native scale, the rest whole views.
+    """Pictures of any size: a share of the samples are crops of side S at native scale, the rest views at low scale.
 
-    size: S. crop_share: probability of a crop. capacity: bytes of whole views, and of files that cannot be mapped, that
-    are kept. A generated cut-out (`rgba`) has no native scale and is always shown whole.
+    size: S. crop_share: probability of a crop. zoom: the other views show a square part of the picture, of its longest
+    side over 1 to `zoom` (even in the logarithm), but no fewer than S pixels; at 1 all is shown. capacity: bytes of
+    whole views, and of files that cannot be mapped, that are kept. A generated cut-out (`rgba`) has no native scale and
+    is always shown whole.
     """
 
-    def __init__(self, size: int, crop_share: float, capacity: int) -> None:
-        self.size, self.crop_share, self.arrays = size, crop_share, KeptArrays(capacity)
+    def __init__(self, size: int, crop_share: float, capacity: int, zoom: float = 1.0) -> None:
+        self.size, self.crop_share, self.zoom, self.arrays = size, crop_share, zoom, KeptArrays(capacity)
         self.bands: dict[str, np.ndarray] = {}
 
     def of(self, row: Row, seed: int) -> View:
         rng = np.random.default_rng(position_seed(seed, "view"))
         guide, read = _guide(row)
-        if guide is None or rng.random() >= self.crop_share:
+        is_crop = guide is not None and rng.random() < self.crop_share
+        if guide is None or (not is_crop and self.zoom == 1):
             return View(self._whole, False)
         picture = self._pixels(guide, read)
+        side = self.size if is_crop else part_side(picture.shape, self.size, self.zoom, rng)
         anchor = _anchor(self._band(guide, picture), picture.shape, rng)
-        window = window_around(anchor, picture.shape, self.size, rng)
-        return View(lambda path, read: cut(self._pixels(path, read), window, self.size), True)
+        window = window_around(anchor, picture.shape, side, rng)
+
+        def part(path: _PathLike, read: Reader) -> np.ndarray:
+            seen = cut(self._pixels(path, read), window, side)
+            return seen if side == self.size else _fit(read)(seen, self.size)
+
+        return View(part, is_crop, False)
 
     def background(self, path: _PathLike, seed: int, is_crop: bool) -> np.ndarray:
         if is_crop:
@@ -120,8 +131,7 @@ class NativeViews:
         return self._pixels(row["alpha"], read_alpha)[..., 0]
 
     def _whole(self, path: _PathLike, read: Reader) -> np.ndarray:
-        fit = fit_trimap if read is read_trimap else fit_square
-        return self.arrays.get((str(path), read, "whole"), lambda: fit(self._pixels(path, read), self.size))
+        return self.arrays.get((str(path), read, "whole"), lambda: _fit(read)(self._pixels(path, read), self.size))
 
     def _pixels(self, path: _PathLike, read: Reader) -> np.ndarray:
         """(H, W, C) uint8 of a file at its own resolution."""
@@ -152,6 +162,12 @@ def window_around(anchor: tuple[int, int], shape: tuple[int, ...], size: int, rn
         start = round(place - size / 2 + rng.uniform(-size / 4, size / 4))
         starts.append(-((size - side) // 2) if side < size else min(max(start, 0), side - size))
     return Window(*starts)
+
+
+def part_side(shape: tuple[int, ...], size: int, zoom: float, rng: np.random.Generator) -> int:
+    """The side of a square part of a picture (H, W, ...): its longest over 1 to `zoom`, but at least `size`."""
+    longest = max(shape[:2])
+    return max(round(longest * zoom ** -rng.random()), min(size, longest))
 
 
 def cut(picture: np.ndarray, window: Window, size: int) -> np.ndarray:
@@ -190,6 +206,10 @@ def resized(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     how = cv2.INTER_AREA if height * width < picture.shape[0] * picture.shape[1] else cv2.INTER_LINEAR
     small = cv2.resize(np.ascontiguousarray(picture), (width, height), interpolation=how)
     return small if small.ndim == 3 else small[..., None]
+
+
+def _fit(read: Reader) -> Callable[[np.ndarray, int], np.ndarray]:
+    return fit_trimap if read is read_trimap else fit_square
 
 
 def _guide(row: Row) -> tuple[str | None, Reader]:

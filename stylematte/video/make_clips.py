@@ -5,6 +5,7 @@ OUT/clips.jsonl                        a row for each clip: cut-outs, background
 OUT/settings.json                      what all clips share; another setting needs another folder
 OUT/portrait-0000/image/000000.png     the frames
 OUT/portrait-0000/alpha/000000.png     their alphas: the truth
+OUT/portrait-0000/image.mp4 alpha.mkv  on wish
 """
 
 from __future__ import annotations
@@ -22,20 +23,23 @@ from torch import Tensor
 from stylematte.atomic import replace_file
 from stylematte.errors import DataError
 from stylematte.imagefile import write_alpha, write_rgb
+from stylematte.video.clip_videos import write_videos
 from stylematte.video.clips import Clip, ClipOptions
 from stylematte.video.cutouts import Cutout, backdrops_of, cutouts_of
+from stylematte.video.source import pyav
 
 SETTINGS, MANIFEST, CARD = "settings.json", "clips.jsonl", "README.md"
 
 
 class Sources(NamedTuple):
     """words: subjects to draw, or folders of cut-outs. count: clips of each word; 0: one of each cut-out, 8 drawn ones.
-    backgrounds: a folder, or None for drawn ones. kinds: of a data root's rows."""
+    backgrounds: a folder, or None for drawn ones. kinds: of a data root's rows. subjects: that are wanted; (): all."""
 
     words: Sequence[str]
     count: int = 0
     backgrounds: str | None = None
     kinds: Sequence[str] = ("alpha",)
+    subjects: Sequence[str] = ()
 
 
 class Made(NamedTuple):
@@ -56,7 +60,7 @@ def planned(sources: Sources, options: ClipOptions) -> list[Clip]:
     clips: list[Clip] = []
     for word in sources.words:
         cutouts = cutouts_of(word, sources.count or DRAWN, options.seed, sources.kinds)
-        for subject in dict.fromkeys(cutout.subject for cutout in cutouts):
+        for subject in _wanted(word, cutouts, sources.subjects):
             own = [cutout for cutout in cutouts if cutout.subject == subject]
             clips += [_clip(number, own, backdrops, options) for number in range(sources.count or len(own))]
     names = [clip.name for clip in clips]
@@ -66,13 +70,27 @@ def planned(sources: Sources, options: ClipOptions) -> list[Clip]:
     return clips
 
 
+def _wanted(word: str, cutouts: Sequence[Cutout], subjects: Sequence[str]) -> list[str]:
+    there = list(dict.fromkeys(cutout.subject for cutout in cutouts))
+    found = [subject for subject in there if not subjects or subject in subjects]
+    if not found:
+        raise DataError(f"{word}: no cut-out of {' or '.join(subjects)}; it has {', '.join(there)}")
+    return found
+
+
 def make_clips(
-    sources: Sources, out: Path, options: ClipOptions, track: Callable[[Iterable[Any]], Iterable[Any]] = iter
+    sources: Sources,
+    out: Path,
+    options: ClipOptions,
+    track: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+    videos: bool = False,
 ) -> Made:
     """Write the clips into `out`; frames that are there are kept. Raises ConfigError, DataError.
 
-    track: hands the frames to be made through, for a progress bar.
+    track: hands the frames to be made through, for a progress bar. videos: also as files, which PyAV writes.
     """
+    if videos:
+        pyav()
     clips = planned(sources, options)
     _claim(out, sources, options)
     tasks = [(clip, index) for clip in clips for index in range(options.frames)]
@@ -82,6 +100,8 @@ def make_clips(
         image_file, alpha_file = frame_files(out / clip.name, index)
         write_rgb(image_file, _channels_first(image))
         write_alpha(alpha_file, torch.from_numpy(alpha)[None])
+    for clip in clips if videos else ():
+        write_videos(out / clip.name, options.size, options.fps)
     rows = [clip.as_json() for clip in clips]
     replace_file(out / MANIFEST, "".join(json.dumps(row) + "\n" for row in rows))
     replace_file(out / CARD, card(rows, options))

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from stylematte.errors import DataError
 from stylematte.evaluate.table import mean_interval
 from stylematte.imagefile import read_alpha
 from stylematte.inference.photos import pictures_in
+from stylematte.video.alpha_frames import VIDEO_ENDINGS, alphas_of
 from stylematte.video.metrics import CLIP_FIGURES, ClipMetrics
 
 ALPHA = "alpha"
@@ -24,10 +26,10 @@ OTHER = ("_cutout", "_composite")
 
 
 class Frames(NamedTuple):
-    """The mattes of one clip: their number, and each (H, W) in [0, 1] in its turn."""
+    """The mattes of one clip: their number (None: of a video, known at its end), and each (H, W) in its turn."""
 
     path: Path
-    count: int
+    count: int | None
     read: Callable[[], Iterator[np.ndarray]]
 
 
@@ -59,17 +61,14 @@ class ClipScores:
 def score_clips(pred: Path, truth: Path, track: Callable[[Iterable[str]], Iterable[str]] = iter) -> ClipScores:
     """MAD, MSE, Grad, Conn, dtSSD of each clip and their means.
 
-    Both are one clip (a folder of frames, a made clip with alpha/ in it, or a video), or folders of such clips, which
-    belong together by name. Frames belong together by their order. Raises DataError where a clip or a frame has no
-    counterpart, or sizes differ. track: hands the names of the clips through.
+    Both are one clip (a folder of frames, a made clip with alpha/ in it, or a video: its alpha channel, else its grey),
+    or folders of such clips, which belong together by name. Frames belong together by their order. Raises DataError
+    where a clip or a frame has no counterpart, or sizes differ. track: hands the names of the clips through.
     """
     pairs = matched(pred, truth)
     for ours, theirs in pairs.values():
-        if ours.count != theirs.count:
-            raise DataError(
-                f"{ours.path}: {_frames(ours.count)}, its truth {theirs.path} has {theirs.count}; "
-                "give both the same part of the clip"
-            )
+        if None not in (ours.count, theirs.count):
+            _demand_equal(ours, theirs, ours.count, theirs.count)
     return ClipScores.of({name: _scored(*pairs[name]) for name in track(list(pairs))})
 
 
@@ -90,11 +89,13 @@ def matched(pred: Path, truth: Path) -> dict[str, tuple[Frames, Frames]]:
 
 
 def frames_of(path: Path) -> Frames | None:
-    """The mattes of a folder of frames (or of its alpha/); None if it holds none. Raises DataError."""
+    """The mattes of a video, a folder of frames or of its alpha/; None for a folder without. Raises DataError."""
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
     if path.is_file():
-        raise DataError(f"{path}: expected a folder of frames")
+        if path.suffix.lower() not in VIDEO_ENDINGS:
+            raise DataError(f"{path}: expected a folder of frames, or a video ({', '.join(sorted(VIDEO_ENDINGS))})")
+        return Frames(path, None, lambda: alphas_of(path))
     for folder in (path / ALPHA, path):
         if folder.is_dir():
             files = [file for file in pictures_in(folder) if not file.stem.endswith(OTHER)]
@@ -105,20 +106,30 @@ def frames_of(path: Path) -> Frames | None:
 
 
 def _clips_in(folder: Path) -> dict[str, Frames]:
-    clips = {}
+    clips: dict[str, Frames] = {}
     for path in sorted(folder.iterdir()):
-        if path.is_dir() and not path.name.startswith("."):
-            frames = frames_of(path)
-            if frames is not None:
-                clips[path.name] = frames
+        video = path.suffix.lower() in VIDEO_ENDINGS and path.is_file()
+        frames = frames_of(path) if video or (path.is_dir() and not path.name.startswith(".")) else None
+        if frames is None:
+            continue
+        name = path.stem if video else path.name
+        if name in clips:
+            raise DataError(f"{folder}: two clips are called {name}; keep one")
+        clips[name] = frames
     if not clips:
-        raise DataError(f"{folder}: holds neither frames nor folders of frames")
+        raise DataError(f"{folder}: holds neither frames, folders of frames nor videos")
     return clips
 
 
 def _scored(pred: Frames, truth: Frames) -> dict[str, float]:
     metrics = ClipMetrics()
-    for index, (ours, theirs) in enumerate(zip(pred.read(), truth.read(), strict=True)):
+    preds, truths = pred.read(), truth.read()
+    for index, (ours, theirs) in enumerate(zip_longest(preds, truths)):
+        if ours is None or theirs is None:
+            counts = [
+                index + (each is not None) + sum(1 for _ in rest) for each, rest in ((ours, preds), (theirs, truths))
+            ]
+            _demand_equal(pred, truth, *counts)
         if ours.shape != theirs.shape:
             raise DataError(
                 f"{pred.path}, frame {index}: {ours.shape[1]} x {ours.shape[0]} pixels, its truth {theirs.shape[1]} x "
@@ -129,6 +140,14 @@ def _scored(pred: Frames, truth: Frames) -> dict[str, float]:
         except ValueError as error:
             raise DataError(f"{pred.path}, frame {index}: {error}") from None
     return metrics.compute()
+
+
+def _demand_equal(pred: Frames, truth: Frames, ours: int | None, theirs: int | None) -> None:
+    if ours != theirs:
+        frames = f"{ours} frame" + "s" * (ours != 1)
+        raise DataError(
+            f"{pred.path}: {frames}, its truth {truth.path} has {theirs}; give both the same part of the clip"
+        )
 
 
 def _in_order(file: Path) -> list[tuple[int, str]]:
@@ -143,7 +162,3 @@ def _finite(values: Iterable[float]) -> list[float]:
 
 def _nulls(row: dict[str, float]) -> dict[str, float | None]:
     return {figure: value if math.isfinite(value) else None for figure, value in row.items()}
-
-
-def _frames(count: int) -> str:
-    return f"{count} frame" + "s" * (count != 1)

@@ -92,6 +92,8 @@ class GeneratorModule(pl.LightningModule):
         g_adam, d_adam, *others = optimizers = self.optimizers()  # type: ignore[attr-defined]
         set_learning_rates(optimizers, learning_rate_factor(self.step, self.fit.steps, self.fit.warmup, self.fit.decay))
         start, terms = self.reconstruction, dict[str, Tensor]()
+        if start is not None:
+            g_adam.param_groups[0]["lr"] *= start.rate_factor(self.step)
         if start is None or start.g_learns(self.step):
             terms |= self.generator_step(g_adam, real)
         if start is None or start.d_learns(self.step):

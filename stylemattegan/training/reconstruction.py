@@ -11,6 +11,7 @@ they are points of the sphere and nothing else holds them there.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -70,6 +71,11 @@ class Reconstruction(nn.Module):
     def d_learns(self, step: int) -> bool:
         """Not while there is reconstruction alone."""
         return step >= self.config.steps
+
+    def rate_factor(self, step: int) -> float:
+        """On G's learning rate, beside the fit's own schedule: from config.speed to 1 on half a cosine."""
+        part = min(1.0, step / self.config.steps)
+        return 1 + (self.config.speed - 1) * 0.5 * (1 + math.cos(math.pi * part))
 
     def known(self, step: int) -> Known | None:
         """This rank's share of what the batch of `step` reconstructs: all of it at first, later config.share of it."""

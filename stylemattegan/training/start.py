@@ -53,6 +53,8 @@ def build(network: GeneratorNetworkConfig, resolution: int, batch: int, seed: in
             channel_max=network.channel_max,
             num_layers=network.num_layers,
             num_critical=network.num_critical,
+            first_cutoff=network.first_cutoff,
+            first_stopband=network.first_stopband,
             margin_size=network.margin_size,
             magnitude_ema_beta=_decay(network, batch),
             w_avg_beta=network.w_avg_beta,

@@ -5,6 +5,7 @@ from torch import nn
 
 from stylematte.config import BackboneConfig, FpnConfig
 from stylematte.inference.predict import agreement, predict, predict_ensemble, predict_with_confidence, sharpen
+from stylematte.inference.whole import WholeViews, as_trained
 from stylematte.networks.stylematte import StyleMatte
 
 
@@ -89,3 +90,20 @@ def test_sharpening_closed_form():
     alpha = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0])
     torch.testing.assert_close(sharpen(alpha, 2), torch.tensor([0.0, 0.1, 0.5, 0.9, 1.0]))
     torch.testing.assert_close(sharpen(alpha, 1), alpha)
+
+
+def test_a_matter_of_whole_pictures_sees_them_at_its_size(tmp_path):
+    """A matter by the left half of what it is shown, at 16 pixels: the same columns of a photo of 48 x 96."""
+    (tmp_path / "matter.json").write_text('{"format": 2, "network": {}, "meta": {"size": 16}}')
+    seen = []
+    network = LeftHalf()
+    network.register_forward_pre_hook(lambda _, images: seen.append(tuple(images[0].shape)))
+    whole = as_trained(network, tmp_path, ["image/a.ppm"])
+    assert isinstance(whole, WholeViews)
+    alpha = predict(whole, torch.full((3, 48, 96), 0.5))
+    assert seen == [(1, 3, 8, 16)]
+    assert alpha.shape == (1, 48, 96)
+    assert (alpha[..., :42].mean() > 0.98) & (alpha[..., 54:].mean() < 0.02)
+    assert as_trained(network, tmp_path, ["image/a.png"]) is network
+    (tmp_path / "matter.json").write_text('{"format": 2, "network": {}, "meta": {"size": 16, "max_side": 96}}')
+    assert as_trained(network, tmp_path, ["image/a.ppm"]) is network

@@ -70,6 +70,20 @@ def test_a_share_of_the_views_are_whole(prepared):
     assert red[-1] > 250
 
 
+def test_zoomed_views_show_parts_of_every_size_through_one_window(prepared):
+    """The columns that a view spans, as its red has them: from all 300 down to 300 / 4, of which SIDE is fewer."""
+    row, views, spans = load_index(prepared)[0], NativeViews(SIDE, 0.0, 0, zoom=4.0), []
+    for seed in range(200):
+        view = views.of(row, seed)
+        assert (view.is_crop, view.is_whole) == (False, False)
+        image, alpha = view.get(row["image"], read_rgb), view.get(row["alpha"], read_alpha)
+        assert image.shape == (SIDE, SIDE, 3)
+        assert np.abs(image[..., 1].astype(int) - alpha[..., 0]).max() <= 1
+        spans.append((int(image[..., 0].max()) - int(image[..., 0].min())) / 255 * 300)
+    assert min(spans) < 80 < 150 < max(spans)
+    assert abs(np.mean(np.array(spans) > 150) - 0.5) < 0.12  # half of the logarithms
+
+
 def test_a_picture_smaller_than_the_crop_is_reflected():
     picture = np.arange(20, dtype=np.uint8).reshape(1, 20, 1).repeat(30, 0)
     seen = cut(picture, Window(-1, -6), 32)

@@ -76,6 +76,11 @@ def test_every_cutout_and_its_mirror_image_have_a_latent(tmp_path):
     assert reconstruction(files, ReconstructionConfig(steps=1, share=0.0)).known(1) is None
 
 
+def test_the_rate_of_g_falls_to_its_own_while_it_reconstructs(tmp_path):
+    start = reconstruction(cutouts(tmp_path, 4), ReconstructionConfig(steps=4, speed=3.0))
+    assert [round(start.rate_factor(step), 6) for step in (0, 2, 4, 9)] == [3.0, 2.0, 1.0, 1.0]
+
+
 def test_ranks_share_what_one_process_would_reconstruct(tmp_path, monkeypatch):
     files = cutouts(tmp_path, 6)
     whole = reconstruction(files).known(4)

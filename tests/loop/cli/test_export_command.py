@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ import stylematte
 from loop.cli.main import main
 from loop.config.load import load_config
 from stylematte.config import BackboneConfig, FpnConfig
+from stylematte.export import _onnx_runner
+from stylematte.imagefile import write_rgb
 from stylematte.networks.variants import build_matter
 from stylematte.networks.weights import save_matter
 
@@ -58,10 +61,33 @@ def test_onnx_and_pt2_are_one_file_in_a_new_folder(matter: Path, tmp_path: Path,
         assert says in capsys.readouterr().out
 
 
+def test_eight_bits_are_smaller_and_their_loss_is_said(matter: Path, tmp_path: Path, capsys) -> None:
+    """Calibrated on three photos, measured on a fourth; two are too few."""
+    pytest.importorskip("onnxruntime")
+    for name in "abcd":
+        write_rgb(tmp_path / "photos" / f"{name}.jpg", torch.rand(3, 48, 64))
+    assert export(matter, tmp_path / "full", "--format", "onnx") == 0
+    assert export(matter, tmp_path / "small", "--format", "onnx", "--int8", str(tmp_path / "photos")) == 0
+    full, small = (tmp_path / name / "matter.onnx" for name in ("full", "small"))
+    assert [file.name for file in small.parent.iterdir()] == ["matter.onnx"]
+    assert small.stat().st_size < 0.5 * full.stat().st_size  # the small network's graph weighs, too
+    said = capsys.readouterr().out.splitlines()[-1]
+    off = float(re.search(r"off by ([\d.]+) in the mean of 1 other photos", said)[1])
+    image = torch.rand(1, 3, 48, 64)
+    found = [_onnx_runner(file)(image) for file in (full, small)]
+    assert 0 < off < 0.1
+    assert abs(found[0] - found[1]).mean() < 0.1
+    few = [str(tmp_path / "photos" / f"{name}.jpg") for name in "ab"]
+    assert export(matter, tmp_path / "new", "--format", "onnx", "--int8", *few) == 3
+    assert not (tmp_path / "new").exists()
+    assert "2 photos to calibrate with, expected 4 or more" in capsys.readouterr().err
+
+
 REFUSED = [
     (["--format", "onnx", "--size", "64"], 2, "an ONNX file takes any size"),
     (["--format", "pt2", "--half"], 2, "--half is for --format onnx"),
-    (["--half"], 2, "--half, --size and --trimap are for"),
+    (["--half"], 2, "--half, --int8, --size and --trimap are for"),
+    (["--format", "pt2", "--int8", "."], 2, "--int8 is for --format onnx"),
     ([], 3, "not a run folder"),
 ]
 

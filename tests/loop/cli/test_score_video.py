@@ -30,7 +30,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_manifest_folder(root / "data", 32, alpha=1, pseudo_alpha=1, none=1, backgrounds=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        assert main(shlex.split(COMMANDS[0])) == 0
+        for making in (COMMANDS[0], COMMANDS[3]):
+            assert main(shlex.split(making)) == 0
     for clip in (path for path in (root / "clips").iterdir() if path.is_dir()):
         shutil.copytree(clip / "alpha", root / "mattes" / clip.name)
     return root
@@ -40,6 +41,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_commands_of_the_page(command: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     assert main(shlex.split(command)) == 0
+
+
+def test_a_video_is_its_frames(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    assert main([*shlex.split(COMMANDS[4]), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["mean"] == {"MAD": 0, "MSE": 0, "Grad": 0, "Conn": 0, "dtSSD": 0}
+    (folder / "filmed/animal-0000/alpha/000004.png").rename(folder / "last.png")
+    assert main(["score-video", "filmed/animal-0000/alpha.mkv", "filmed/animal-0000"]) == 3
+    assert "alpha.mkv: 5 frames, its truth filmed/animal-0000/alpha has 4" in capsys.readouterr().err
+    (folder / "last.png").rename(folder / "filmed/animal-0000/alpha/000004.png")
 
 
 def test_json_and_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -223,3 +223,11 @@ def test_refined_alphas_stand_where_the_others_stood() -> None:
 def test_only_domains_can_be_refined() -> None:
     with pytest.raises(ConfigError, match=r"refine\.pairs: 'cats' is not one of data\.domains"):
         steps("refine.pairs=[cats]")
+
+
+def test_select_reads_what_its_rules_compare_with() -> None:
+    assert "labels" not in steps()["02/animals/select"].inputs
+    asked = steps("select.min_real_hash_bits=4", "select.previous=true")
+    assert asked["01/animals/select"].inputs.keys() - steps()["01/animals/select"].inputs.keys() == {"labels"}
+    assert asked["02/animals/select"].inputs["previous"] == "00/accept"
+    assert asked["02/animals/select"].inputs["matter"] == "01/accept"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,11 @@ from stylematte.sealed import MARK
 
 CHANGE = {"relative_change": -0.13, "low": -0.24, "high": 0.02, "n": 4}
 REFUSAL = "Refused: portraits may be worse than the best so far: SAD 0.4892 to 0.4966 (+1.5%), limit +5.0%."
+
+
+def words(page: str) -> str:
+    """The page without what figures say of their records and cells of their columns."""
+    return re.sub(r"</?data[^>]*>| data-h=\"[^\"]*\"", "", page)
 
 
 def edit(path: Path, change: Callable[[Any], Any]) -> None:

@@ -15,7 +15,7 @@ from loop.report.gain import NO_CONTROL, gain_sentences
 from loop.report.read import read_run
 from loop.report.table import round_table
 from loop.runs.model_card import card
-from tests.loop.report.conftest import edit
+from tests.loop.report.conftest import edit, words
 from tests.loop.report.test_page import Balance
 
 
@@ -106,6 +106,7 @@ def test_the_table_fits_80_columns(
 def test_the_page_states_the_gain_at_its_top_and_in_its_table(compared: Path) -> None:
     text = build_report(compared).read_text()
     Balance(text)
+    text = words(text)
     top = text[: text.index("Rounds</h2>")]
     assert "−10.0 %</b> against the control: better</div><small>interval −15.1 % to −3.2 %; control" in top
     assert "+0.0 %</b> against the control: no difference shown" in top

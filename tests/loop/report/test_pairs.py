@@ -14,7 +14,7 @@ from loop.report.build import build_report
 from loop.report.embed import cutout_uris
 from loop.report.pairs import SHOWN, candidates
 from loop.report.read import read_run
-from tests.loop.report.conftest import write_rows
+from tests.loop.report.conftest import words, write_rows
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_kept_ones_are_spread_and_every_rule_has_its_turn(judged: Path) -> None:
 
 
 def test_the_page_shows_them_with_their_reason(judged: Path) -> None:
-    text = build_report(judged).read_text()
+    text = words(build_report(judged).read_text())
     assert "torn &lt;in two&gt;" in text
     assert "round 2: 20 kept of 51" in text
     assert '<span class="tag no">refused</span> 6 of 31' in text

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ SWITCHES = (
     "--hide-scrollbars",
     "--remote-debugging-port=0",
 )
+START = 120.0  # seconds
 KEYS = {"ArrowRight": 39, "ArrowLeft": 37, "ArrowDown": 40, "ArrowUp": 38, "Tab": 9, "Enter": 13, "End": 35, "Home": 36}
 
 
@@ -36,14 +38,25 @@ class Browser:
     """One page of it. errors: what its console said at the level of an error; urls: all that was asked for."""
 
     def __init__(self, binary: str, profile: Path) -> None:
+        command = [binary, *SWITCHES, f"--user-data-dir={profile}", "about:blank"]
+        self.log = profile.with_suffix(".log")
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(command, stderr=log, stdout=subprocess.DEVNULL)
+        try:
+            self._connect()
+        except BaseException:
+            self.process.kill()
+            raise
+
+    def _connect(self) -> None:
         from websockets.sync.client import connect
 
-        command = [binary, *SWITCHES, f"--user-data-dir={profile}", "about:blank"]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-        assert self.process.stderr is not None
-        found = next((m for line in self.process.stderr if (m := re.search(r"listening on (ws://\S+)", line))), None)
-        assert found is not None, "the browser did not start"
-        self.socket = connect(found[1], max_size=None, open_timeout=60)
+        until = time.monotonic() + START
+        while (found := re.search(r"listening on (ws://\S+)", self.log.read_text())) is None:
+            assert time.monotonic() < until, f"the browser did not start: {self.log.read_text()}"
+            time.sleep(0.1)
+        self.open_until_end = ExitStack()
+        self.socket = self.open_until_end.enter_context(connect(found[1], max_size=None, open_timeout=60))
         self.numbers = itertools.count(1)
         self.errors: list[str] = []
         self.urls: list[str] = []
@@ -58,9 +71,9 @@ class Browser:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.socket.close()
+        self.open_until_end.close()
         self.process.terminate()
-        self.process.communicate(timeout=30)
+        self.process.wait(timeout=30)
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
         number = next(self.numbers)
@@ -98,16 +111,15 @@ class Browser:
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
-    def wait(self, expression: str, seconds: float = 120) -> Any:
-        """Until the expression is true; its value."""
+    def wait(self, expression: str, seconds: float = 120) -> None:
+        """Until the expression is true, as an element is that is there."""
         until = time.monotonic() + seconds
         while True:
             try:
-                found = self.js(expression)
+                if self.js(f"!!({expression})"):
+                    return
             except AssertionError:  # the page is being exchanged for another
-                found = None
-            if found:
-                return found
+                pass
             assert time.monotonic() < until, f"never true: {expression}; the page says: {self.text()[:1500]}"
             time.sleep(0.2)
 

@@ -1,4 +1,4 @@
-"""The queue carries toy runs out: in order, on its devices; they outlive the service, and the dead start again."""
+"""The queue carries toy runs out, in order and on its devices; they outlive the service; what died is started again."""
 
 from __future__ import annotations
 

@@ -133,6 +133,12 @@ def test_a_body_that_cannot_be_meant_is_refused_in_words(reader: TestClient, con
     assert reader.get("/api/queue").json()["jobs"] == []
 
 
+@pytest.mark.parametrize("length", ["-1", "x", "9" * 5000, "\u0663"])
+def test_a_length_that_is_none_is_refused(reader: TestClient, length: str) -> None:
+    headers = {**BEARER, "content-length": length.encode()}
+    assert reader.post("/api/queue", content=b"{}", headers=headers).status_code == 400
+
+
 def test_every_answer_has_its_headers(reader: TestClient) -> None:
     for path in ("/", "/runs/tiny", "/api/runs", "/nowhere", "/static/run.js"):
         headers = reader.get(path).headers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,9 @@ from loop.config.reviews import Review, picture_digest
 from loop.config.schema import SelectConfig
 from loop.config.steps import SelectStep
 from loop.engine.stage import Context
+from loop.pair_rules import Recognised, Vectors, apply_rules, hash_signs, keep_best, thumbnail
 from loop.pools import read_index, write_index
 from loop.stages import select
-from loop.stages.select import Thumbnails, thumbnail
 from stylematte.config import BackboneConfig, FpnConfig
 from stylematte.data.datamodule import MatterDataset, Source
 from stylematte.fields import to_plain
@@ -33,8 +33,13 @@ def disc(row: int, column: int, radius: float, colour: float) -> Tensor:
     return torch.cat([torch.full((3, SIZE, SIZE), colour) * torch.linspace(0.5, 1, SIZE), alpha])
 
 
+RULES = SelectConfig(max_disagreement=1, max_cut_sides=2, max_real_similarity=0.99, reliability=True)
+Chosen = tuple[dict[str, dict], Path, dict]
+
+
 @pytest.fixture
-def chosen(tmp_path: Path) -> tuple[dict[str, dict], Path, dict]:
+def chosen(tmp_path: Path, request: pytest.FixtureRequest) -> Chosen:
+    """By the rules that the test is parametrised with, or RULES."""
     pictures = {
         "good": disc(30, 32, 18, 0.9),
         "again": disc(30, 32, 18, 0.9),
@@ -42,11 +47,13 @@ def chosen(tmp_path: Path) -> tuple[dict[str, dict], Path, dict]:
         "learned": disc(20, 20, 12, 0.6).flip(-1),
         "refused": disc(40, 40, 10, 0.5),
     }
-    for folder, names in (("pool", pictures), ("labels", ["learned"])):
+    elsewhere = {"elsewhere": disc(50, 12, 8, 0.4)}
+    for folder, names in (("pool", [*pictures]), ("labels", ["learned", *elsewhere])):
         rows = [{"id": n, "rgba": f"rgba/{n}.png", "kept": n != "refused", "rule": "glass"} for n in names]
         for row in rows:
             mirrored = folder == "labels"
-            picture = pictures[row["id"]].flip(-1) if mirrored else pictures[row["id"]]
+            picture = {**pictures, **elsewhere}[row["id"]]
+            picture = picture.flip(-1) if mirrored else picture
             write_rgba(tmp_path / folder / row["rgba"], picture)
         write_index(tmp_path / folder, rows)
     torch.manual_seed(0)
@@ -55,14 +62,14 @@ def chosen(tmp_path: Path) -> tuple[dict[str, dict], Path, dict]:
     save_matter(tmp_path / "matter", build_matter(FpnConfig(backbone=backbone, channels=8)), {"size": SIZE})
     for name in ("data", "out", "scratch"):
         (tmp_path / name).mkdir()
-    rules = SelectConfig(max_disagreement=1, max_cut_sides=2, max_real_similarity=0.99, reliability=True)
     inputs = {name: tmp_path / name for name in ("pool", "labels", "matter", "data")}
-    step = SelectStep(SIZE, rules)
+    step = SelectStep(SIZE, getattr(request, "param", RULES))
+    inputs |= {"previous": tmp_path / "matter"} if step.rules.previous else {}
     metrics = select.run(Context(inputs, tmp_path / "out", tmp_path / "scratch", asdict(step), 0))
     return {row["id"]: row for row in read_index(tmp_path / "out")}, tmp_path / "out", metrics
 
 
-def test_every_refusal_has_its_rule(chosen: tuple[dict[str, dict], Path, dict]) -> None:
+def test_every_refusal_has_its_rule(chosen: Chosen) -> None:
     rows, _, metrics = chosen
     rules = {name: row["rule"] for name, row in rows.items()}
     expected = {"good": None, "again": "duplicate", "cut": "cut", "learned": "memorised", "refused": "glass"}
@@ -72,7 +79,7 @@ def test_every_refusal_has_its_rule(chosen: tuple[dict[str, dict], Path, dict]) 
     assert metrics["real_similarity"] == pytest.approx(1, abs=1e-3)
 
 
-def test_a_kept_pair_says_how_far_each_pixel_is_believed(chosen: tuple[dict[str, dict], Path, dict]) -> None:
+def test_a_kept_pair_says_how_far_each_pixel_is_believed(chosen: Chosen) -> None:
     rows, out, _ = chosen
     assert [name for name, row in rows.items() if "agreement" in row] == ["good"]
     believed = read_alpha(out / rows["good"]["agreement"])
@@ -91,12 +98,12 @@ def test_a_kept_pair_says_how_far_each_pixel_is_believed(chosen: tuple[dict[str,
 
 def test_the_nearest_thumbnail_is_the_largest_product() -> None:
     vectors = [thumbnail(torch.rand(4, SIZE, SIZE, generator=torch.Generator().manual_seed(k))) for k in range(200)]
-    found = Thumbnails(vectors[:-1]).nearest(vectors[-1])
+    found = Vectors(vectors[:-1]).nearest(vectors[-1])
     assert found == pytest.approx(max(float(each @ vectors[-1]) for each in vectors[:-1]), abs=1e-6)
-    assert Thumbnails().nearest(vectors[0]) == -1.0
+    assert Vectors().nearest(vectors[0]) == -1.0
 
 
-def test_what_a_person_decided_outweighs_the_rules(chosen: tuple[dict[str, dict], Path, dict], tmp_path: Path) -> None:
+def test_what_a_person_decided_outweighs_the_rules(chosen: Chosen, tmp_path: Path) -> None:
     digests = {name: picture_digest(tmp_path / f"pool/rgba/{name}.png") for name in ("good", "cut", "refused")}
     reviews = {
         "good": Review(False, digests["good"], "a ghost"),
@@ -119,3 +126,57 @@ def test_what_a_person_decided_outweighs_the_rules(chosen: tuple[dict[str, dict]
     }
     assert rows["good"]["reason"] == "refused by hand: a ghost"
     assert (metrics["kept"], metrics["reviewed"]) == (2, 3)
+
+
+OPEN = SelectConfig(max_disagreement=1, min_foreground=0, max_foreground=1, min_body=0, max_similarity=1)
+
+
+@pytest.mark.parametrize("chosen", [replace(OPEN, min_hash_bits=4, min_real_hash_bits=4)], indirect=True)
+def test_hashes_find_what_is_there_again_and_what_was_learned(chosen: Chosen) -> None:
+    rows, _, metrics = chosen
+    assert {name: row["rule"] for name, row in rows.items()} == {
+        "good": None, "again": "duplicate", "cut": None, "learned": "memorised", "refused": "glass",
+    }  # fmt: skip
+    assert (rows["again"]["hash_bits"], metrics["real_hash_bits"]) == (0, 0)
+    assert rows["again"]["reason"] == "near-duplicate, 0 of 128 bits of its hash differ"
+    brighter = hash_signs(disc(30, 32, 18, 0.9) * torch.tensor([0.97, 0.97, 0.97, 1])[:, None, None])
+    kept = Recognised([disc(30, 32, 18, 0.9)], hashed=True)
+    assert kept.differing_bits(brighter) < 12
+    assert kept.differing_bits(hash_signs(disc(20, 12, 10, 0.2))) > 20
+
+
+CLOSE = replace(OPEN, min_feature_distance=0.01, min_real_feature_distance=0.01, keep=2, cover=True, previous=True)
+
+
+@pytest.mark.parametrize("chosen", [CLOSE], indirect=True)
+def test_features_find_them_too_and_say_how_far_the_others_are(chosen: Chosen) -> None:
+    rows, _, metrics = chosen
+    assert [rows[name]["rule"] for name in ("good", "again", "learned")] == [None, "duplicate", "memorised"]
+    assert rows["learned"]["real_feature_distance"] == pytest.approx(0, abs=1e-2)
+    assert rows["good"]["real_feature_distance"] > 0.1
+    assert metrics["real_feature_distance"] < metrics["real_feature_distance_median"]
+    assert metrics["covered"] in (1, 2)
+    assert rows["good"]["previous_disagreement"] == rows["good"]["disagreement"]  # it is the same matter here
+
+
+def test_the_previous_matter_must_agree_too() -> None:
+    row = {"disagreement": 0.01, "previous_disagreement": 0.2}
+    apply_rules(row, disc(30, 32, 18, 0.9), SelectConfig(), Recognised(), Recognised())
+    assert row["reason"] == "the previous matter disagrees by 0.200, above 0.08"
+
+
+def test_a_budget_that_covers_takes_turns() -> None:
+    found = [(0.01, 0), (0.02, 0), (0.03, 0), (0.05, 1), (0.06, 2)]
+    for cover, expected in ((True, [0, 3, 4]), (False, [0, 1, 2])):
+        rows = [{"id": k, "kept": True, "disagreement": gap, "nearest_real": at} for k, (gap, at) in enumerate(found)]
+        keep_best(rows, 3, cover)
+        assert [row["id"] for row in rows if row["kept"]] == expected
+    assert rows[4]["reason"] == "enough: 3 pairs agree better"
+
+
+@pytest.mark.parametrize("chosen", [replace(OPEN, reliability=True, keep=1)], indirect=True)
+def test_what_has_to_go_for_better_ones_leaves_no_reliability(chosen: Chosen) -> None:
+    rows, out, _ = chosen
+    (kept,) = (row for row in rows.values() if row["kept"])
+    assert [file.name for file in (out / "agreement").iterdir()] == [Path(kept["agreement"]).name]
+    assert sum("agreement" in row for row in rows.values()) == 1

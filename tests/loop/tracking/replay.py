@@ -13,6 +13,7 @@ from typing import Any
 
 from loop.tracking.curves import number
 from loop.tracking.entries import FOLDER, read_entries
+from loop.tracking.fit_loggers import PICTURES
 from loop.tracking.loop_id import loop_id
 from stylematte.jsonl import read_jsonl
 from tests.loop.tracking.offline_files import offline_runs
@@ -46,7 +47,7 @@ def recorded(run_dir: Path) -> dict[str, list[dict[str, Any]]]:
     name, found = loop_id(run_dir), dict[str, list[dict[str, Any]]]()
     for path in sorted((run_dir / FOLDER).rglob("*.jsonl")):
         step = path.relative_to(run_dir / FOLDER).with_suffix("").as_posix()
-        if step != "rounds":
+        if step not in ("rounds", "alerts"):
             found[f"{name}-{step.replace('/', '-')}"] = _by_step(read_jsonl(path))
     if (run_dir / FOLDER / "rounds.jsonl").is_file():
         found[name] = [_finite(entry.row()) for entry in read_entries(run_dir)]
@@ -72,7 +73,7 @@ def _by_step(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _finite(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if number(value) is not None}
+    return {k: value for k, value in row.items() if not k.startswith(PICTURES) and number(value) is not None}
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def _fits(name: str, pattern: str) -> bool:
 
 def test_the_loop_run(tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config, entries = load_config(tiny_run / "config.yaml", ["tracking.wandb=offline"]), list[RoundEntry]()
-    monkeypatch.setattr(RoundMirror, "log", lambda self, *round_: entries.append(self._entry(*round_)))
+    monkeypatch.setattr(RoundMirror, "log", lambda self, *round_: entries.append(self._entry(*round_[:6])))
     for round_ in (0, 1):
         watch = RoundWatch(config, tiny_run, print)
         records = [StageRecord.load(path.parent) for path in (tiny_run / f"rounds/{round_:02d}").rglob("stage.json")]
@@ -67,7 +67,7 @@ def test_the_runs_of_fits(tiny_run: Path) -> None:
 def gauged() -> list[dict[str, float]]:
     """What the gauges log in four steps of a module of one network, every second one."""
     rows: list[dict[str, float]] = []
-    logger = SimpleNamespace(name="wandb", log_metrics=lambda values, step: rows.append({"step": step, **values}))
+    logger = SimpleNamespace(name="mirror", log_metrics=lambda values, step: rows.append({"step": step, **values}))
     place = SimpleNamespace(total_batch_idx=0)
     trainer = SimpleNamespace(fit_loop=place, log_every_n_steps=2, is_global_zero=True, loggers=[logger])
     module = lightning.LightningModule()

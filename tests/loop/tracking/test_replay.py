@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import loop
+from loop.tracking.loop_id import loop_id
 from stylematte.jsonl import read_jsonl
 from tests.loop.tracking.replay import ROOT, arrived, environment, in_files, recorded, sync
 from tests.loop.tracking.wandb_server import RecordingServer
@@ -21,7 +23,9 @@ from pathlib import Path
 from loop.tracking.fit_loggers import FitMirror
 
 folder, mode, first, last, end = sys.argv[1:]
-mirror = FitMirror({"wandb": mode, "project": "p", "code": False}, Path(folder), "01/fit_matter", {"size": 32})
+tracking, run_dir = {"wandb": mode, "project": "p", "code": False}, Path(folder)
+labels = run_dir / "rounds/01/portraits/label"
+mirror = FitMirror(tracking, run_dir, "01/fit_matter", {"size": 32}, {"labels": labels}, "c" * 8)
 for step in range(int(first), int(last)):
     mirror.write(step, {"loss": 1 / (step + 1), "grad_norm": float("nan") if step == 2 else 0.5})
     mirror.write(step, {"lr/network": 0.1 * step})
@@ -30,15 +34,36 @@ if end == "killed":
 mirror.finish()
 """
 ROUNDS = """
-import sys
+import json, sys
 from pathlib import Path
+from PIL import Image
 from loop.config.schema import Config
+from loop.engine.record import StageRecord
+from loop.tracking.entries import Alert, Table
 from loop.tracking.rounds import RoundMirror
 
-mirror = RoundMirror(Config(), Path(sys.argv[1]))
+def stage(step, letter):
+    folder = run_dir / "rounds" / step
+    folder.mkdir(parents=True)
+    Image.new("RGBA", (8, 8), (255, 0, 0, 99)).save(folder / "cutout.png")
+    when = "2026-01-01T00:00:00+00:00"
+    record = StageRecord(letter * 64, step.rpartition("/")[2], step, 1, {}, 0, {}, "o", {"kept": 3}, 1.5, when)
+    (folder / "stage.json").write_text(json.dumps(record.to_json()))
+    return record
+
+def table():
+    file = str(run_dir / "rounds/01/portraits/label/cutout.png")
+    cells = [{"picture": file}, {"alpha_of": file}, {"error_of": file, "truth": file}, {"picture": "gone.png"}]
+    return {"portraits/worst": Table(["photo", "alpha", "error", "lost", "SAD"], [[*cells, 0.5]])}
+
+run_dir = Path(sys.argv[1])
+mirror = RoundMirror(Config(), run_dir)
+stages = [[stage("00/prepare", "a")], [stage("01/portraits/label", "b"), stage("01/fit_matter", "c")], []]
 for round_ in range(3):
     verdict = {"accepted": round_ != 2, "reason": f"the reason of round {round_}"}
-    mirror.log(round_, {"portraits/SAD": 0.5 - round_ / 10, "portraits/kid": float("nan")}, verdict)
+    metrics = {"portraits/SAD": 0.5 - round_ / 10, "portraits/kid": float("nan")}
+    alert = Alert(f"round {round_}", verdict["reason"], "INFO" if verdict["accepted"] else "WARN")
+    mirror.log(round_, metrics, verdict, {}, stages[round_], table if round_ == 1 else dict, alert)
 sys.exit(not mirror.close(120))
 """
 
@@ -68,8 +93,33 @@ def all_rows_arrive(folder: Path, client: Path | None) -> None:
         (fit,) = (rows for name, rows in arrived(server).items() if name.endswith("fit_matter"))
         assert [row["loss"] for row in fit] == [1 / (step + 1) for step in range(12)]
         assert ["grad_norm" in row for row in fit] == [step != 2 for step in range(12)]
+        more_than_rows(server, loop_id(folder))
         sync(folder, server, client)  # once more: nothing is there twice
         assert arrived(server) == recorded(folder)
+
+
+def more_than_rows(server: RecordingServer, loop_run: str) -> None:
+    """Alerts, the table of round 1 with its pictures, and artifacts that the right runs made and read."""
+    assert [(each["title"], each["severity"]) for each in server.alerts] == [
+        ("round 0", "INFO"),
+        ("round 1", "INFO"),
+        ("round 2", "WARN"),
+    ]
+    table = server.runs[loop_run].rows[1]["portraits/worst"]
+    assert (table["_type"], table["ncols"], table["nrows"]) == ("table-file", 5, 1)
+    fit, found = f"{loop_run}-01-fit_matter", server.artifacts
+    own = [each for each in found.values() if each.type != "run_table"]
+    assert {(each.type, each.name, *sorted(each.aliases)) for each in own} == {
+        ("data", "prepare", "latest", "round-0"),
+        ("labels", "portraits-label", "latest", "round-1"),
+        ("matter", "fit_matter", "accepted", "latest", "round-1"),
+        ("matter", "fit_matter", "latest", "round-1"),
+    }
+    assert all(each.committed for each in own)
+    assert {(run, found[id_].name) for run, id_ in server.used} == {(fit, "portraits-label"), (loop_run, "fit_matter")}
+    assert len({each.digest for each in own if each.type == "matter"}) == 1  # one version, whoever logged it
+    (labels,) = {json.dumps(each.manifest["contents"]["result"]["ref"]) for each in own if each.type == "labels"}
+    assert labels.endswith('/run/rounds/01/portraits/label"')
 
 
 def test_every_row_arrives_once_though_the_fit_was_killed(tmp_path: Path) -> None:
@@ -103,7 +153,9 @@ def test_the_lowest_version_that_is_declared(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launch", [(), ("launch.kind=torchrun", "launch.devices=2", "launch.accelerator=cpu")])
+@pytest.mark.parametrize(
+    "launch", [(), ("launch.kind=torchrun", "launch.devices=2", "launch.accelerator=cpu", "generator.fit.batch=8")]
+)
 def test_a_whole_run_of_one_and_of_two_processes(tmp_path: Path, launch: tuple[str, ...]) -> None:
     run_dir = tmp_path / "tiny"
     loop.run(ROOT / "configs/tiny.yaml", f"run.dir={run_dir}", "tracking.wandb=offline", *launch)

@@ -27,7 +27,9 @@ def context(run_dir: Path, step_id: str, mode: str = "offline", scratch: str = "
     """What a fit's loggers read of a stage's context."""
     runtime = {"run_dir": str(run_dir), "tracking": {"wandb": mode, "project": "p", "code": False}}
     config = {"size": 32, "fit": {"steps": 4, "lr": 0.5}}
-    return SimpleNamespace(runtime=runtime, step_id=step_id, scratch=run_dir / scratch, config=config, seed=7)
+    return SimpleNamespace(
+        runtime=runtime, step_id=step_id, scratch=run_dir / scratch, config=config, seed=7, inputs={}
+    )
 
 
 def test_importing_it_imports_neither_torch_nor_wandb_nor_lightning():
@@ -97,7 +99,7 @@ def test_a_real_fit_writes_its_curve(tmp_path):
 
 def test_a_context_is_enough(tmp_path):
     ctx = context(tmp_path, "00/fit_matter")
-    assert [logger.name for logger in stage_logger(ctx)] == ["jsonl", "wandb"]
+    assert [logger.name for logger in stage_logger(ctx)] == ["jsonl", "mirror"]
     ctx.runtime = {}
     (file,) = stage_logger(ctx)
     file.log_metrics({"loss": 1.0}, 0)

@@ -68,7 +68,7 @@ def test_what_does_not_belong_together(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"pred lacks the clip b \(1 clips are in one folder only\)"):
         score_clips(tmp_path / "pred", tmp_path / "truth")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="neither frames nor"):
+    with pytest.raises(DataError, match="neither frames, folders of frames nor videos"):
         score_clips(tmp_path / "empty", tmp_path / "empty")
     with pytest.raises(DataError, match="no such file or folder"):
         score_clips(tmp_path / "nowhere", whole)

@@ -1,0 +1,167 @@
+"""Debian's Chromium, headless, driven by its DevTools protocol over two pipes: no driver, no port.
+
+with Browser() as browser:
+    page = browser.open(path_or_url)
+    page.value("document.title")
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PATIENCE = 60.0  # seconds for one answer
+
+
+class Browser:
+    """One process; `with` ends it and removes its profile. The test is skipped where there is no Chromium."""
+
+    def __init__(self) -> None:
+        program = shutil.which("chromium") or shutil.which("chromium-browser")
+        if program is None:
+            pytest.skip("no chromium here: apt-get install chromium")
+        self._profile = tempfile.mkdtemp()
+        down, self._out = _pipe()
+        self._in, up = _pipe()
+        words = f"exec {program} --headless --no-sandbox --disable-gpu --hide-scrollbars --remote-debugging-pipe "
+        words += f"--no-first-run --disable-background-networking --user-data-dir={self._profile} about:blank"
+        self._process = subprocess.Popen(
+            ["/bin/bash", "-c", f"{words} 3<&{down} 4>&{up}"],
+            pass_fds=(down, up),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(down)
+        os.close(up)
+        self._read, self._count = b"", 0
+        self.events: list[dict[str, Any]] = []
+
+    def __enter__(self) -> Browser:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        os.close(self._out)
+        os.close(self._in)
+        shutil.rmtree(self._profile, ignore_errors=True)
+
+    def open(self, target: Path | str, width: int = 1180, height: int = 900, dark: bool = False) -> Page:
+        """A page of its own, loaded."""
+        url = target if isinstance(target, str) else target.resolve().as_uri()
+        made = self.call("Target.createTarget", url="about:blank")
+        session = self.call("Target.attachToTarget", targetId=made["targetId"], flatten=True)["sessionId"]
+        page = Page(self, session)
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            page.call(f"{domain}.enable")
+        page.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        page.call("Emulation.setEmulatedMedia", features=scheme)
+        page.call("Page.navigate", url=url)
+        self.wait(lambda event: event["method"] == "Page.loadEventFired" and event.get("sessionId") == session)
+        return page
+
+    def call(self, method: str, session: str | None = None, **params: Any) -> dict[str, Any]:
+        """The result of one command. Raises RuntimeError with what the browser said."""
+        self._count += 1
+        number = self._count
+        message = {"id": number, "method": method, "params": params, **({"sessionId": session} if session else {})}
+        os.write(self._out, json.dumps(message).encode() + b"\0")
+        while True:
+            found = self._message()
+            if found.get("id") == number:
+                if "error" in found:
+                    raise RuntimeError(f"{method}: {found['error']}")
+                return dict(found["result"])
+
+    def wait(self, wanted: Any) -> None:
+        """Until an event came for which `wanted(event)` holds."""
+        while not any(wanted(event) for event in self.events):
+            self._message()
+
+    def _message(self) -> dict[str, Any]:
+        """The next message; an event is kept."""
+        until = time.monotonic() + PATIENCE
+        while b"\0" not in self._read:
+            assert time.monotonic() < until, "Chromium does not answer"
+            part = os.read(self._in, 1 << 16)
+            assert part, "Chromium has ended"
+            self._read += part
+        text, _, self._read = self._read.partition(b"\0")
+        found: dict[str, Any] = json.loads(text)
+        if "method" in found:
+            self.events.append(found)
+        return found
+
+
+def _pipe() -> tuple[int, int]:
+    """Its two ends, away from 3 and 4, where Chromium will have them."""
+    ends = os.pipe()
+    moved = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends]
+    for end in ends:
+        os.close(end)
+    return moved[0], moved[1]
+
+
+class Page:
+    """One loaded page."""
+
+    def __init__(self, browser: Browser, session: str) -> None:
+        self.browser, self.session = browser, session
+
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        return self.browser.call(method, self.session, **params)
+
+    def value(self, expression: str) -> Any:
+        """Of a JavaScript expression, as JSON; a promise is waited for."""
+        found = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in found, found["exceptionDetails"]
+        return found["result"].get("value")
+
+    def _events(self, method: str) -> list[dict[str, Any]]:
+        mine = [event for event in self.browser.events if event.get("sessionId") == self.session]
+        return [event["params"] for event in mine if event["method"] == method]
+
+    @property
+    def errors(self) -> list[str]:
+        """What the console would show in red or yellow."""
+        said = [event["exceptionDetails"]["text"] for event in self._events("Runtime.exceptionThrown")]
+        said += [
+            event["entry"]["text"] for event in self._events("Log.entryAdded") if event["entry"]["level"] != "info"
+        ]
+        calls = [event for event in self._events("Runtime.consoleAPICalled") if event["type"] in ("error", "warning")]
+        return said + [str(event["args"]) for event in calls]
+
+    @property
+    def requests(self) -> list[str]:
+        """Every address that it asked for, data URIs aside."""
+        asked = [event["request"]["url"] for event in self._events("Network.requestWillBeSent")]
+        return [url for url in asked if not url.startswith("data:")]
+
+    def press(self, key: str) -> None:
+        """A key on what has the focus."""
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key)
+
+    def move(self, x: float, y: float) -> None:
+        """The pointer, to a point of the window."""
+        self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+
+    def screenshot(self, path: Path, whole: bool = True) -> None:
+        shot = self.call("Page.captureScreenshot", captureBeyondViewport=whole)
+        path.write_bytes(base64.b64decode(shot["data"]))
