@@ -24,7 +24,7 @@ slow: $(VENV)/ready $(VENV)/layerdiffuse/ready
 	$(BIN)/python -m pytest -m slow
 	$(VENV)/layerdiffuse/bin/python -m pytest tests/stylematte/generators/test_layerdiffuse.py
 
-# The generators that the quickstart starts from, made anew: half an hour on 2 idle cores.
+# The generators that the quickstart starts from, made anew: about 10 minutes on 2 idle cores.
 start-weights: $(VENV)/ready
 	$(BIN)/stylematte run configs/start.yaml
 	rm -rf runs/start-weights

@@ -73,7 +73,7 @@ def main() -> int:
         known.write_text(KNOWN)
         target = ["run", f"http://127.0.0.1:{port}/openapi.json", "--checks", CHECKS, "--continue-on-failure"]
         target += ["-H", f"Authorization: Bearer {TOKEN}", "--request-timeout", "120"]
-        target += ["--max-examples", str(args.examples), "--seed", str(args.seed)]
+        target += ["--phases", "coverage,fuzzing", "--max-examples", str(args.examples), "--seed", str(args.seed)]
         codes = [
             subprocess.run([args.schemathesis, *config, *target], check=False).returncode
             for config in ([], ["--config-file", str(known)])

@@ -23,7 +23,7 @@ from stylemattegan.sample import latents
 
 Track = Callable[[Iterable[int]], Iterable[int]]
 GREY = 0.5
-WORLD_PAIRS = 32
+WORLD_PAIRS, WORLD_BATCH = 32, 4
 
 
 class Inverted(NamedTuple):
@@ -194,9 +194,12 @@ def world(fit: _Fit) -> float:
     generator = fit.generator
     with torch.no_grad():
         z = latents(range(2 * WORLD_PAIRS), generator.z_dim).to(generator.mapping.w_avg.device)
-        shown = [over(fit.render(code_of(part)), GREY) for part in generator.mapping(z).split(16)]
-        one, other = torch.cat(shown).chunk(2)
-        return float(fit.perceptual.distance(fit.perceptual.of(one), fit.perceptual.of(other)).mean())
+        halves = zip(*(half.split(WORLD_BATCH) for half in generator.mapping(z).chunk(2)), strict=True)
+        found = []
+        for pair in halves:
+            one, other = (fit.perceptual.of(over(fit.render(code_of(w)), GREY)) for w in pair)
+            found.append(fit.perceptual.distance(one, other))
+        return float(torch.cat(found).mean())
 
 
 def _offset_layer(generator: Generator, asked: int | None) -> int:

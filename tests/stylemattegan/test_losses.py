@@ -102,7 +102,11 @@ def recorded_module(about, t, **changes):
     module.G.load_state_dict(state_of(t, "G."))
     module.D.load_state_dict(state_of(t, "D."))
     module.manual_backward = lambda loss: loss.backward()
-    module.styles = lambda phase, count, update_emas=False: module.G.mapping(t["gen_z"], update_emas=update_emas)
+
+    def styles(phase, count, update_emas=False, known=None):
+        return module.G.mapping(t["gen_z"], update_emas=update_emas)
+
+    module.styles = styles
     return module, torch.optim.SGD([*module.G.parameters(), *module.D.parameters()], lr=0.0)
 
 

@@ -93,7 +93,7 @@ def test_validation_changes_nothing_of_what_is_learned(tiny_run: Path, tmp_path:
     fit, network = MatterFitConfig(validations=2), load_matter(tiny_run / "rounds" / "00" / "fit_matter").train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     random = torch.get_rng_state()
-    validation = Validation(tmp_path, tiny_run / "rounds" / "00" / "prepare", ["portraits"], fit, {})
+    validation = Validation(tmp_path, tiny_run / "rounds" / "00" / "prepare", ["portraits"], fit, {"size": 32})
     first, again = validation.measure(network, 50), validation.measure(network, 100)
     assert first == again
     assert [row["step"] for row in read_jsonl(tmp_path / "curve.jsonl")] == [50, 100]

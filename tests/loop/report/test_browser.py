@@ -58,6 +58,7 @@ def test_in_the_browser(tiny_run: Path, tmp_path: Path) -> None:
             assert page.requests == [target.as_uri()]
 
 
+@pytest.mark.slow
 def test_ten_rounds_stay_below_10_mb(tiny_run: Path, tmp_path: Path) -> None:
     """Sheets as large as those of a run of 256 x 256, with detail everywhere, in each of ten rounds."""
     from PIL import Image

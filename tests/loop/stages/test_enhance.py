@@ -18,7 +18,9 @@ from loop.fitting.mixture import matter_sources
 from loop.report.read import read_run
 from loop.stages import enhance
 from stylematte.errors import ConfigError
-from stylematte.imagefile import read_rgb, read_rgba, write_alpha, write_rgb, write_rgba
+from stylematte.imagefile import read_alpha, read_rgb, read_rgba, write_alpha, write_rgb, write_rgba
+from stylematte.networks.weights import load_matter
+from stylemattegan.enhance import Verdict
 from stylemattegan.latent_config import InvertConfig
 from stylemattegan.networks.discriminator import Discriminator
 from stylemattegan.networks.generator import Generator
@@ -219,3 +221,30 @@ def test_no_subject_is_reported_not_forced(tiny_run: Path, place: Path, tmp_path
     assert {line.split(":")[0] for line in lines[:3]} == set(names)
     assert all("refused, world: outside the generator's, reconstructed at distance" in line for line in lines[:3])
     assert lines[3].startswith("0 of 3 became pairs")
+
+
+def test_an_accepted_matte_replaces_every_file_and_the_matter_is_loaded_once(
+    tiny_run: Path, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """The untrained matter would be refused, so the gate is opened here."""
+    loads = []
+
+    def counted(folder: Path, *args: str) -> torch.nn.Module:
+        loads.append(folder)
+        return load_matter(folder, *args)
+
+    monkeypatch.setattr("stylematte.inference.matter.load_matter", counted)
+    monkeypatch.setattr("loop.fitting.enhanced_mattes.InvertConfig", lambda: InvertConfig(2, 1, samples=1))
+    monkeypatch.setattr(
+        "loop.fitting.enhanced_mattes.Enhancer.judged",
+        lambda self, found, numbers: [Verdict(found.matte[0], None, {})],
+    )
+    words = [str(place / "photo.jpg"), "-o", str(tmp_path), "--matter", str(tiny_run), "--background", "white"]
+    words += ["--enhance", str(tiny_run / "rounds/01/portraits/select_generator")]
+    assert main(["matte", *words]) == 0
+    assert "photo.jpg: enhanced, moved picture by 0.0" in capsys.readouterr().err
+    assert len(loads) == 1
+    alpha, cutout = read_alpha(tmp_path / "photo_alpha.png"), read_rgba(tmp_path / "photo_cutout.png")
+    assert torch.equal(cutout[3:], alpha)
+    white = cutout[:3] * alpha + 1 - alpha
+    assert torch.allclose(read_rgb(tmp_path / "photo_composite.png"), white, atol=2 / 255)

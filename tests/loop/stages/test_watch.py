@@ -14,7 +14,7 @@ from loop.config.load import load_config
 from loop.config.schema import WatchConfig
 from loop.engine.execute import Event
 from loop.engine.record import StageRecord
-from loop.engine.stage import Context
+from loop.engine.stage import Context, StageFailed, Stopped
 from loop.engine.step import Step
 from loop.pools import read_index, write_index
 from loop.runs import gate
@@ -162,11 +162,23 @@ def test_a_stop_is_mirrored_with_its_values(tiny_run: Path, monkeypatch: pytest.
         step = Step(f"01/{DOMAIN}/watch", "watch", 1, DOMAIN, {}, {}, 0, False, 1)
         with pytest.raises(GateStop, match=r"below watch\.min_spread=100\.0; fit the generator longer"):
             RoundWatch(config, tiny_run, print)(Event(kind, step, 1, 1, record=found))
-    ((round_, flat, verdict, _, stages),) = sent
+    ((round_, flat, verdict, _, stages, _, alert),) = sent
     assert (round_, verdict["accepted"]) == (1, False)
     assert "watch.min_spread" in verdict["reason"]
     assert flat[f"{DOMAIN}/watch/spread"] == found.metrics["spread"]
     assert stages == [found]
+    assert (alert.title, alert.text, alert.level) == ("round 1: the loop collapsed", verdict["reason"], "ERROR")
+
+
+def test_a_failure_is_an_alert_and_a_stop_by_its_user_is_none(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alerts = []
+    monkeypatch.setattr(gate.RoundMirror, "alert", lambda self, alert: alerts.append((alert.title, alert.level)))
+    watch_ = RoundWatch(load_config(TINY, []), tmp_path, print)
+    for error in (StageFailed("01/evaluate failed"), GateStop("2 rounds refused"), gate.Collapsed("x"), Stopped("^C")):
+        watch_.failed(error)
+    assert alerts == [("the run failed", "ERROR"), ("the run was stopped", "ERROR")]
 
 
 def test_too_few_pictures_are_not_judged(tiny_run: Path, tmp_path: Path) -> None:

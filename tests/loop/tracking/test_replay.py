@@ -153,7 +153,9 @@ def test_the_lowest_version_that_is_declared(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launch", [(), ("launch.kind=torchrun", "launch.devices=2", "launch.accelerator=cpu")])
+@pytest.mark.parametrize(
+    "launch", [(), ("launch.kind=torchrun", "launch.devices=2", "launch.accelerator=cpu", "generator.fit.batch=8")]
+)
 def test_a_whole_run_of_one_and_of_two_processes(tmp_path: Path, launch: tuple[str, ...]) -> None:
     run_dir = tmp_path / "tiny"
     loop.run(ROOT / "configs/tiny.yaml", f"run.dir={run_dir}", "tracking.wandb=offline", *launch)

@@ -99,7 +99,7 @@ def test_a_real_fit_writes_its_curve(tmp_path):
 
 def test_a_context_is_enough(tmp_path):
     ctx = context(tmp_path, "00/fit_matter")
-    assert [logger.name for logger in stage_logger(ctx)] == ["jsonl", "wandb"]
+    assert [logger.name for logger in stage_logger(ctx)] == ["jsonl", "mirror"]
     ctx.runtime = {}
     (file,) = stage_logger(ctx)
     file.log_metrics({"loss": 1.0}, 0)

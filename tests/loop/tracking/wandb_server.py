@@ -19,6 +19,8 @@ KEY = "0123456789" * 4
 """An API key that the client takes for one."""
 ENTITY = "nobody"
 HISTORY = "wandb-history.jsonl"
+ARTIFACT_INPUT = ("clientID", "sequenceClientID", "enableDigestDeduplication", "historyStep", "distributedID")
+"""Of CreateArtifactInput, what not every server takes."""
 
 
 @dataclass
@@ -104,13 +106,30 @@ class RecordingServer(ThreadingHTTPServer):
             return found(values) if found else {}
 
     def _viewer(self, _: dict[str, Any]) -> dict[str, Any]:
-        return {"viewer": {"id": "1", "entity": ENTITY, "username": ENTITY, "flags": "{}", "teams": {"edges": []}}}
+        viewer = {"id": "1", "entity": ENTITY, "username": ENTITY, "flags": "{}", "teams": {"edges": []}}
+        return {"viewer": viewer, "serverInfo": {"cliVersionInfo": {"max_cli_version": "1.0.0"}}}
 
     def _serverfeaturesquery(self, _: dict[str, Any]) -> dict[str, Any]:
         return {"serverInfo": {"features": []}}
 
     def _serverinfo(self, _: dict[str, Any]) -> dict[str, Any]:
         return {"serverInfo": {"cliVersionInfo": {}, "exposesExplicitRunRewind": False}}
+
+    def _probeservercapabilities(self, _: dict[str, Any]) -> dict[str, Any]:
+        """… and before it sends an alert."""
+        fields = {
+            "QueryType": "serverInfo",
+            "MutationType": "notifyScriptableRunAlert",
+            "ServerInfoType": "cliVersionInfo",
+        }
+        return {kind: {"fields": [{"name": name}]} for kind, name in fields.items()}
+
+    def _probeservercreateartifactinput(self, _: dict[str, Any]) -> dict[str, Any]:
+        """wandb 0.21's `sync` asks what the server knows before it sends an artifact."""
+        return {"CreateArtifactInputInfoType": {"inputFields": [{"name": name} for name in ARTIFACT_INPUT]}}
+
+    def _probeserverartifact(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {"ArtifactInfoType": {"fields": [{"name": "id"}, {"name": "digest"}]}}
 
     def _upsertbucket(self, values: dict[str, Any]) -> dict[str, Any]:
         run = self.runs.setdefault(values["name"], ReceivedRun())
@@ -143,7 +162,8 @@ class RecordingServer(ThreadingHTTPServer):
     def _createartifact(self, values: dict[str, Any]) -> dict[str, Any]:
         given = values.get("input", values)
         aliases = [each["alias"] for each in given.get("aliases") or []]
-        kind, name = given["artifactTypeName"], given["artifactCollectionName"]
+        kind = given["artifactTypeName"]
+        name = given.get("artifactCollectionName") or given["artifactCollectionNames"][0]  # the latter by wandb 0.21
         id_ = given["clientID"]
         made = self.artifacts.setdefault(id_, Artifact(kind, name, aliases, given["runName"], given["digest"]))
         state = "COMMITTED" if made.committed else "PENDING"
@@ -164,7 +184,7 @@ class RecordingServer(ThreadingHTTPServer):
 
     def _createartifactfiles(self, values: dict[str, Any]) -> dict[str, Any]:
         edges = []
-        for given in values["input"]["artifactFiles"]:
+        for given in values.get("input", values)["artifactFiles"]:
             path, name = f"artifact/{given['artifactID']}/{given['name']}", given["name"]
             node = {"id": path, "name": name, "displayName": name, "uploadUrl": f"{self.url}/{path}"}
             node |= {"uploadHeaders": [], "storagePath": path, "uploadMultipartUrls": None}
@@ -211,7 +231,10 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         if self.path == "/graphql":
             sent = json.loads(body)
-            self._send({"data": self.server.answer(sent["query"], sent.get("variables") or {})})
+            try:
+                self._send({"data": self.server.answer(sent["query"], sent.get("variables") or {})})
+            except (KeyError, IndexError) as error:  # a client that this server does not know: it is not to ask again
+                self._send({"errors": [{"message": f"{sent['query'][:80]}: {error!r}"}]}, 400)
             return
         streamed = re.fullmatch(r"/files/[^/]+/[^/]+/([^/]+)/file_stream", self.path)
         if streamed:
@@ -229,9 +252,9 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         return gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
 
-    def _send(self, values: dict[str, Any]) -> None:
+    def _send(self, values: dict[str, Any], status: int = 200) -> None:
         answer = json.dumps(values).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
