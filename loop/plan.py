@@ -65,7 +65,7 @@ CONTROL = "control"
 # Raise a stage's number when its output changes for equal inputs: every run then makes it (and what follows) again.
 VERSIONS = {
     "prepare": 4,
-    "label": 4,
+    "label": 5,
     "gather_cutouts": 1,
     "refine_cutouts": 1,
     "fit_generator": 6,
@@ -73,11 +73,11 @@ VERSIONS = {
     "synthesize": 3,
     "draw_pairs": 1,
     "refine_pairs": 1,
-    "select": 1,
+    "select": 2,
     "enhance": 2,
     "watch": 1,
     "fit_matter": 5,
-    "evaluate": 3,
+    "evaluate": 4,
     "accept": 3,
     "compare": 1,
 }

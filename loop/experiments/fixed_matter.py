@@ -29,7 +29,7 @@ def fixed_and_retrained(run_dir: Path) -> Measured:
 
     Groups of each domain: "fixed matter" (its alpha of the picture), "fixed matter, guarded" (the plain alpha where the
     gate refuses the pair), "consensus" (the label that a pair would have), "round 1" (the matter that learned after it,
-    on all held-out pictures). Beside SAD: entropy outside the band, and 1 where the gate refuses.
+    on all held-out pictures). Where pictures are enhanced also entropy outside the band, and 1 where the gate refuses.
     """
     from loop.config.load import load_config
 

@@ -152,3 +152,16 @@ def test_roots_share_a_domain_as_they_are_asked_to():
         ("d/labelled-0", 0.2, 3), ("d/labelled-1", 0.6, 1)
     ]  # fmt: skip
     assert [(g.name, g.share) for g in labelled_groups("d", rows, 0.8, [])] == [("d/labelled", 0.8)]
+
+
+def test_a_round_with_whole_views_of_photos_larger_than_the_matters_pictures(tmp_path):
+    """Photos of 96 pixels, shown whole at 48 to be labelled and measured; the generator's squares have 32."""
+    asked = ["data.drawn={alpha: 4, heldout: 2, none: 4, backgrounds: 2}", "data.max_side=96", "matter.size=48"]
+    for fit in ("first", "later"):
+        asked += [f"matter.{fit}.crop_share=0", f"matter.{fit}.zoom=3", f"matter.{fit}.placement=everywhere"]
+    run = loop.run(TINY, f"run.dir={tmp_path / 'run'}", "launch.kind=inline", *asked).folder
+    for round_ in ("00", "01"):
+        described = json.loads((run / f"rounds/{round_}/fit_matter/matter.json").read_text())["meta"]
+        assert (described["size"], "max_side" in described) == (48, False)
+        scored = (run / f"rounds/{round_}/evaluate/per_picture.jsonl").read_text().splitlines()
+        assert read_alpha(run / f"rounds/{round_}/evaluate" / json.loads(scored[0])["prediction"]).shape == (1, 96, 96)

@@ -168,13 +168,12 @@ def test_frame_folders(folder, tmp_path):
     assert len(list((folder / "cut").glob("frame_*.png"))) == 3
 
 
-def test_what_cannot_be_used(folder):
+def test_what_cannot_be_used(folder, monkeypatch):
     (folder / "empty.mp4").write_bytes(b"")
     (folder / "junk.mp4").write_bytes(b"no video at all" * 99)
     write_audio(folder / "sound.m4a")
     data = (folder / "in.mp4").read_bytes()
     (folder / "cut.mp4").write_bytes(data[: len(data) // 2])
-    write_clip(folder / "huge.mkv", 1, size=(16, 16), codec="ffv1", pixels="bgr0")
     for name, said in (
         ("none.mp4", "no such file"),
         ("empty.mp4", "is empty"),
@@ -186,6 +185,10 @@ def test_what_cannot_be_used(folder):
             run(folder, "out.mkv", name)
         assert said in str(error.value)
         assert "\n" not in str(error.value)
+    monkeypatch.setattr("stylematte.video.source.MOST", HEIGHT * WIDTH - 1)
+    with pytest.raises(DataError, match="frames of 64 x 48, at most 3071 pixels"):
+        run(folder, "out.mkv")
+    monkeypatch.undo()
     with pytest.raises(DataError, match="is there already"):
         run(folder, "in.mp4")
     with pytest.raises(ConfigError, match="alpha cannot be written as"):
