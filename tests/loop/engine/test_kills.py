@@ -40,7 +40,9 @@ SETTINGS += ["run.control=true", "refine.pairs=[portraits]", "refine.cutouts=[an
 
 
 def records(folder: Path) -> dict[str, dict]:
-    found = {path.parent: json.loads(path.read_text()) for path in (folder / "rounds").rglob("stage.json")}
+    """Of committed steps: a kill may leave a whole result in a hidden folder, a rename short of being one."""
+    files = [path for path in (folder / "rounds").rglob("stage.json") if not path.parent.name.startswith(".")]
+    found = {path.parent: json.loads(path.read_text()) for path in files}
     return {str(path.relative_to(folder)): record for path, record in found.items()}
 
 
