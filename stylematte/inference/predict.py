@@ -92,8 +92,8 @@ def predict_agreement(network: nn.Module, image: Tensor) -> Tensor:
     """
     with evaluating(network):
         batch = image.to(_device(network))
-        lit = [network((batch * batch.new_tensor(by)[:, None, None]).clamp(0, 1)) for by in COLOURS]
-        seen = pixel_agreement(torch.cat([_views(network, batch), torch.stack(lit)]).float().clamp(0, 1))
+        lit = torch.stack([network(each) for each in _in_coloured_light(batch)])
+        seen = pixel_agreement(torch.cat([_views(network, batch), lit]).float().clamp(0, 1))
     return seen.to(image.device).clone()
 
 
@@ -122,8 +122,7 @@ def predict_ensemble(network: nn.Module, image: Tensor) -> Tensor:
     """
     with evaluating(network):
         batch = image.to(_device(network))
-        lit = [(batch * batch.new_tensor(by)[:, None, None]).clamp(0, 1) for by in COLOURS]
-        lit += [batch.clamp(0, 1) ** gamma for gamma in GAMMAS]
+        lit = [*_in_coloured_light(batch), *(batch.clamp(0, 1) ** gamma for gamma in GAMMAS)]
         mirrored = batch.flip(-1)
         views = [network(batch), network(mirrored).flip(-1), *map(network, lit)]
         views += [_scaled(network, batch, LARGER), _scaled(network, mirrored, LARGER).flip(-1)]
@@ -138,6 +137,11 @@ def sharpen(alpha: Tensor, power: float) -> Tensor:
     """
     inside, outside = alpha**power, (1 - alpha) ** power
     return inside / (inside + outside)
+
+
+def _in_coloured_light(batch: Tensor) -> list[Tensor]:
+    """The pictures in warmer and in colder light, in [0, 1]."""
+    return [(batch * batch.new_tensor(by)[:, None, None]).clamp(0, 1) for by in COLOURS]
 
 
 def _views(network: nn.Module, batch: Tensor) -> Tensor:
