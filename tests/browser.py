@@ -20,7 +20,9 @@ from typing import Any
 
 import pytest
 
-PATIENCE = 60.0  # seconds for one answer
+PATIENCE = 120.0  # seconds for one answer
+KEYS = {"ArrowRight": 39, "ArrowLeft": 37, "ArrowDown": 40, "ArrowUp": 38, "Tab": 9, "Enter": 13, "Escape": 27}
+KEYS |= {"End": 35, "Home": 36}
 
 
 class Browser:
@@ -69,25 +71,27 @@ class Browser:
         page = Page(self, session)
         for domain in ("Page", "Runtime", "Log", "Network"):
             page.call(f"{domain}.enable")
-        page.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
-        scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
-        page.call("Emulation.setEmulatedMedia", features=scheme)
+        page.size(width, height)
+        page.scheme("dark" if dark else "light")
         page.call("Page.navigate", url=url)
         self.wait(lambda event: event["method"] == "Page.loadEventFired" and event.get("sessionId") == session)
         return page
 
     def call(self, method: str, session: str | None = None, **params: Any) -> dict[str, Any]:
         """The result of one command. Raises RuntimeError with what the browser said."""
-        self._count += 1
-        number = self._count
-        message = {"id": number, "method": method, "params": params, **({"sessionId": session} if session else {})}
-        os.write(self._out, json.dumps(message).encode() + b"\0")
+        number = self._send(method, session, params)
         while True:
             found = self._message()
             if found.get("id") == number:
                 if "error" in found:
                     raise RuntimeError(f"{method}: {found['error']}")
                 return dict(found["result"])
+
+    def _send(self, method: str, session: str | None, params: dict[str, Any]) -> int:
+        self._count += 1
+        message = {"id": self._count, "method": method, "params": params}
+        os.write(self._out, json.dumps(message | ({"sessionId": session} if session else {})).encode() + b"\0")
+        return self._count
 
     def wait(self, wanted: Any) -> None:
         """Until an event came for which `wanted(event)` holds."""
@@ -106,6 +110,8 @@ class Browser:
         found: dict[str, Any] = json.loads(text)
         if "method" in found:
             self.events.append(found)
+        if found.get("method") == "Page.javascriptDialogOpening":  # it would hold the page up; each is accepted
+            self._send("Page.handleJavaScriptDialog", found["sessionId"], {"accept": True})
         return found
 
 
@@ -133,6 +139,26 @@ class Page:
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
 
+    def go(self, url: str) -> None:
+        """To another address, until it is loaded."""
+        self.call("Page.navigate", url=url)
+        self.until(f"location.href.startsWith({json.dumps(url)}) && document.readyState === 'complete'")
+
+    def until(self, expression: str, seconds: float = 120) -> None:
+        """Until the expression is true, as an element is that is there."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                if self.value(f"!!({expression})"):
+                    return
+            except AssertionError:  # the page is being exchanged for another
+                pass
+            assert time.monotonic() < end, f"never true: {expression}; the page says: {self.text()[:1500]}"
+            time.sleep(0.2)
+
+    def text(self) -> str:
+        return str(self.value("document.body.innerText"))
+
     def _events(self, method: str) -> list[dict[str, Any]]:
         mine = [event for event in self.browser.events if event.get("sessionId") == self.session]
         return [event["params"] for event in mine if event["method"] == method]
@@ -155,8 +181,23 @@ class Page:
 
     def press(self, key: str) -> None:
         """A key on what has the focus."""
+        number = KEYS.get(key, ord(key.upper()[0]))
+        printed = {"text": key} if len(key) == 1 else {"text": "\r"} if key == "Enter" else {}
         for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key)
+            more = printed if kind == "keyDown" else {}
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=number, **more)
+
+    def type(self, text: str) -> None:
+        """Into what has the focus."""
+        self.call("Input.insertText", text=text)
+
+    def size(self, width: int, height: int, phone: bool = False) -> None:
+        """Of the window in pixels."""
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
+
+    def scheme(self, name: str) -> None:
+        """light or dark."""
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
 
     def move(self, x: float, y: float) -> None:
         """The pointer, to a point of the window."""
