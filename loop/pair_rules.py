@@ -199,7 +199,10 @@ def main_body(alpha: np.ndarray) -> float:
 
 def detail(picture: Tensor) -> float:
     """How much of the finest octave there is for each pixel of the subject: what pixels differ by from the mean of
-    their two by two, mean of RGBA over grey, over the share of the foreground. picture: straight (4, H, W), even sides."""
+    their two by two, mean of RGBA over grey, over the share of the foreground.
+
+    picture: straight RGBA (4, H, W), H and W even.
+    """
     shown = premultiply_about_grey(picture[None])
     fine = shown - F.interpolate(F.avg_pool2d(shown, 2), scale_factor=2.0)
     return float(fine.abs().mean() / picture[3].mean().clamp_min(1e-3))
