@@ -79,6 +79,23 @@ def test_every_refusal_has_its_rule(chosen: Chosen) -> None:
     assert metrics["real_similarity"] == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("picture", "reason"),
+    [
+        (disc(30, 32, 5, 0.9), "foreground 0.019 below 0.05"),
+        (disc(32, 32, 90, 0.9), "foreground 1.000 above 0.9"),
+        (torch.cat([disc(30, 32, 12, 0.9)[:, :, 16:48]] * 2, -1), "largest body 0.500 of the foreground, below 0.95"),
+        (disc(63, 32, 40, 0.9), "cut by 3 sides, at most 2 expected"),
+        (disc(63, 10, 30, 0.9), None),
+    ],
+    ids=["nobody", "no background", "two subjects", "three borders", "two borders"],
+)
+def test_a_pair_is_one_subject_that_the_frame_does_not_cut_away(picture: Tensor, reason: str | None) -> None:
+    row = {"disagreement": 0.0}
+    apply_rules(row, picture, SelectConfig(max_cut_sides=2), Recognised(), Recognised())
+    assert (row["kept"], row.get("reason")) == (reason is None, reason)
+
+
 def test_a_kept_pair_says_how_far_each_pixel_is_believed(chosen: Chosen) -> None:
     rows, out, _ = chosen
     assert [name for name, row in rows.items() if "agreement" in row] == ["good"]
