@@ -44,6 +44,7 @@ def conclude(rows: Sequence[Row]) -> list[str]:
         ((LOOP, CONTROL), "The whole loop against real pictures on new backgrounds"),
         (("pairs", "cutouts"), "The generator's pairs against the cut-outs that it learned from"),
         ((LOOP, "photos-and-cutouts"), "The whole loop against the same without a generator"),
+        (("all-roads-refined", "photos-and-cutouts"), "The whole loop with refined pairs against the same"),
     )
     found = []
     for pair, what in asked:
