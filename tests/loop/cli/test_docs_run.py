@@ -93,7 +93,8 @@ SHORTER = {
     "run configs/small.yaml generator": "TINY ONE run.rounds=1 run.dir=runs/composite",
     "run configs/small.yaml generator.composite_discriminator.kind=projected": "TINY ONE run.rounds=1 "
     "run.dir=runs/projected VIT",
-    "run configs/small.yaml run.dir": "TINY 'data.domains={animals: animal}'",
+    "run configs/small.yaml run.dir=runs/masks": "TINY 'data.domains={animals: animal}'",
+    "run configs/small.yaml run.dir=runs/never": "TINY",  # learns from the other domain alone
     "run CONFIG": "TINY-FROM ONE run.rounds=1 run.dir=runs/imported watch.min_area_spread=null "
     "watch.max_disagreement=null",
     "train configs/real": "TINY",
