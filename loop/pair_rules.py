@@ -21,7 +21,7 @@ from loop.config.schema import SelectConfig
 from loop.pools import Row
 from stylematte.data.near_duplicates import BITS, fingerprint
 from stylematte.data.placement import touched_sides
-from stylematte.rgba import composite, split_rgba
+from stylematte.rgba import composite, premultiply_about_grey, split_rgba
 
 THUMBNAIL = 16
 
@@ -62,6 +62,8 @@ class Recognised:
 
     def __init__(self, pictures: Iterable[Tensor] = (), hashed: bool = False) -> None:
         self.thumbnails, self.hashes, self.features, self.hashed = Vectors(), Vectors(), Vectors(), hashed
+        self.usual_detail = 0.0
+        """The median detail of the pictures, where that is asked for."""
         for picture in pictures:
             self.add(picture)
 
@@ -112,6 +114,7 @@ def apply_rules(
         ("memorised", memory > thresholds.max_real_similarity, f"a training picture, similarity {memory:.4f}"),
         *_hash_rules(row, picture, thresholds, kept, real),
         *_feature_rules(row, features, thresholds, kept, real),
+        *_detail_rule(row, picture, thresholds, real),
         *(
             (
                 "disagreement",
@@ -129,6 +132,14 @@ def apply_rules(
     row["kept"] = row["reason"] is None
     if row["kept"]:
         kept.add(picture, features)
+
+
+def _detail_rule(row: Row, picture: Tensor, thresholds: SelectConfig, real: Recognised) -> list[tuple[str, bool, str]]:
+    if not (thresholds.min_detail and real.usual_detail):
+        return []
+    share = detail(picture) / real.usual_detail
+    row["detail"] = round(share, 5)
+    return [("blurred", share < thresholds.min_detail, f"detail {share:.3f} of the training pictures' median")]
 
 
 def _hash_rules(
@@ -184,6 +195,17 @@ def main_body(alpha: np.ndarray) -> float:
     labels, _, stats, _ = cv2.connectedComponentsWithStats((alpha > 0.5).astype(np.uint8), connectivity=8)
     areas = stats[1:labels, cv2.CC_STAT_AREA]
     return float(areas.max() / areas.sum()) if len(areas) else 0.0
+
+
+def detail(picture: Tensor) -> float:
+    """How much of the finest octave there is for each pixel of the subject: what pixels differ by from the mean of
+    their two by two, mean of RGBA over grey, over the share of the foreground.
+
+    picture: straight RGBA (4, H, W), H and W even.
+    """
+    shown = premultiply_about_grey(picture[None])
+    fine = shown - F.interpolate(F.avg_pool2d(shown, 2), scale_factor=2.0)
+    return float(fine.abs().mean() / picture[3].mean().clamp_min(1e-3))
 
 
 def thumbnail(picture: Tensor) -> Tensor:

@@ -245,6 +245,9 @@ class SelectConfig:
     the nearest other one are, in the median. Less is a near-duplicate. 0 = never asked."""
     min_real_feature_distance: float = ranged(0.0, 0)
     """The same from the cut-outs that the generator learned from: less is memorised. 0 = never asked."""
+    min_detail: float = ranged(0.0, 0, 1)
+    """A pair with less than this share of the detail that the cut-outs its generator learned from have in the median is
+    blurred: a matter agrees with whatever is one opaque body, a bean too. 0 = never asked."""
     cover: bool = False
     """Where `keep` leaves some, take them evenly from around the cut-outs that the generator learned from, the best
     agreeing of each neighbourhood first, instead of the best agreeing of all."""
@@ -263,7 +266,8 @@ class SelectConfig:
         return self.cover or self.min_feature_distance > 0 or self.min_real_feature_distance > 0
 
     def reads_training_pictures(self) -> bool:
-        return self.max_real_similarity < 1 or self.min_real_hash_bits > 0 or self.compares_features()
+        looks = self.max_real_similarity < 1 or self.min_real_hash_bits > 0 or self.min_detail > 0
+        return looks or self.compares_features()
 
     def problems(self) -> Iterator[str]:
         """What is impossible beyond the fields' ranges: "key=value: expected ..." lines."""

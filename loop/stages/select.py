@@ -24,7 +24,7 @@ from loop.config.steps import SelectStep, read
 from loop.engine.heartbeat import tracked
 from loop.engine.stage import Context, Metrics
 from loop.fitting.device import device_for
-from loop.pair_rules import Recognised, apply_rules, keep_best
+from loop.pair_rules import Recognised, apply_rules, detail, keep_best
 from loop.pools import Row, background_files, kept_files, read_index, write_index
 from loop.sharded import loose_name, write_shards
 from stylematte.data.folders import centre_square
@@ -117,6 +117,8 @@ def _training_pictures(
     singles = [read_rgba(file) for file in kept_files(folder)] if folder else []
     pictures = [each for picture in singles for each in (picture, picture.flip(-1))]
     real = Recognised(pictures, hashed=rules.compares_hashes())
+    if singles and rules.min_detail:
+        real.usual_detail = statistics.median(map(detail, singles))
     if not (rules.compares_features() and len(singles) > 1):
         return real, None
     encode = pooled("the accepted matter", network.encode, device_for(ctx))

@@ -6,7 +6,8 @@ one is our own:
     1. body: large components of alpha >= 1/2; false holes filled, real gaps kept (`regions`)
     2. slow haze outside and a ceiling below 1 inside are levelled (`levels`), then 1. again
     3. silhouette: 1.5 pixels around the border of the body and of its gaps
-    4. band: what is connected to the silhouette through soft pixels, not deeper than r_in, not farther than r_out
+    4. band: what is connected to the silhouette through soft pixels, not deeper than r_in, not farther than r_out,
+       without translucent patches that reach the core and are closed off from the border by nearly opaque pixels
     5. out: the band as it is; the rest of the body 1; everything else 0, specks too
 
 Radii are relative to the shorter side. Applied to its own result it changes nothing.
@@ -32,6 +33,11 @@ SILHOUETTE = 1.5
 """Pixels on either side of the border that are band whatever their alpha."""
 SOFT = 0.02, 0.98
 """The band's alphas; nearer to 0 or 1 is background or core."""
+RIM = 0.9
+"""Nearly opaque. True softness comes in from the border, or lies shallow behind a lock of hair; what is less opaque
+than this and reaches the core, but not the border, is a translucent patch of the core."""
+RIM_WIDTH = 0.25
+"""How wide the nearly opaque rim around such a patch is, over R_IN; it is core too."""
 
 
 class Refined(NamedTuple):
@@ -78,14 +84,30 @@ def _distances(inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _band(alpha: np.ndarray, outside: np.ndarray, inside: np.ndarray, filled: np.ndarray) -> np.ndarray:
-    """(H, W) bool: soft pixels that are connected to the silhouette, and the silhouette; not across filled holes."""
+    """(H, W) bool: the silhouette and the soft pixels connected to it, without filled holes and patches of the core."""
     r_out, r_in = (radius * min(alpha.shape) for radius in (R_OUT, R_IN))
     low, high = SOFT
-    silhouette = ((outside > 0) & (outside <= SILHOUETTE)) | ((inside > 0) & (inside <= SILHOUETTE))
-    soft = ((outside > 0) & (outside <= r_out) & (alpha > low)) | ((inside > 0) & (inside <= r_in) & (alpha < high))
-    silhouette &= ~filled
-    _, labels = cv2.connectedComponents(((soft & ~filled) | silhouette).astype(np.uint8), connectivity=8)
+    body = inside > 0
+    silhouette = (((outside > 0) & (outside <= SILHOUETTE)) | (body & (inside <= SILHOUETTE))) & ~filled
+    beyond = (outside > 0) & (outside <= r_out) & (alpha > low) & ~filled
+    soft = beyond | (body & (inside <= r_in) & (alpha < high) & ~filled) | silhouette
+    seen_through = beyond | (body & (alpha < RIM) & ~filled) | silhouette
+    patch = _connected(seen_through, inside > r_in) & ~_connected(seen_through, silhouette)
+    return _connected(soft & ~_with_rim(patch, silhouette | (alpha < RIM), RIM_WIDTH * r_in), silhouette)
+
+
+def _with_rim(patch: np.ndarray, other: np.ndarray, width: float) -> np.ndarray:
+    """(H, W) bool: the patch, and what is no farther than `width` pixels from it, but for `other`."""
+    if not patch.any():
+        return patch
+    distance = cv2.distanceTransform((~patch).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    return patch | ((distance <= width) & ~other)
+
+
+def _connected(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """(H, W) bool: the 8-connected components of the mask in which there is a seed."""
+    _, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     reached = np.zeros(int(labels.max()) + 1, bool)
-    reached[labels[silhouette]] = True
+    reached[labels[seeds]] = True
     reached[0] = False
     return reached[labels]

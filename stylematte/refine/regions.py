@@ -16,7 +16,8 @@ GAP_AREA = 2e-4
 GAP_ALPHA = 0.35
 """... if its median alpha is no higher than this."""
 LOOP_ALPHA = 0.45
-"""A smaller hole near the outside is real, between curls, if its median alpha is no higher than this."""
+"""A smaller hole is real, between curls or leaves, if its median alpha is no higher than this and it is linked to the
+outside: no farther than r_in from it, from a gap, or from another such hole that is. A false one lies alone."""
 
 
 class Body(NamedTuple):
@@ -31,7 +32,7 @@ class Body(NamedTuple):
 
 
 def find_body(alpha: np.ndarray, r_in: float) -> Body:
-    """alpha (H, W) float32 in [0, 1]; r_in: how deep in the body a loop of hair may lie, in pixels."""
+    """alpha (H, W) float32 in [0, 1]; r_in: how far a loop of hair may lie from what is outside, in pixels."""
     opaque = (alpha >= BODY).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(opaque, connectivity=8)
     if count == 1:
@@ -64,14 +65,26 @@ def _false_holes(alpha: np.ndarray, body: np.ndarray, r_in: float) -> _Holes:
     holes = np.flatnonzero(enclosed[labels].ravel())
     names = labels.ravel()[holes]
     median = _medians(alpha.ravel()[holes], names, count)
-    depth = cv2.distanceTransform((body | enclosed[labels]).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-    nearest = np.full(count, np.inf)
-    np.minimum.at(nearest, names, depth.ravel()[holes])
-    gap = (area >= GAP_AREA * alpha.size) & (median <= GAP_ALPHA)
-    loop = (median <= LOOP_ALPHA) & (nearest <= r_in)
-    real = gap | loop
+    gap = enclosed & (area >= GAP_AREA * alpha.size) & (median <= GAP_ALPHA)
+    loop = enclosed & ~gap & (median <= LOOP_ALPHA)
+    real = gap | (loop & _linked(labels, ~enclosed | gap, loop, r_in))
     false = enclosed & ~real
     return _Holes(false[labels], int((enclosed & real).sum()), int(false.sum()))
+
+
+def _linked(labels: np.ndarray, outer: np.ndarray, loop: np.ndarray, reach: float) -> np.ndarray:
+    """(count,) bool: which loops are linked to what is outer, from one to the next no farther than `reach` pixels.
+
+    labels: (H, W), 0 is the body; outer, loop: (count,) bool. Grown by reach / 2, what is linked is one component.
+    """
+    holes = labels > 0
+    distance = cv2.distanceTransform((~(holes & (outer | loop)[labels])).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    _, groups = cv2.connectedComponents((distance <= reach / 2).astype(np.uint8), connectivity=8)
+    anchored = np.zeros(int(groups.max()) + 1, bool)
+    anchored[groups[holes & outer[labels]]] = True
+    linked = np.zeros(len(loop), bool)
+    linked[labels[anchored[groups] & loop[labels]]] = True
+    return linked
 
 
 def _touches_frame(labels: np.ndarray, count: int) -> np.ndarray:

@@ -77,6 +77,42 @@ def test_real_gaps_stay_and_false_holes_are_filled() -> None:
     assert (figures.gaps, figures.filled) == (1, 1)
 
 
+def block() -> np.ndarray:
+    alpha = np.zeros((SIDE, SIDE), np.float32)
+    alpha[60:200, 60:200] = 1
+    return alpha
+
+
+def test_holes_that_are_linked_to_the_outside_stay_and_a_lone_one_is_filled() -> None:
+    net = block()
+    for row in range(66, 190, 9):
+        for column in range(66, 120, 9):  # 3 x 3 pixels of nothing, 6 from the edge and from one another
+            net[row : row + 3, column : column + 3] = 0
+    alpha = net.copy()
+    alpha[130:133, 150:153] = 0
+    refined, figures, _ = refine_alpha(alpha)
+    assert (refined == net).all()
+    assert (figures.gaps, figures.filled) == (14 * 6, 1)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "rim", "expected"),
+    [(63, 100, 0.95, 1), (60, 100, 0.7, 0.7), (63, 68, 0.95, 0.7)],
+    ids=["of the core", "from the border", "behind a lock"],
+)
+def test_translucency_is_trusted_unless_it_reaches_the_core_alone(
+    first: int, last: int, rim: float, expected: float
+) -> None:
+    alpha = block()
+    alpha[100:130, 60:first] = rim
+    alpha[100:130, first:last] = 0.7
+    alpha[100:130, last : last + 2] = 0.95
+    refined = refine_alpha(alpha).alpha
+    assert np.allclose(refined[100:130, 63:68], expected)
+    assert (refined[100:130, 75:] == block()[100:130, 75:]).all()  # deeper than the band: core
+    assert (refine_alpha(refined).alpha == refined).all()
+
+
 @pytest.mark.parametrize("name", HOPELESS)
 def test_what_cannot_be_mended_is_refused(name: str) -> None:
     verdict = refine_alpha(corrupt(figure(), [HOPELESS[name]], np.random.default_rng(1))).verdict

@@ -17,6 +17,7 @@ from loop.experiments.measures import heldout
 
 CONTROL, LOOP = "new-backgrounds", "all-roads"
 ALONE = ("matter.later.real_weight=1",)
+REFINED = "refine.pairs=[portraits,animals]"
 KEEP_ALL = (
     *("select.max_disagreement=1", "select.min_foreground=0", "select.max_foreground=1"),
     *("select.min_body=0", "select.max_similarity=1"),
@@ -43,6 +44,7 @@ def conclude(rows: Sequence[Row]) -> list[str]:
         ((LOOP, CONTROL), "The whole loop against real pictures on new backgrounds"),
         (("pairs", "cutouts"), "The generator's pairs against the cut-outs that it learned from"),
         ((LOOP, "photos-and-cutouts"), "The whole loop against the same without a generator"),
+        (("all-roads-refined", "photos-and-cutouts"), "The whole loop with refined pairs against the same"),
     )
     found = []
     for pair, what in asked:
@@ -73,7 +75,7 @@ EXPERIMENT = Experiment(
     name="loop-vs-real",
     question="What do unlabelled photos and generators add to the same labels in as many steps?",
     config="configs/loop-vs-real.yaml",
-    settings=("accept.margin=1000", "tracking.wandb=disabled"),
+    settings=("accept.margin=1000", "tracking.wandb=disabled", "refine.pairs=[]"),
     # Those without a generator first: they are made in a few minutes each.
     arms={
         "real": (*ALONE, "matter.first.new_background=0", "matter.later.new_background=0"),
@@ -85,8 +87,9 @@ EXPERIMENT = Experiment(
         "oracle-pairs": (*roads(pairs=1), *KEEP_ALL, "synthesize.source=drawn"),
         "pairs": roads(pairs=1),
         "pairs-unselected": (*roads(pairs=1), *KEEP_ALL),
-        "pairs-refined": (*roads(pairs=1), "refine.pairs=[portraits,animals]"),
+        "pairs-refined": (*roads(pairs=1), REFINED),
         LOOP: ALL,
+        "all-roads-refined": (*ALL, REFINED),
         "all-roads-latest": (*ALL, "matter.later.pools=latest"),
     },
     control=CONTROL,
@@ -96,6 +99,9 @@ EXPERIMENT = Experiment(
         Pair(LOOP, "photos-and-cutouts"),
         Pair("pairs-unselected", "pairs"),
         Pair("pairs-refined", "pairs"),
+        Pair("pairs-refined", "cutouts"),
+        Pair("all-roads-refined", "photos-and-cutouts"),
+        Pair("all-roads-refined", LOOP),
         Pair("all-roads-latest", LOOP),
         Pair("oracle-pairs", "pairs-unselected"),
     ),

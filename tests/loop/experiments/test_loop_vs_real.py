@@ -17,7 +17,7 @@ from tests.loop.planned import planned
 CONFIGS = Path(__file__).parents[3] / "configs"
 EXPERIMENT = named("loop-vs-real")
 WORDS = ["run.rounds=1", "matter.first.batch=8", "matter.later.batch=8"]
-GENERATORS = {"pairs", "pairs-unselected", "pairs-refined", "all-roads", "all-roads-latest"}
+GENERATORS = {"pairs", "pairs-unselected", "pairs-refined", "all-roads", "all-roads-refined", "all-roads-latest"}
 
 
 def planned_arm(arm: str):

@@ -13,7 +13,7 @@ from loop.config.reviews import Review, picture_digest
 from loop.config.schema import SelectConfig
 from loop.config.steps import SelectStep
 from loop.engine.stage import Context
-from loop.pair_rules import Recognised, Vectors, apply_rules, hash_signs, keep_best, thumbnail
+from loop.pair_rules import Recognised, Vectors, apply_rules, detail, hash_signs, keep_best, thumbnail
 from loop.pools import read_index, write_index
 from loop.stages import select
 from stylematte.config import BackboneConfig, FpnConfig
@@ -77,6 +77,23 @@ def test_every_refusal_has_its_rule(chosen: Chosen) -> None:
     assert rows["cut"]["reason"] == "cut by 4 sides, at most 2 expected"
     assert metrics["kept"] == 1
     assert metrics["real_similarity"] == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("picture", "reason"),
+    [
+        (disc(30, 32, 5, 0.9), "foreground 0.019 below 0.05"),
+        (disc(32, 32, 90, 0.9), "foreground 1.000 above 0.9"),
+        (torch.cat([disc(30, 32, 12, 0.9)[:, :, 16:48]] * 2, -1), "largest body 0.500 of the foreground, below 0.95"),
+        (disc(63, 32, 40, 0.9), "cut by 3 sides, at most 2 expected"),
+        (disc(63, 10, 30, 0.9), None),
+    ],
+    ids=["nobody", "no background", "two subjects", "three borders", "two borders"],
+)
+def test_a_pair_is_one_subject_that_the_frame_does_not_cut_away(picture: Tensor, reason: str | None) -> None:
+    row = {"disagreement": 0.0}
+    apply_rules(row, picture, SelectConfig(max_cut_sides=2), Recognised(), Recognised())
+    assert (row["kept"], row.get("reason")) == (reason is None, reason)
 
 
 def test_a_kept_pair_says_how_far_each_pixel_is_believed(chosen: Chosen) -> None:
@@ -180,3 +197,26 @@ def test_what_has_to_go_for_better_ones_leaves_no_reliability(chosen: Chosen) ->
     (kept,) = (row for row in rows.values() if row["kept"])
     assert [file.name for file in (out / "agreement").iterdir()] == [Path(kept["agreement"]).name]
     assert sum("agreement" in row for row in rows.values()) == 1
+
+
+def test_detail_is_what_two_by_two_pixels_differ_from_their_mean_by() -> None:
+    flat = torch.ones(4, 8, 8)
+    checks = flat.clone()
+    checks[0] = torch.eye(2).repeat(4, 4)  # red is 1 or 0, so +1 or -1 over grey, and each differs from their mean by 1
+    assert detail(flat) == 0.0
+    assert detail(checks) == pytest.approx(1 / 4)  # one of four planes
+    assert detail(torch.cat([checks[:3] * 0 + 0.5, flat[3:] * 0])) == 0.0  # nothing there
+
+
+def test_a_blurred_pair_is_refused_and_a_sharp_one_kept(tmp_path: Path) -> None:
+    sharp = disc(30, 32, 18, 0.9)
+    sharp[:3] *= 0.6 + 0.4 * torch.eye(2).repeat(SIZE // 2, SIZE // 2)
+    blurred = torch.nn.functional.avg_pool2d(sharp[None], 5, 1, 2)[0]
+    real = Recognised()
+    real.usual_detail = detail(sharp)
+    rules = SelectConfig(max_disagreement=1, min_detail=0.75)
+    for picture, rule in ((sharp, None), (blurred, "blurred")):
+        row = {"id": "x", "disagreement": 0.0}
+        apply_rules(row, picture, rules, Recognised(), real)
+        assert row["rule"] == rule
+    assert 0 < row["detail"] < 0.75
