@@ -134,7 +134,8 @@ def leaves(tree: dict[str, Any], above: str = "") -> Iterator[str]:
 
 TINY = [
     *leaves(yaml.safe_load((ROOT / "configs/tiny.yaml").read_text())),
-    *("matter.first.batch=8", "matter.later.batch=12", "launch.kind=inline"),  # of a batch one for each source
+    *("matter.first.batch=8", "matter.later.batch=12"),  # of a batch one for each source
+    *("generator.fit.reconstruction.steps=0", "generator.fit.reconstruction.d_steps=0", "launch.kind=inline"),
 ]
 WORDS = {
     "TINY": [*TINY, "generator.init_from={}"],
