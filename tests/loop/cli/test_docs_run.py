@@ -72,7 +72,7 @@ SHORTER = {
     "matter.first.steps=0 matter.later.steps=4",
     "experiment generator-loss": "TINY ONE --seeds 1 --arms logistic",
     "experiment loop-vs-real": "TINY ONE run.rounds=1 --seeds 1 --arms new-backgrounds,photos",
-    "experiment loop-vs-real configs": "TINY ONE run.rounds=1 --seeds 1 --arms photos-and-cutouts -o asked/loop",
+    "experiment loop-vs-real configs": "TINY run.rounds=1 --seeds 1 --arms photos-and-cutouts -o asked/loop",
     "experiment loop-vs-real data.drawn.alpha": "TINY ONE run.rounds=1 --seeds 1 --arms new-backgrounds",
     "experiment matter-variants": "TINY ONE --seeds 1 --arms detail matter.network.channels=64",
     "experiment matter-variants data": "TINY ONE --seeds 1 --arms fpn matter.network.channels=64 -o asked/variants",
@@ -98,6 +98,7 @@ SHORTER = {
     "run CONFIG": "TINY-FROM ONE run.rounds=1 run.dir=runs/imported watch.min_area_spread=null "
     "watch.max_disagreement=null",
     "train configs/real": "TINY",
+    "train configs/real.yaml data.root=DATA data.max_side=0": "TINY matter.size=32",
     # Hundreds of steps of an optimisation for each picture: two.
     "invert": "--steps 2 --offset-steps 1 --samples 1",
     "enhance generated": "--steps 2",
@@ -140,7 +141,7 @@ TINY = [
 WORDS = {
     "TINY": [*TINY, "generator.init_from={}"],
     "TINY-FROM": TINY,
-    "ONE": ["data.domains={portraits: portrait}"],
+    "ONE": ["data.domains={portraits: portrait}", "refine.pairs=[]"],
     "FEW-MOVES": [f"enhance.{key}" for key in ("count=2", "move.steps=2", "invert.steps=2", "invert.offset_steps=1")],
     "VIT": [f"generator.composite_discriminator.backbone.kwargs={json.dumps(VIT)}"],
 }
