@@ -1,13 +1,14 @@
 """Memory and time of `stylematte matte` on a folder of photos of mixed sizes, beside the network's own time.
 
-    python -m benchmarks.matte_folder [--count 200] [--most 24] [--alpha-only] [--matter MATTER] [--folder FOLDER]
+    python -m benchmarks.matte_folder [--count 200] [--most 24] [--matter MATTER] [--folder FOLDER]
 
 Makes `count` JPEGs of 0.1 to `most` megapixels (evenly in the logarithm, four shapes, some turned by EXIF; smooth
-colours with grain, 2 to 3 bits a pixel) and mattes them in a process of its own, at the network's usual size. Without
---matter the network is `detail` with Swin-T at 512, random weights. Printed: seconds of the network alone on the same
-views, of the command, their ratio; the process's memory with the network after one forward pass at that size, at its
-peak, and the difference; seconds a megapixel of reading, resizing, the cut-out and the alpha as one
-thread has them.
+colours with grain, 2 to 3 bits a pixel) and mattes them at the network's usual size, once alphas alone and once with
+cut-outs, in a process each. Without --matter the network is `detail` with Swin-T at 512, random weights. Printed:
+seconds of the network alone on the same views; of the command, and how many times that is, by the clock and of a
+processor (on a busy machine look at the latter); the process's memory with the network after one forward pass at that
+size, at its peak, and the difference; seconds a megapixel of reading, resizing, the cut-out and the alpha as one thread
+has them.
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--most", type=float, default=24, help="megapixels of the largest")
-    parser.add_argument("--alpha-only", action="store_true")
+    parser.add_argument("--alpha-only", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--matter", type=Path)
     parser.add_argument("--folder", type=Path, help="of photos that there are")
     parser.add_argument("--run", type=Path, help=argparse.SUPPRESS)
@@ -141,18 +142,24 @@ def main() -> None:
             torch.manual_seed(0)
             swin = BackboneConfig("swin_tiny_patch4_window7_224")
             save_matter(matter, build_matter(DetailConfig(backbone=swin)), {"size": 512})
-        words = ["--matter", str(matter), "--folder", str(folder), "--run", str(Path(place) / "out")]
-        words += ["--alpha-only"] if args.alpha_only else []
-        command = [sys.executable, "-m", "benchmarks.matte_folder", *words]
-        said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        before, peak, seconds, processor = map(float, said.split())
-        own, own_processor = network_alone(matter, folder)
         sizes = [h * w / 1e6 for h, w in (upright_size(photo.path) for photo in photos_of([str(folder)]))]
         print(f"{len(sizes)} photos, {min(sizes):.1f} to {max(sizes):.1f} megapixels, {sum(sizes):.0f} in all")
-        cores = len(os.sched_getaffinity(0))
-        print(f"{seconds:.1f} s on {cores} cores, the network alone {own:.1f} s: {seconds / own:.2f} times")
-        print(f"of a processor: {processor:.1f} s, the network alone {own_processor:.1f} s")
-        print(f"memory: {before:.0f} MiB with the network, {peak:.0f} at the peak: {peak - before:.0f} more")
+        own, own_processor = network_alone(matter, folder)
+        print(
+            f"the network alone: {own:.1f} s on {len(os.sched_getaffinity(0))} cores, {own_processor:.1f} of a "
+            "processor"
+        )
+        for name, words in (("alphas alone", ["--alpha-only"]), ("with cut-outs", [])):
+            words += ["--matter", str(matter), "--folder", str(folder), "--run", str(Path(place) / name)]
+            command = [sys.executable, "-m", "benchmarks.matte_folder", *words]
+            said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            before, peak, seconds, processor = map(float, said.split())
+            print(
+                f"{name}: {seconds:.1f} s ({seconds / own:.2f} times), {processor:.1f} of a processor "
+                f"({processor / own_processor:.2f} times); {before:.0f} MiB with the network, {peak:.0f} at the peak: "
+                f"{peak - before:.0f} more",
+                flush=True,
+            )
         each = ", ".join(f"{name} {value:.3f}" for name, value in parts(folder, Path(place)).items())
         print(f"seconds a megapixel of one thread: {each}")
 

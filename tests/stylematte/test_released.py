@@ -112,14 +112,28 @@ def test_gradients_on_and_off_agree(released):
     torch.testing.assert_close(released.from_normalised(picture).detach(), fast, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("sizes", [[(1000, 750), (12, 8), (6, 3)], [(side, 512) for side in range(480, 561)]])
+SIDES = range(480, 561)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        [(1000, 750), (12, 8), (6, 3)],
+        [(side, 512) for side in SIDES],  # the other side is a multiple of 8
+        [(512, side) for side in SIDES],
+        [(side, side) for side in SIDES],
+        [(side, 1043 - side) for side in SIDES if 1043 - side in SIDES],  # two sides of different rests
+    ],
+    ids=["others", "rows", "columns", "squares", "both"],
+)
 def test_sizes_are_mirrored_onto_top_and_left(sizes):
     """numpy's symmetric padding by 8 minus the rest of both sides if a side has a rest, as the authors evaluate."""
-    for size in sizes:
-        image = torch.rand(1, 1, *size)
-        before = [8 - side % 8 for side in size] if any(side % 8 for side in size) else [0, 0]
+    picture = torch.rand(1, 1, *(max(side) for side in zip(*sizes, strict=True)))
+    for height, width in sizes:
+        image = picture[..., :height, :width]
+        before = [8 - side % 8 for side in (height, width)] if height % 8 or width % 8 else [0, 0]
         expected = np.pad(image.numpy(), [(0, 0), (0, 0), (before[0], 0), (before[1], 0)], mode="symmetric")
-        assert torch.equal(pad_as_released(image), torch.from_numpy(expected))
+        assert torch.equal(pad_as_released(image), torch.from_numpy(expected)), (height, width)
 
 
 def test_1000_x_750_where_the_authors_network_crashes(small):
