@@ -99,6 +99,7 @@ EXPERIMENT = Experiment(
         Pair(LOOP, "photos-and-cutouts"),
         Pair("pairs-unselected", "pairs"),
         Pair("pairs-refined", "pairs"),
+        Pair("pairs-refined", "pairs-unselected"),
         Pair("pairs-refined", "cutouts"),
         Pair("all-roads-refined", "photos-and-cutouts"),
         Pair("all-roads-refined", LOOP),
