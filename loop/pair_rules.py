@@ -135,7 +135,7 @@ def apply_rules(
 
 
 def _detail_rule(row: Row, picture: Tensor, thresholds: SelectConfig, real: Recognised) -> list[tuple[str, bool, str]]:
-    if not (thresholds.min_detail and real.usual_detail):
+    if not real.usual_detail:
         return []
     share = detail(picture) / real.usual_detail
     row["detail"] = round(share, 5)

@@ -92,8 +92,10 @@ def _band(alpha: np.ndarray, outside: np.ndarray, inside: np.ndarray, filled: np
     beyond = (outside > 0) & (outside <= r_out) & (alpha > low) & ~filled
     soft = beyond | (body & (inside <= r_in) & (alpha < high) & ~filled) | silhouette
     seen_through = beyond | (body & (alpha < RIM) & ~filled) | silhouette
-    patch = _connected(seen_through, inside > r_in) & ~_connected(seen_through, silhouette)
-    return _connected(soft & ~_with_rim(patch, silhouette | (alpha < RIM), RIM_WIDTH * r_in), silhouette)
+    parts = _components(seen_through)
+    patch = (_reached(parts, inside > r_in) & ~_reached(parts, silhouette))[parts]
+    parts = _components(soft & ~_with_rim(patch, silhouette | (alpha < RIM), RIM_WIDTH * r_in))
+    return _reached(parts, silhouette)[parts]
 
 
 def _with_rim(patch: np.ndarray, other: np.ndarray, width: float) -> np.ndarray:
@@ -104,10 +106,14 @@ def _with_rim(patch: np.ndarray, other: np.ndarray, width: float) -> np.ndarray:
     return patch | ((distance <= width) & ~other)
 
 
-def _connected(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-    """(H, W) bool: the 8-connected components of the mask in which there is a seed."""
-    _, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+def _components(mask: np.ndarray) -> np.ndarray:
+    """(H, W) int: the number of each pixel's 8-connected component of the mask; 0 outside it."""
+    return cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)[1]
+
+
+def _reached(labels: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """(count,) bool: the components in which there is a seed, (H, W) bool; never what is in none."""
     reached = np.zeros(int(labels.max()) + 1, bool)
     reached[labels[seeds]] = True
     reached[0] = False
-    return reached[labels]
+    return reached

@@ -39,7 +39,7 @@ def is_last(group: str) -> bool:
 
 
 def conclude(rows: Sequence[Row]) -> list[str]:
-    """Plain answers to the three questions, from the SAD of what the runs end with."""
+    """Plain answers to what is asked of the loop and its pairs, from the SAD of what the runs end with."""
     asked = (
         ((LOOP, CONTROL), "The whole loop against real pictures on new backgrounds"),
         (("pairs", "cutouts"), "The generator's pairs against the cut-outs that it learned from"),

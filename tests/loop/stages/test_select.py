@@ -208,7 +208,7 @@ def test_detail_is_what_two_by_two_pixels_differ_from_their_mean_by() -> None:
     assert detail(torch.cat([checks[:3] * 0 + 0.5, flat[3:] * 0])) == 0.0  # nothing there
 
 
-def test_a_blurred_pair_is_refused_and_a_sharp_one_kept(tmp_path: Path) -> None:
+def test_a_blurred_pair_is_refused_and_a_sharp_one_kept() -> None:
     sharp = disc(30, 32, 18, 0.9)
     sharp[:3] *= 0.6 + 0.4 * torch.eye(2).repeat(SIZE // 2, SIZE // 2)
     blurred = torch.nn.functional.avg_pool2d(sharp[None], 5, 1, 2)[0]
