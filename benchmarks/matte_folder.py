@@ -28,7 +28,7 @@ from PIL import Image
 
 from stylematte.config import BackboneConfig, DetailConfig
 from stylematte.imagecode import upright_size
-from stylematte.imagefile import read_rgb, write_alpha, write_rgba_strips
+from stylematte.imagefile import write_quickly, write_strips
 from stylematte.inference.matte import Outputs, write_mattes
 from stylematte.inference.matter import cut_out_strips, load
 from stylematte.inference.options import brought_back
@@ -36,7 +36,8 @@ from stylematte.inference.photos import photos_of
 from stylematte.networks.variants import build_matter
 from stylematte.networks.weights import save_matter
 from stylematte.ops.foreground import estimate_foreground
-from stylematte.sheets import to_longest_side
+from stylematte.pixels import read_pixels
+from stylematte.sheets import at_longest_side
 
 LEAST = 0.1
 SHAPES = (1.0, 4 / 3, 3 / 2, 16 / 9)
@@ -106,14 +107,14 @@ def parts(photos: Path, scratch: Path, sample: int = 12) -> dict[str, float]:
     seconds, pixels = dict.fromkeys(("reading", "resizing", "cut-out", "alpha"), 0.0), 0
     for photo in found[:: max(1, len(found) // sample)]:
         marks = [time.process_time()]
-        image = read_rgb(photo.path)
+        image = read_pixels(photo.path)
         marks.append(time.process_time())
-        view = to_longest_side(image, 512)
+        view = image.resized(at_longest_side(image.shape, 512))
         alpha = brought_back(torch.linspace(-1, 2, view.shape[-1]).clamp(0, 1).expand(1, *view.shape[-2:]), view, image)
         marks.append(time.process_time())
-        write_rgba_strips(scratch / "cutout.png", alpha.shape[-2:], cut_out_strips(image, alpha))
+        write_strips(scratch / "cutout.png", (4, *alpha.shape[-2:]), cut_out_strips(image, alpha))
         marks.append(time.process_time())
-        write_alpha(scratch / "alpha.png", alpha, quick=True)
+        write_quickly(scratch / "alpha.png", alpha)
         marks.append(time.process_time())
         pixels += image.shape[-1] * image.shape[-2]
         for name, begun, ended in zip(seconds, marks, marks[1:], strict=False):

@@ -1,42 +1,50 @@
-"""A PNG encoder for large pictures that are wanted soon: rows as differences to the row above, coded in runs.
+"""A PNG encoder for large pictures that are wanted soon: rows as differences to the row above, packed by ISA-L.
 
-PNG (ISO/IEC 15948) lets an encoder choose a filter for each row and how hard deflate tries. OpenCV tries filters and
-matches; one filter (2, "up") and runs alone (zlib's Z_RLE) take half of its time for files of about the same size.
+PNG (ISO/IEC 15948) lets an encoder choose a filter for each row and how hard deflate tries. One filter (2, "up") and
+Intel's igzip at its level 1 (`isal`) take a quarter of zlib's time at its quickest, for somewhat smaller files.
 """
 
 from __future__ import annotations
 
 import struct
-import zlib
+from collections.abc import Sequence
 
 import numpy as np
+from isal import isal_zlib
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 UP = 2
 COLOUR_TYPES = {1: 0, 3: 2, 4: 6}
 """Channels -> grey, RGB, RGBA."""
-STRIP = 1 << 18
-"""Bytes that are filtered at a time: they stay in the processor's cache."""
+LEVEL = 1
 
 
-def to_png_quickly(array: np.ndarray) -> bytes:
-    """(H, W), (H, W, 3) or (H, W, 4) of uint8 or uint16, colours as RGB -> the bytes of a PNG file."""
-    height, width, channels = array.shape if array.ndim == 3 else (*array.shape, 1)
-    header = struct.pack(">IIBBBBB", width, height, array.itemsize * 8, COLOUR_TYPES[channels], 0, 0, 0)
-    packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, 9, zlib.Z_RLE)
-    body = []
-    before = np.zeros(width * channels * array.itemsize, np.uint8)
-    step = max(1, STRIP // before.size)
-    for top in range(0, height, step):
-        rows = _big_endian(array[top : top + step])
-        filtered = np.empty((len(rows), 1 + before.size), np.uint8)
+class QuickPng:
+    """A PNG file of shape (H, W, C), 8 or 16 `bits`, whose rows come a few at a time."""
+
+    def __init__(self, shape: Sequence[int], bits: int = 8) -> None:
+        height, width, channels = shape
+        header = struct.pack(">IIBBBBB", width, height, bits, COLOUR_TYPES[channels], 0, 0, 0)
+        self.rows, self.height = 0, height
+        self.before = np.zeros(width * channels * bits // 8, np.uint8)
+        self.packer = isal_zlib.compressobj(LEVEL)
+        self.parts = [SIGNATURE + _chunk(b"IHDR", header)]
+
+    def add(self, rows: np.ndarray) -> None:
+        """The next rows, (n, W) or (n, W, C) of uint8 or uint16, colours as RGB."""
+        rows = _big_endian(rows)
+        filtered = np.empty((len(rows), 1 + self.before.size), np.uint8)
         filtered[:, 0] = UP
-        np.subtract(rows[0], before, out=filtered[0, 1:])
+        np.subtract(rows[0], self.before, out=filtered[0, 1:])
         np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
-        body.append(packer.compress(filtered))
-        before = rows[-1]
-    body.append(packer.flush())
-    return SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", b"".join(body)) + _chunk(b"IEND", b"")
+        self.parts.append(_chunk(b"IDAT", self.packer.compress(filtered)))
+        self.before = rows[-1].copy()
+        self.rows += len(rows)
+
+    def file(self) -> bytes:
+        """All of it, after the last row."""
+        assert self.rows == self.height, f"{self.rows} of {self.height} rows"
+        return b"".join([*self.parts, _chunk(b"IDAT", self.packer.flush()), _chunk(b"IEND", b"")])
 
 
 def _big_endian(rows: np.ndarray) -> np.ndarray:
@@ -46,4 +54,5 @@ def _big_endian(rows: np.ndarray) -> np.ndarray:
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))
+    checksum = isal_zlib.crc32(data, isal_zlib.crc32(kind))
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)

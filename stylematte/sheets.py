@@ -50,8 +50,13 @@ def write_cutout_sheet(path: Path, files: Sequence[Path], columns: int = 8, most
 
 def to_longest_side(picture: Tensor, side: int) -> Tensor:
     """(C, H, W) scaled so that its longest side is `side` pixels."""
-    scale = side / max(picture.shape[-2:])
-    return resize(picture, (max(1, round(picture.shape[-2] * scale)), max(1, round(picture.shape[-1] * scale))))
+    return resize(picture, at_longest_side(picture.shape, side))
+
+
+def at_longest_side(shape: Sequence[int], side: int) -> tuple[int, int]:
+    """(height, width) of a picture (C, H, W) whose longest side becomes `side` pixels."""
+    scale = side / max(shape[-2:])
+    return max(1, round(shape[-2] * scale)), max(1, round(shape[-1] * scale))
 
 
 def thumbnail(picture: Tensor, side: int = 160) -> Tensor:

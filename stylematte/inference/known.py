@@ -12,6 +12,7 @@ from stylematte.imagefile import read_alpha, resize
 from stylematte.inference.options import read_trimap_of
 from stylematte.inference.photos import NamedPhoto
 from stylematte.ops.erosion import from_mask
+from stylematte.pixels import Pixels
 
 RATIO = 0.02
 """Of its sides' ratio a mask may differ from its photo: tools round when they reduce."""
@@ -24,7 +25,7 @@ class Known(NamedTuple):
     path: Path
     masks: bool = False
 
-    def trimap(self, photo: NamedPhoto, image: Tensor) -> Tensor:
+    def trimap(self, photo: NamedPhoto, image: Tensor | Pixels) -> Tensor:
         """The trimap (1, H, W) of a photo, of image's size. Raises BadPicture."""
         file = self._file(photo)
         return _trimap_of_mask(file, photo.path, image) if self.masks else read_trimap_of(file, photo.path, image)
@@ -36,7 +37,7 @@ class Known(NamedTuple):
         return next((name for name in names if name.is_file()), names[0])
 
 
-def _trimap_of_mask(file: Path, photo: Path, image: Tensor) -> Tensor:
+def _trimap_of_mask(file: Path, photo: Path, image: Tensor | Pixels) -> Tensor:
     """Unknown within 0.05 sqrt(area) of the mask's edge on both sides."""
     mask, (height, width) = read_alpha(file), image.shape[-2:]
     ratio = (mask.shape[-1] / mask.shape[-2]) / (width / height)

@@ -14,15 +14,16 @@ import torch
 from torch import Tensor
 
 from stylematte.errors import BadPicture, ConfigError, DataError
-from stylematte.imagefile import read_rgb, resize, write_alpha, write_rgb, write_rgba, write_rgba_strips
+from stylematte.imagefile import read_rgb, resize, write_quickly, write_rgb, write_strips
 from stylematte.inference.by_trimap import METHODS, alpha_by
 from stylematte.inference.known import Known
 from stylematte.inference.matter import FOREGROUNDS, Matter, cut_out, cut_out_strips
-from stylematte.inference.options import InferenceOptions, check_piece
+from stylematte.inference.options import InferenceOptions, alphas_of_views, at_full_size, check_piece, view_of
 from stylematte.inference.photos import LeftOut, NamedPhoto
 from stylematte.inference.pipeline import Group, grouped, pipelined
 from stylematte.inference.predict import takes_trimap
 from stylematte.ops.pymatting_methods import method as loaded
+from stylematte.pixels import Pixels, read_pixels, whole
 from stylematte.rgba import composite, split_rgba
 
 log = logging.getLogger("stylematte")
@@ -30,11 +31,19 @@ NETWORK = "network"
 
 
 class Photo(NamedTuple):
-    """image (3, H, W), trimap (1, H, W)."""
+    """image (3, H, W), trimap (1, H, W), view (3, h, w): what the network sees; None where there is none."""
 
     named: NamedPhoto
-    image: Tensor
+    image: Pixels
     trimap: Tensor | None
+    view: Tensor | None
+
+
+class Predicted(NamedTuple):
+    """alpha (1, h, w) as the network gave it for the photo's view, (1, H, W) without a view."""
+
+    photo: Photo
+    alpha: Tensor
 
 
 class Matted(NamedTuple):
@@ -117,7 +126,7 @@ def write_mattes(
     if not outputs.alpha_only and outputs.foreground != "none":
         loaded("foreground.estimate_foreground_ml")  # here, not in the thread that writes: see `pymatting_methods`
     options = options or (InferenceOptions() if matter is None else matter.options)
-    read = partial(_read_group, known=known, options=options, whole=method != NETWORK)
+    read = partial(_read_group, known=known, options=options if method == NETWORK else None)
     work = partial(_alphas, matter=matter, options=options, method=method)
     write = partial(_write_group, out=out, outputs=outputs, background=behind)
     for done in track(_Counted(lambda: pipelined(grouped(todo, batch), read, work, write), len(todo))):
@@ -171,14 +180,16 @@ def _there(files: dict[str, Path]) -> bool:
     return all(file.is_file() for file in files.values())
 
 
-def _read_group(group: Group, known: Known | None, options: InferenceOptions, whole: bool) -> list[Photo | Failed]:
+def _read_group(group: Group, known: Known | None, options: InferenceOptions | None) -> list[Photo | Failed]:
+    """options: how a network sees them, None if none does."""
     found: list[Photo | Failed] = []
     for named in group.photos:
         try:
-            image = read_rgb(named.path)
-            if not whole:
+            image = read_pixels(named.path)
+            if options is not None:
                 check_piece(named.path, image, options)
-            found.append(Photo(named, image, None if known is None else known.trimap(named, image)))
+            trimap = None if known is None else known.trimap(named, image)
+            found.append(Photo(named, image, trimap, None if options is None else view_of(image, options)))
         except DataError as error:
             found.append(Failed(named.path, error))
     return found
@@ -186,8 +197,8 @@ def _read_group(group: Group, known: Known | None, options: InferenceOptions, wh
 
 def _alphas(
     photos: list[Photo | Failed], matter: Matter | None, options: InferenceOptions, method: str
-) -> list[tuple[Photo, Tensor] | Failed]:
-    done: list[tuple[Photo, Tensor] | Failed] = [photo for photo in photos if isinstance(photo, Failed)]
+) -> list[Predicted | Failed]:
+    done: list[Predicted | Failed] = [photo for photo in photos if isinstance(photo, Failed)]
     read = [photo for photo in photos if isinstance(photo, Photo)]
     if method != NETWORK:
         return done + [_solved(photo, method) for photo in read]
@@ -195,44 +206,47 @@ def _alphas(
     for _, same in groupby(read, lambda photo: photo.image.shape):
         group = list(same)
         trimaps = [photo.trimap for photo in group if photo.trimap is not None]
-        alphas = matter.predict([photo.image for photo in group], options, trimaps or None)
-        done += zip(group, alphas, strict=True)
+        views = [photo.view for photo in group if photo.view is not None]
+        alphas = alphas_of_views(matter.network, views, options, trimaps or None)
+        done += map(Predicted, group, alphas)
     return done
 
 
-def _solved(photo: Photo, method: str) -> tuple[Photo, Tensor] | Failed:
+def _solved(photo: Photo, method: str) -> Predicted | Failed:
     assert photo.trimap is not None, "these methods have one"
     try:
-        return photo, alpha_by(method, photo.image, photo.trimap)
+        return Predicted(photo, alpha_by(method, photo.image.whole(), photo.trimap))
     except DataError as error:
         return Failed(photo.named.path, BadPicture(photo.named.path, str(error)))
 
 
 def _write_group(
-    done: list[tuple[Photo, Tensor] | Failed], out: Path, outputs: Outputs, background: Tensor | None
+    done: list[Predicted | Failed], out: Path, outputs: Outputs, background: Tensor | None
 ) -> list[Matted | Failed]:
     return [each if isinstance(each, Failed) else _write(*each, out, outputs, background) for each in done]
 
 
 def _write(photo: Photo, alpha: Tensor, out: Path, outputs: Outputs, background: Tensor | None) -> Matted:
+    if photo.view is not None:
+        alpha = at_full_size(alpha, photo.view, photo.image, photo.trimap)
     files = outputs.files(out, photo.named.name)
     write_files(files, photo.image, alpha, outputs, background)
     return Matted(photo.named.path, files)
 
 
 def write_files(
-    files: Mapping[str, Path], image: Tensor, alpha: Tensor, outputs: Outputs, background: Tensor | None
+    files: Mapping[str, Path], image: Tensor | Pixels, alpha: Tensor, outputs: Outputs, background: Tensor | None
 ) -> None:
     """What `outputs` names of a photo (3, H, W) with alpha (1, H, W). background: as `read_background` gives it."""
     if "cutout" in files and background is None:
         strips = cut_out_strips(image, alpha, outputs.foreground)
-        write_rgba_strips(files["cutout"], alpha.shape[-2:], strips, outputs.bits)
+        write_strips(files["cutout"], (4, *alpha.shape[-2:]), strips, outputs.bits)
     elif background is not None:
-        rgba = cut_out(image, alpha, outputs.foreground)
-        write_rgba(files["cutout"], rgba, outputs.bits, quick=True)
+        rgba = cut_out(whole(image), alpha, outputs.foreground)
+        write_quickly(files["cutout"], rgba, outputs.bits)
         foreground, _ = split_rgba(rgba)
         write_rgb(files["composite"], composite(foreground, alpha, covering(background, alpha.shape[-2:])))
-    write_alpha(files["alpha"], alpha, outputs.bits, quick=True)
+    write_quickly(files["alpha"], alpha, outputs.bits)
 
 
 def read_background(asked: str) -> Tensor:

@@ -23,6 +23,7 @@ from stylematte.inference.devices import InPrecision, check_precision, devices_o
 from stylematte.inference.options import AskedOptions, InferenceOptions, options_for, predict_in
 from stylematte.networks.weights import load_matter, matter_files, read_description
 from stylematte.ops.foreground import estimate_foreground, estimate_foreground_reduced, foreground_strips
+from stylematte.pixels import Pixels, rows_of, strips_of, whole
 from stylematte.records import demand_whole
 from stylematte.rgba import composite, split_rgba
 from stylematte.rounds import find_matter
@@ -168,11 +169,18 @@ def cut_out(image: Tensor, alpha: Tensor, foreground: str = "fast") -> Tensor:
     return rgba
 
 
-def cut_out_strips(image: Tensor, alpha: Tensor, foreground: str = "fast") -> Iterator[tuple[int, Tensor]]:
-    """The rows of `cut_out` a few at a time: (first row, strip (4, n, W)). Of "fast", all is never in memory."""
-    found = foreground_strips(image, alpha) if foreground == "fast" else [(0, FOREGROUNDS[foreground](image, alpha))]
-    for first, front in found:
-        yield first, torch.cat([front, alpha[:, first : first + front.shape[1]].to(front.device)])
+def cut_out_strips(image: Tensor | Pixels, alpha: Tensor, foreground: str = "fast") -> Iterator[Tensor]:
+    """The rows of `cut_out` a few at a time, from the top: strips (4, n, W). Of "exact" alone all is in memory."""
+    for first, front in _colour_strips(image, alpha, foreground):
+        yield torch.cat([front, alpha[:, first : first + front.shape[1]].to(front.device)])
+
+
+def _colour_strips(image: Tensor | Pixels, alpha: Tensor, foreground: str) -> Iterator[tuple[int, Tensor]]:
+    if foreground == "fast":
+        return foreground_strips(image, alpha)
+    if foreground == "none":
+        return ((rows.start, rows_of(image, rows)) for rows in strips_of(alpha.shape[-2]))
+    return iter([(0, FOREGROUNDS[foreground](whole(image), alpha))])
 
 
 def as_batch(photo: Any) -> Tensor:

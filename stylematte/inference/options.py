@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,10 +15,11 @@ from stylematte.errors import BadPicture, ConfigError
 from stylematte.imagefile import read_trimap, resize
 from stylematte.inference.predict import predict, takes_trimap
 from stylematte.inference.tiles import OVERLAP, in_tiles
-from stylematte.ops.enlarge import enlarged
+from stylematte.ops.enlarge import enlarged, enlarged_rows
 from stylematte.ops.guided_filter import linear_coefficients
+from stylematte.pixels import Pixels, resized, strips_of, whole
 from stylematte.rgba import trimap_of_shares
-from stylematte.sheets import to_longest_side
+from stylematte.sheets import at_longest_side
 
 UPSCALE_RADIUS, UPSCALE_EPS = 1, 1e-3
 PIECE = 4096 * 4096
@@ -98,7 +100,7 @@ class AskedOptions(NamedTuple):
         return min(OVERLAP, tile // 4) if self.overlap is None else self.overlap
 
 
-def check_piece(path: Path, image: Tensor, options: InferenceOptions) -> None:
+def check_piece(path: Path, image: Tensor | Pixels, options: InferenceOptions) -> None:
     """Raise BadPicture if the network would see more than PIECE pixels of image (3, H, W) at once."""
     height, width = image.shape[-2:]
     scale = 1.0 if options.size is None else options.size / max(height, width)
@@ -108,7 +110,7 @@ def check_piece(path: Path, image: Tensor, options: InferenceOptions) -> None:
         raise BadPicture(path, f"{pixels:.0f} pixels for the network, at most {PIECE} in one piece: {cure}")
 
 
-def read_trimap_of(path: Path, photo: Path, image: Tensor) -> Tensor:
+def read_trimap_of(path: Path, photo: Path, image: Tensor | Pixels) -> Tensor:
     """The trimap (1, H, W) in `path`, of image's size. Raises BadPicture."""
     trimap = read_trimap(path)
     if trimap.shape[-2:] != image.shape[-2:]:
@@ -124,15 +126,33 @@ def predict_in(
 
     trimaps (1, H, W) in {0, 1/2, 1}: seen by a network that `takes_trimap`; known pixels are set in the result of any.
     """
-    views = [_scaled_to(image, options) for image in images]
-    batch = torch.stack(views)
+    views = [view_of(image, options) for image in images]
+    alphas = alphas_of_views(network, views, options, trimaps)
+    known = trimaps or [None] * len(images)
+    return [at_full_size(*each) for each in zip(alphas, views, images, known, strict=True)]
+
+
+def view_of(image: Tensor | Pixels, options: InferenceOptions) -> Tensor:
+    """image (C, H, W) at the size the network sees."""
+    if options.size is None or (max(image.shape[-2:]) <= options.size and not options.enlarge):
+        return whole(image)
+    return resized(image, at_longest_side(image.shape, options.size))
+
+
+def alphas_of_views(
+    network: nn.Module, views: Sequence[Tensor], options: InferenceOptions, trimaps: Sequence[Tensor] | None = None
+) -> Tensor:
+    """views (3, h, w), all of one size, trimaps (1, H, W) of any -> alphas (N, 1, h, w), by one forward pass."""
+    batch = torch.stack(list(views))
     if trimaps is not None and takes_trimap(network):
-        batch = torch.cat([batch, torch.stack([trimap_at(t, views[0].shape[-2:]) for t in trimaps])], 1)
-    alpha = _forward(network, batch, options)
-    results = [brought_back(a, v, image) for a, v, image in zip(alpha, views, images, strict=True)]
-    if trimaps is not None:
-        results = [torch.where(t == 0.5, a, t) for a, t in zip(results, trimaps, strict=True)]
-    return results
+        batch = torch.cat([batch, torch.stack([trimap_at(t, batch.shape[-2:]) for t in trimaps])], 1)
+    return _forward(network, batch, options)
+
+
+def at_full_size(alpha: Tensor, view: Tensor, image: Tensor | Pixels, trimap: Tensor | None = None) -> Tensor:
+    """alpha (1, h, w) of a view of image (3, H, W) -> (1, H, W); what the trimap (1, H, W) knows is as it says."""
+    found = brought_back(alpha, view, image)
+    return found if trimap is None else torch.where(trimap == 0.5, found, trimap)
 
 
 def _forward(network: nn.Module, batch: Tensor, options: InferenceOptions) -> Tensor:
@@ -153,14 +173,7 @@ def trimap_at(trimap: Tensor, size: Sequence[int]) -> Tensor:
     return trimap_of_shares(back, front)
 
 
-def _scaled_to(image: Tensor, options: InferenceOptions) -> Tensor:
-    """image (C, H, W) at the size the network sees."""
-    if options.size is None or (max(image.shape[-2:]) <= options.size and not options.enlarge):
-        return image
-    return to_longest_side(image, options.size)
-
-
-def brought_back(alpha: Tensor, small: Tensor, image: Tensor) -> Tensor:
+def brought_back(alpha: Tensor, small: Tensor, image: Tensor | Pixels) -> Tensor:
     """alpha (1, h, w) of small (3, h, w), which is image (3, H, W) resized -> (1, H, W).
 
     Comes back as the linear coefficients of a guided filter (He and Sun, arXiv 1505.00996), so edges follow the photo,
@@ -170,5 +183,18 @@ def brought_back(alpha: Tensor, small: Tensor, image: Tensor) -> Tensor:
     if small.shape[-2] * small.shape[-1] >= height * width:
         return resize(alpha, (height, width))
     slope, offset = linear_coefficients(small.mean(0, keepdim=True)[None], alpha[None], UPSCALE_RADIUS, UPSCALE_EPS)
-    slope, offset = enlarged(torch.cat([slope[0], offset[0]]), height, width).split(1)
+    lines = torch.cat([slope[0], offset[0]])
+    if isinstance(image, Pixels):
+        return _along(lines, image)
+    slope, offset = enlarged(lines, height, width).split(1)
     return image.mean(0, keepdim=True).mul_(slope).add_(offset).clamp_(0, 1)
+
+
+def _along(lines: Tensor, image: Pixels) -> Tensor:
+    """alpha = slope x grey + offset of `lines` (2, h, w) -> (1, H, W), strip by strip."""
+    height, width = image.shape[-2:]
+    alpha = torch.from_numpy(np.empty((1, height, width), np.float32))  # of huge pages, which torch does not ask for
+    for rows in strips_of(height):
+        slope, offset = enlarged_rows(lines, rows, height, width).split(1)
+        torch.addcmul(offset, image.grey(rows), slope, out=alpha[:, rows]).clamp_(0, 1)
+    return alpha

@@ -23,14 +23,17 @@ def enlarged(small: Float[Tensor, "c _ _"], height: int, width: int) -> Float[Te
 def enlarged_rows(
     small: Float[Tensor, "c _ _"], rows: slice, height: int, width: int
 ) -> Float[Tensor, "c {rows.stop-rows.start} {width}"]:
-    """These rows of small enlarged to (height, width); on the CPU."""
-    place = ((np.arange(rows.start, rows.stop) + 0.5) * small.shape[1] / height - 0.5).clip(0, small.shape[1] - 1)
-    above = np.floor(place).astype(np.int64)
-    below = np.minimum(above + 1, small.shape[1] - 1)
-    share = (place - above).astype(np.float32)[:, None]
-    planes = small.numpy()
-    blended = planes[:, above] * (1 - share) + planes[:, below] * share
-    return _planes(blended, blended.shape[1], width)
+    """These rows of small enlarged to (height, width); on the CPU.
+
+    The few rows that they lie between are made wide first; what is between two of them is a product with their shares.
+    """
+    last = small.shape[1] - 1
+    place = ((np.arange(rows.start, rows.stop) + 0.5) * small.shape[1] / height - 0.5).clip(0, last)
+    first = int(place[0])
+    above = np.arange(first, min(int(place[-1]) + 1, last) + 1)
+    wide = _planes(small[:, first : above[-1] + 1].numpy(), len(above), width)
+    shares = (1 - np.abs(place[:, None] - above)).clip(0)
+    return torch.matmul(torch.from_numpy(shares.astype(np.float32)), wide)
 
 
 def _planes(planes: np.ndarray, height: int, width: int) -> Tensor:

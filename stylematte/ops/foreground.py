@@ -18,17 +18,16 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-import torch.nn.functional as Fn
 from jaxtyping import Float
 from torch import Tensor
 
+from stylematte.imagefile import resize
 from stylematte.ops.enlarge import enlarged_rows
 from stylematte.ops.pymatting_methods import method, one_thread, to_rows
+from stylematte.pixels import Pixels, resized, rows_of, strips_of, whole
 
 REDUCED = 512
 """Longest side at which `estimate_foreground_reduced` solves."""
-STRIP = 32
-"""Rows that it restores at a time: they stay in the processor's cache."""
 
 
 def estimate_foreground(image: Float[Tensor, "3 h w"], alpha: Float[Tensor, "1 h w"]) -> Float[Tensor, "3 h w"]:
@@ -63,25 +62,21 @@ def estimate_foreground_reduced(
 
 
 def foreground_strips(
-    image: Float[Tensor, "3 h w"], alpha: Float[Tensor, "1 h w"], side: int = REDUCED
+    image: Float[Tensor, "3 h w"] | Pixels, alpha: Float[Tensor, "1 h w"], side: int = REDUCED
 ) -> Iterator[tuple[int, Tensor]]:
     """The rows of `estimate_foreground_reduced` a few at a time, on the CPU: (first row, strip (3, n, W))."""
     height, width = image.shape[-2:]
     if max(height, width) <= side:
-        yield 0, estimate_foreground(image, alpha).cpu()
+        yield 0, estimate_foreground(whole(image), alpha).cpu()
         return
-    size = [max(2, round(s * side / max(height, width))) for s in (height, width)]
-    small, small_alpha = (
-        Fn.interpolate(p[None].cpu(), size=size, mode="bilinear", antialias=True, align_corners=False)[0]
-        for p in (image, alpha)
-    )
+    high, wide = (max(2, round(s * side / max(height, width))) for s in (height, width))
+    small, small_alpha = resized(image, (high, wide)).cpu(), resize(alpha, (high, wide)).cpu()
     estimate_foreground_ml = method("foreground.estimate_foreground_ml")
     with one_thread():
         layers = estimate_foreground_ml(to_rows(small), to_rows(small_alpha), return_background=True)
     both = torch.cat([torch.from_numpy(np.asarray(layer)).permute(2, 0, 1) for layer in layers]).float().contiguous()
-    for top in range(0, height, STRIP):
-        rows = slice(top, min(top + STRIP, height))
-        a, seen = alpha[:, rows].cpu(), image[:, rows].cpu()
+    for rows in strips_of(height):
+        a, seen = alpha[:, rows].cpu(), rows_of(image, rows).cpu()
         front, back = enlarged_rows(both, rows, height, width).split(3)
-        composed = (front - back).mul_(a).add_(back)
-        yield top, (seen - composed).mul_(a).add_(front).clamp_(0, 1)
+        missing = torch.sub(seen, torch.lerp(back, front, a))
+        yield rows.start, torch.addcmul(front, missing, a, out=missing).clamp_(0, 1)
