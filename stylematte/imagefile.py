@@ -127,13 +127,16 @@ def write_rgba(path: _PathLike, rgba: Tensor, bits: int = 8, text: Mapping[str, 
     _write(path, rgba, 4, bits, text)
 
 
-def write_strips(path: _PathLike, shape: Sequence[int], strips: Iterable[Tensor], bits: int = 8) -> None:
-    """Write strips (C, h, W) in [0, 1] of a picture of shape (C, H, W), from the top, as a PNG of 8 or 16 bits: all of
-    it is never in memory. In less time than by the others, a little larger; of 8 bits values are rounded in float32."""
+def write_strips(path: _PathLike, shape: Sequence[int], strips: Iterable[Tensor | np.ndarray], bits: int = 8) -> None:
+    """Write strips of a picture of shape (C, H, W), from the top, as a PNG of 8 or 16 bits: all is never in memory.
+
+    Strips are (C, n, W) in [0, 1], or the integers (n, W, C) that the file will have. In less time than by the others,
+    a little larger; of 8 bits values are rounded in float32.
+    """
     channels, height, width = shape
     png = QuickPng((height, width, channels), bits)
     for strip in strips:
-        png.add(_rounded(_in_range(path, strip), bits))
+        png.add(strip if isinstance(strip, np.ndarray) else _rounded(_in_range(path, strip), bits))
     replace_file(Path(path), png.file())
 
 

@@ -7,6 +7,7 @@ strips that stay in the processor's cache.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -28,6 +29,15 @@ class Pixels:
         self.shape = (3, *decoded.colour.shape[:2])
         self._resized: dict[tuple[int, int], Tensor] = {}
 
+    @property
+    def is_plain(self) -> bool:
+        """8 bits, and nothing transparent."""
+        return self.decoded.alpha is None and self.decoded.colour.dtype == np.uint8
+
+    def planes(self, rows: slice) -> Sequence[np.ndarray]:
+        """The integers of these rows: red, green and blue (n, W)."""
+        return cv2.split(self.decoded.colour[rows])
+
     def whole(self) -> Tensor:
         """(3, H, W): 12 bytes a pixel."""
         return on_white(self.decoded)
@@ -39,20 +49,18 @@ class Pixels:
 
     def grey(self, rows: slice) -> Tensor:
         """(1, n, W): the mean of the three colours of these rows, to 1e-6."""
-        colour, alpha = self.decoded
-        if alpha is not None or colour.dtype != np.uint8:
+        if not self.is_plain:
             return self.rows(rows).mean(0, keepdim=True)
-        red, green, blue = cv2.split(colour[rows])
+        red, green, blue = self.planes(rows)
         summed = cv2.add(cv2.add(red, green, dtype=cv2.CV_16U), blue, dtype=cv2.CV_32F)
         return torch.from_numpy(summed)[None].div_(3 * 255)
 
     def resized(self, size: tuple[int, int]) -> Tensor:
         """(3, height, width) = size: `imagefile.resize` of the whole to 1e-6. Kept for who asks next."""
         if size not in self._resized:
-            colour, alpha = self.decoded
-            plain = alpha is None and colour.dtype == np.uint8
-            smaller = size[0] <= colour.shape[0] and size[1] <= colour.shape[1] and size != colour.shape[:2]
-            self._resized[size] = _reduced(colour, size) if plain and smaller else resize(self.whole(), size)
+            smaller = size[0] <= self.shape[1] and size[1] <= self.shape[2] and size != self.shape[1:]
+            quick = self.is_plain and smaller
+            self._resized[size] = _reduced(self.decoded.colour, size) if quick else resize(self.whole(), size)
         return self._resized[size]
 
 
@@ -86,7 +94,7 @@ def _reduced(colour: np.ndarray, size: tuple[int, int]) -> Tensor:
     triangle over two of the result's rows (`interpolate`, bilinear with antialias). The rows follow by `resize`."""
     height, width = colour.shape[:2]
     scale = height / size[0]
-    summed, weights = torch.zeros(size[0], width * 3), torch.zeros(size[0], 1)
+    summed, weights = torch.from_numpy(np.zeros((size[0], width * 3), np.float32)), torch.zeros(size[0], 1)
     centres = (torch.arange(size[0])[:, None] + 0.5) * scale
     for rows in strips_of(height):
         first = max(0, int((rows.start + 0.5) / scale - 1.5))
@@ -96,5 +104,6 @@ def _reduced(colour: np.ndarray, size: tuple[int, int]) -> Tensor:
         weight = (1 - distances / scale).clamp(min=0)
         weights[part] += weight.sum(1, keepdim=True)
         summed[part].addmm_(weight, torch.from_numpy(lines))
-    narrow = summed.div_(255 * weights).view(size[0], width, 3).permute(2, 0, 1).contiguous()
+    narrow = torch.from_numpy(np.empty((3, size[0], width), np.float32))
+    torch.div(summed.view(size[0], width, 3).permute(2, 0, 1), 255 * weights, out=narrow)
     return resize(narrow, size)

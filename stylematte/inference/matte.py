@@ -239,7 +239,7 @@ def write_files(
 ) -> None:
     """What `outputs` names of a photo (3, H, W) with alpha (1, H, W). background: as `read_background` gives it."""
     if "cutout" in files and background is None:
-        strips = cut_out_strips(image, alpha, outputs.foreground)
+        strips = cut_out_strips(image, alpha, outputs.foreground, outputs.bits)
         write_strips(files["cutout"], (4, *alpha.shape[-2:]), strips, outputs.bits)
     elif background is not None:
         rgba = cut_out(whole(image), alpha, outputs.foreground)

@@ -22,7 +22,13 @@ from stylematte.imagefile import from_picture, from_uint8, read_rgb, to_uint8
 from stylematte.inference.devices import InPrecision, check_precision, devices_of
 from stylematte.inference.options import AskedOptions, InferenceOptions, options_for, predict_in
 from stylematte.networks.weights import load_matter, matter_files, read_description
-from stylematte.ops.foreground import estimate_foreground, estimate_foreground_reduced, foreground_strips
+from stylematte.ops.foreground import (
+    REDUCED,
+    estimate_foreground,
+    estimate_foreground_reduced,
+    foreground_strips,
+    rounded_strips,
+)
 from stylematte.pixels import Pixels, rows_of, strips_of, whole
 from stylematte.records import demand_whole
 from stylematte.rgba import composite, split_rgba
@@ -169,8 +175,17 @@ def cut_out(image: Tensor, alpha: Tensor, foreground: str = "fast") -> Tensor:
     return rgba
 
 
-def cut_out_strips(image: Tensor | Pixels, alpha: Tensor, foreground: str = "fast") -> Iterator[Tensor]:
-    """The rows of `cut_out` a few at a time, from the top: strips (4, n, W). Of "exact" alone all is in memory."""
+def cut_out_strips(
+    image: Tensor | Pixels, alpha: Tensor, foreground: str = "fast", bits: int = 8
+) -> Iterator[Tensor | np.ndarray]:
+    """The rows of `cut_out` a few at a time, from the top: strips (4, n, W), or rounded already, (n, W, 4) of uint8.
+
+    Of "exact" alone all is in memory. bits: to which strips will be rounded.
+    """
+    quick = foreground == "fast" and bits == 8 and isinstance(image, Pixels) and image.is_plain
+    if quick and max(image.shape) > REDUCED:
+        yield from rounded_strips(image, alpha)
+        return
     for first, front in _colour_strips(image, alpha, foreground):
         yield torch.cat([front, alpha[:, first : first + front.shape[1]].to(front.device)])
 
