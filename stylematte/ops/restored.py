@@ -5,6 +5,8 @@ Imports numba: import it after `pymatting_methods.method` has loaded that with t
 
 from __future__ import annotations
 
+from typing import no_type_check
+
 import numba
 import numpy as np
 
@@ -17,6 +19,7 @@ F4 = np.float32
     nogil=True,
     fastmath=True,
 )
+@no_type_check  # numba compiles the function itself, not one that checks its arguments
 def restore(
     seen: np.ndarray,
     alpha: np.ndarray,

@@ -212,3 +212,15 @@ def test_contact_sheet():
     assert sheet[:, 5:7, 0:2].min() > 0.5  # alpha 0 shows the checkerboard
     with pytest.raises(ValueError, match="needs pictures"):
         contact_sheet([], 3)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_strips_make_the_file_of_the_whole_picture(tmp_path, bits):
+    picture = torch.rand(4, 70, 9, generator=torch.Generator().manual_seed(0)) * 1.2 - 0.1  # is clipped
+    imagefile.write_strips(tmp_path / "strips.png", picture.shape, picture.split(30, 1), bits)
+    write_rgba(tmp_path / "whole.png", picture, bits)
+    assert read_rgba(tmp_path / "strips.png").equal(read_rgba(tmp_path / "whole.png"))
+    picture[0, 40] = torch.nan
+    with pytest.raises(ValueError, match="NaN or infinity and was not written"):
+        imagefile.write_strips(tmp_path / "strips.png", picture.shape, picture.split(30, 1), bits)
+    assert read_rgba(tmp_path / "strips.png").equal(read_rgba(tmp_path / "whole.png"))
