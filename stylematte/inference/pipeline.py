@@ -10,8 +10,11 @@ from stylematte.errors import BadPicture
 from stylematte.imagecode import upright_size
 from stylematte.inference.photos import NamedPhoto
 
-MOST_PIXELS = 24_000_000
-"""Of all photos that are read, predicted or written at a time; a larger one is alone. Each takes about 40 bytes."""
+MOST_PIXELS = 48_000_000
+"""Of all photos that are read, predicted or written at a time; a larger one is alone. Each takes 3 bytes, while its
+photo is written 4 more; 20 where the network sees all of it, or where the file has 16 bits."""
+STAGES = 3
+"""That groups are in at a time: read, predicted, written."""
 WINDOW = 64
 """Photos whose sizes are looked at in advance, so that those of one size go through the network together."""
 R = TypeVar("R")
@@ -25,7 +28,8 @@ class Group(NamedTuple):
 
 
 def grouped(photos: Sequence[NamedPhoto], batch: int) -> Iterator[Group]:
-    """Up to `batch` photos of one size together, if they have at most MOST_PIXELS; headers alone are read for it."""
+    """Up to `batch` photos of one size together, as many as leave room for a group in each stage; headers alone are
+    read for it."""
     for first in range(0, len(photos), WINDOW):
         by_size: dict[tuple[int, int] | None, list[NamedPhoto]] = {}
         for photo in photos[first : first + WINDOW]:
@@ -36,7 +40,7 @@ def grouped(photos: Sequence[NamedPhoto], batch: int) -> Iterator[Group]:
             by_size.setdefault(size, []).append(photo)
         for size, found in by_size.items():
             pixels = 0 if size is None else size[0] * size[1]
-            most = max(1, min(batch, MOST_PIXELS // max(1, pixels)))
+            most = max(1, min(batch, MOST_PIXELS // STAGES // max(1, pixels)))
             for start in range(0, len(found), most):
                 part = found[start : start + most]
                 yield Group(part, pixels * len(part))
