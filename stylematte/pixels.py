@@ -6,6 +6,7 @@ strips that stay in the processor's cache.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 
@@ -64,6 +65,20 @@ class Pixels:
         return self._resized[size]
 
 
+class Scratch:
+    """A block of floats that one photo uses after another: fresh memory costs as much as what is written there."""
+
+    def __init__(self) -> None:
+        self.block = np.empty(0, np.float32)
+
+    def floats(self, *shape: int) -> Tensor:
+        """Of any values; what was here before is overwritten."""
+        count = math.prod(shape)
+        if self.block.size < count:
+            self.block = np.empty(count, np.float32)
+        return torch.from_numpy(self.block[:count].reshape(shape))
+
+
 def read_pixels(path: str | os.PathLike[str]) -> Pixels:
     """Raises BadPicture."""
     return Pixels(read_decoded(path))
@@ -84,26 +99,28 @@ def resized(picture: Tensor | Pixels, size: tuple[int, int]) -> Tensor:
     return picture.resized(size) if isinstance(picture, Pixels) else resize(picture, size)
 
 
-def strips_of(height: int) -> list[slice]:
-    """STRIP rows each."""
-    return [slice(top, min(top + STRIP, height)) for top in range(0, height, STRIP)]
+def strips_of(height: int, start: int = 0) -> list[slice]:
+    """STRIP rows each, from `start` to `height`."""
+    return [slice(top, min(top + STRIP, height)) for top in range(start, height, STRIP)]
 
 
 def _reduced(colour: np.ndarray, size: tuple[int, int]) -> Tensor:
-    """colour (H, W, 3) of uint8. Columns are averaged strip by strip, as a product with the filter's weights: a
-    triangle over two of the result's rows (`interpolate`, bilinear with antialias). The rows follow by `resize`."""
+    """colour (H, W, 3) of uint8 -> (3, h, w), a few rows at a time.
+
+    Columns are averaged as a product with the filter's weights, a triangle over two of the result's rows (as
+    `interpolate` has it, bilinear with antialias). The rows follow by `resize`.
+    """
     height, width = colour.shape[:2]
     scale = height / size[0]
-    summed, weights = torch.from_numpy(np.zeros((size[0], width * 3), np.float32)), torch.zeros(size[0], 1)
-    centres = (torch.arange(size[0])[:, None] + 0.5) * scale
-    for rows in strips_of(height):
-        first = max(0, int((rows.start + 0.5) / scale - 1.5))
-        part = slice(first, min(size[0], int((rows.stop - 0.5) / scale + 0.5) + 1))
-        lines = colour[rows].reshape(-1, width * 3).astype(np.float32)
-        distances = (torch.arange(rows.start, rows.stop) + 0.5 - centres[part]).abs()
-        weight = (1 - distances / scale).clamp(min=0)
-        weights[part] += weight.sum(1, keepdim=True)
-        summed[part].addmm_(weight, torch.from_numpy(lines))
-    narrow = torch.from_numpy(np.empty((3, size[0], width), np.float32))
-    torch.div(summed.view(size[0], width, 3).permute(2, 0, 1), 255 * weights, out=narrow)
-    return resize(narrow, size)
+    found = torch.empty(3, *size)
+    for first in range(0, size[0], STRIP // 2):
+        centres = (torch.arange(first, min(first + STRIP // 2, size[0]))[:, None] + 0.5) * scale
+        summed, weights = torch.zeros(len(centres), width * 3), torch.zeros(len(centres), 1)
+        for rows in strips_of(min(height, int(centres[-1] + scale) + 1), max(0, int(centres[0] - scale))):
+            distances = (torch.arange(rows.start, rows.stop) + 0.5 - centres).abs()
+            weight = (1 - distances / scale).clamp(min=0)
+            weights += weight.sum(1, keepdim=True)
+            summed.addmm_(weight, torch.from_numpy(colour[rows].reshape(-1, width * 3).astype(np.float32)))
+        narrow = (summed / (255 * weights)).view(len(centres), width, 3).permute(2, 0, 1)
+        found[:, first : first + len(centres)] = resize(narrow, (len(centres), size[1]))
+    return found

@@ -23,7 +23,7 @@ from stylematte.inference.photos import LeftOut, NamedPhoto
 from stylematte.inference.pipeline import Group, grouped, pipelined
 from stylematte.inference.predict import takes_trimap
 from stylematte.ops.pymatting_methods import method as loaded
-from stylematte.pixels import Pixels, read_pixels, whole
+from stylematte.pixels import Pixels, Scratch, read_pixels, whole
 from stylematte.rgba import composite, split_rgba
 
 log = logging.getLogger("stylematte")
@@ -128,7 +128,7 @@ def write_mattes(
     options = options or (InferenceOptions() if matter is None else matter.options)
     read = partial(_read_group, known=known, options=options if method == NETWORK else None)
     work = partial(_alphas, matter=matter, options=options, method=method)
-    write = partial(_write_group, out=out, outputs=outputs, background=behind)
+    write = partial(_write_group, out=out, outputs=outputs, background=behind, scratch=Scratch())
     for done in track(_Counted(lambda: pipelined(grouped(todo, batch), read, work, write), len(todo))):
         if isinstance(done, Matted):
             result.written.append(done)
@@ -221,14 +221,15 @@ def _solved(photo: Photo, method: str) -> Predicted | Failed:
 
 
 def _write_group(
-    done: list[Predicted | Failed], out: Path, outputs: Outputs, background: Tensor | None
+    done: list[Predicted | Failed], out: Path, outputs: Outputs, background: Tensor | None, scratch: Scratch
 ) -> list[Matted | Failed]:
-    return [each if isinstance(each, Failed) else _write(*each, out, outputs, background) for each in done]
+    return [each if isinstance(each, Failed) else _write(each, out, outputs, background, scratch) for each in done]
 
 
-def _write(photo: Photo, alpha: Tensor, out: Path, outputs: Outputs, background: Tensor | None) -> Matted:
+def _write(done: Predicted, out: Path, outputs: Outputs, background: Tensor | None, scratch: Scratch) -> Matted:
+    photo, alpha = done
     if photo.view is not None:
-        alpha = at_full_size(alpha, photo.view, photo.image, photo.trimap)
+        alpha = at_full_size(alpha, photo.view, photo.image, photo.trimap, scratch)
     files = outputs.files(out, photo.named.name)
     write_files(files, photo.image, alpha, outputs, background)
     return Matted(photo.named.path, files)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,7 +16,7 @@ from stylematte.inference.predict import predict, takes_trimap
 from stylematte.inference.tiles import OVERLAP, in_tiles
 from stylematte.ops.enlarge import enlarged, enlarged_rows
 from stylematte.ops.guided_filter import linear_coefficients
-from stylematte.pixels import Pixels, resized, strips_of, whole
+from stylematte.pixels import Pixels, Scratch, resized, strips_of, whole
 from stylematte.rgba import trimap_of_shares
 from stylematte.sheets import at_longest_side
 
@@ -149,9 +148,18 @@ def alphas_of_views(
     return _forward(network, batch, options)
 
 
-def at_full_size(alpha: Tensor, view: Tensor, image: Tensor | Pixels, trimap: Tensor | None = None) -> Tensor:
-    """alpha (1, h, w) of a view of image (3, H, W) -> (1, H, W); what the trimap (1, H, W) knows is as it says."""
-    found = brought_back(alpha, view, image)
+def at_full_size(
+    alpha: Tensor,
+    view: Tensor,
+    image: Tensor | Pixels,
+    trimap: Tensor | None = None,
+    scratch: Scratch | None = None,
+) -> Tensor:
+    """alpha (1, h, w) of a view of image (3, H, W) -> (1, H, W); what the trimap (1, H, W) knows is as it says.
+
+    scratch: where the result of `Pixels` may lie.
+    """
+    found = brought_back(alpha, view, image, scratch)
     return found if trimap is None else torch.where(trimap == 0.5, found, trimap)
 
 
@@ -173,7 +181,7 @@ def trimap_at(trimap: Tensor, size: Sequence[int]) -> Tensor:
     return trimap_of_shares(back, front)
 
 
-def brought_back(alpha: Tensor, small: Tensor, image: Tensor | Pixels) -> Tensor:
+def brought_back(alpha: Tensor, small: Tensor, image: Tensor | Pixels, scratch: Scratch | None = None) -> Tensor:
     """alpha (1, h, w) of small (3, h, w), which is image (3, H, W) resized -> (1, H, W).
 
     Comes back as the linear coefficients of a guided filter (He and Sun, arXiv 1505.00996), so edges follow the photo,
@@ -185,15 +193,15 @@ def brought_back(alpha: Tensor, small: Tensor, image: Tensor | Pixels) -> Tensor
     slope, offset = linear_coefficients(small.mean(0, keepdim=True)[None], alpha[None], UPSCALE_RADIUS, UPSCALE_EPS)
     lines = torch.cat([slope[0], offset[0]])
     if isinstance(image, Pixels):
-        return _along(lines, image)
+        return _along(lines, image, scratch or Scratch())
     slope, offset = enlarged(lines, height, width).split(1)
     return image.mean(0, keepdim=True).mul_(slope).add_(offset).clamp_(0, 1)
 
 
-def _along(lines: Tensor, image: Pixels) -> Tensor:
+def _along(lines: Tensor, image: Pixels, scratch: Scratch) -> Tensor:
     """alpha = slope x grey + offset of `lines` (2, h, w) -> (1, H, W), strip by strip."""
     height, width = image.shape[-2:]
-    alpha = torch.from_numpy(np.empty((1, height, width), np.float32))  # of huge pages, which torch does not ask for
+    alpha = scratch.floats(1, height, width)
     for rows in strips_of(height):
         slope, offset = enlarged_rows(lines, rows, height, width).split(1)
         torch.addcmul(offset, image.grey(rows), slope, out=alpha[:, rows]).clamp_(0, 1)
