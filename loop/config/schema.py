@@ -152,6 +152,10 @@ class LabelConfig:
     """Photos with a smaller share of foreground are left out: nothing is there."""
     max_foreground: float = ranged(0.95, 0, 1)
     """Photos with a larger share are left out: no background is to be seen."""
+    min_fill: float = ranged(0.0, 0, 1)
+    """Cut-outs that fill less of the square around their subject are not shown to the generator: people who stand among
+    faces, animals at full length among heads. Few pictures teach it one framing, not several. The roads of matter.later
+    keep them."""
     ensemble: bool = False
     """The alpha is the mean of eight views (mirrored, larger, in other light) instead of two; labels take four times as
     long. docs/roads.md has what it is worth."""

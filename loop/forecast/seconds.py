@@ -19,7 +19,7 @@ from loop.forecast.work import Work, discriminator_work, generator_work, matter_
 from stylematte.config import FitConfig
 from stylemattegan.config import CompositeDiscriminatorKind, GeneratorLoss
 
-VIEWS, AGREEMENT_VIEWS, TRIMAP_VIEWS = 5, 6, 4
+VIEWS, AGREEMENT_VIEWS, TRIMAP_VIEWS, ENSEMBLE_VIEWS = 5, 6, 4, 11
 """Of each photo that `label` looks at, the larger ones counted by their area; and of what roads ask for beside."""
 PENALTY = 8
 """Passes forward that R1 takes, or R2."""
@@ -30,10 +30,17 @@ THREADS = 0.4
 EXCHANGE = 5e10
 """Bytes a second of gradients between devices: assumed, as of GPUs joined by NVLink."""
 # Seconds a picture and a pixel, on one core of an AMD EPYC: foreground estimation, framing and PNG; PNG alone; reading;
-# a held-out picture's measures and pictures; a sample of the matter's data (half of it if the device changes colours).
+# a held-out picture's measures and pictures; a sample of the matter's data (half of it if the device changes colours);
+# reading a photo's file, keeping it, and what an alpha and a mask ask for beside: foreground estimation, a trimap.
 REFINE = 1.0e-7  # seconds a pixel, beside reading and writing
 CUT_OUT, WRITE, READ, SCORE, SAMPLE = (2e-3, 2.9e-7), (5e-4, 1.3e-7), (4e-4, 2.0e-8), (2e-2, 4e-7), (2e-4, 1.1e-7)
-PREPARE, DRAW = (8e-3, 7e-7), (1.2e-2, 1.2e-6)
+DRAW = (1.2e-2, 1.2e-6)
+DECODE, KEEP, FOREGROUND = (1e-3, 1.2e-8), (5e-4, 5e-9), (2e-3, 1.2e-7)
+TRIMAP, FRAME = (1e-3, 7.0e-8), (1e-3, 3.0e-8)
+MODULE = 4e-5
+"""Seconds a module of a matter and pass take at least: what pictures of many shapes cost, which go one by one."""
+KEPT = 0.75
+"""Of the photos that `label` looks at, those it cuts out where they kept their shape: half of real-small's were."""
 DISTANCES = 1.0
 """Seconds that `watch` takes beside networks and files."""
 START, FIRST_LOOK = 8.0, 3.0
@@ -98,18 +105,39 @@ class StepSeconds:
             return 1
         return min(self.config.launch.at_once, len(self.config.data.domains))
 
-    def _files(self, count: float, cost: tuple[float, float]) -> float:
-        return count * (cost[0] + cost[1] * self.config.data.size**2)
+    def _files(self, count: float, cost: tuple[float, float], pixels: float | None = None) -> float:
+        """pixels: of a picture; those of a square of data.size where nothing is said."""
+        return count * (cost[0] + cost[1] * (self.config.data.size**2 if pixels is None else pixels))
 
-    def _matte(self, count: float) -> float:
-        return count * self.matter.macs / self.hardware.matter_macs
+    def _matte(self, count: float, pixels: float | None = None) -> float:
+        """pixels: as the network sees a picture; those it learns from where nothing is said."""
+        area = 1.0 if pixels is None else pixels / (self.config.matter.size or self.config.data.size) ** 2
+        return count * area * self.matter.macs / self.hardware.matter_macs
+
+    @property
+    def _kept(self) -> float | None:
+        """Pixels of a picture that kept its shape (data.max_side); None where all are squares."""
+        return self.pictures.kept if self.config.data.max_side else None
+
+    def _matte_photos(self, views: float, photos: float) -> float:
+        """views of each of photos. Where they kept their shapes the network sees them one by one: whole and small, or
+        as they are where it learned from crops."""
+        data, crops = self.config.data, self.config.matter.first.crop_share
+        if not data.max_side:
+            return self._matte(views * photos)
+        return self._matte(views * photos, self._kept if crops else None) + views * photos * MODULE * self.matter.layers
 
     def _draw(self, count: float) -> float:
         work, hardware = self.generator, self.hardware
         return count * (work.macs / hardware.macs + work.values / hardware.fine)
 
     def _prepare(self, step: Step) -> float:
-        return self._files(self.pictures.total, PREPARE if self.config.data.all_roots() else DRAW)
+        seen, kept = self.pictures, self.pictures.kept
+        if not self.config.data.all_roots():
+            return self._files(seen.total, DRAW, kept)
+        with_alpha = seen.masked + seen.extra + sum(seen.labelled.values()) + sum(seen.heldout.values())
+        written = self._files(seen.total + with_alpha, KEEP, kept) + self._files(seen.masked, TRIMAP, seen.read)
+        return self._files(seen.total, DECODE, seen.read) + written + self._files(with_alpha, FOREGROUND, kept)
 
     def _fit_matter(self, step: Step) -> float:
         fit = self.config.matter.later if step.round else self.config.matter.first
@@ -153,7 +181,14 @@ class StepSeconds:
         domain = step.domain or ""
         photos, labelled = self.pictures.photos.get(domain, 0), self.pictures.labelled.get(domain, 0)
         views = VIEWS + AGREEMENT_VIEWS * step.config["agreement"] + TRIMAP_VIEWS * step.config["trimaps"]
-        return self._matte(views * photos) + self._files(photos, CUT_OUT) + self._files(labelled, WRITE)
+        views += ENSEMBLE_VIEWS * step.config["rules"]["ensemble"]
+        seen = self._matte_photos(views, photos) + self._files(labelled, WRITE)
+        if not self.config.data.max_side:
+            return seen + self._files(photos, CUT_OUT)
+        cut = KEPT * photos
+        targets = self._files(3 * cut * step.config["targets"], KEEP, self._kept)
+        written = self._files(cut, FRAME, self._kept) + self._files(cut, WRITE) + targets
+        return seen + self._files(photos, READ, self._kept) + self._files(cut, FOREGROUND, self._kept) + written
 
     def _real(self, step: Step) -> int:
         """Cut-outs of a generator's training set, if `label` keeps all photos."""
@@ -190,4 +225,4 @@ class StepSeconds:
 
     def _evaluate(self, step: Step) -> float:
         heldout = sum(self.pictures.heldout.values())
-        return self._matte(heldout) + self._files(heldout, SCORE)
+        return self._matte_photos(1, heldout) + self._files(heldout, SCORE, self._kept)

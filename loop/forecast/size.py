@@ -18,6 +18,8 @@ OVERHEAD = 1.0e9
 G_KEPT, D_KEPT, MATTER_KEPT = 2.0, 1.0, 1.3
 PIXEL = {"rgba": 1.5, "rgb": 1.2, "alpha": 0.2}
 """Bytes a pixel of a PNG: those of one quickstart, where photos are drawn; noisier ones take more."""
+PLAIN = {"rgb": 3.0, "alpha": 1.0}
+"""Of the PPM and PGM files of pictures that keep their own shape."""
 
 
 def fit_memory(costs: StepSeconds, step: Step) -> float:
@@ -43,14 +45,17 @@ def disk(costs: StepSeconds, steps: Iterable[Step]) -> float:
 
 
 def _disk(costs: StepSeconds, step: Step) -> float:
-    config, pixels = costs.config, costs.config.data.size**2
+    config, pixels, kept = costs.config, costs.config.data.size**2, costs.pictures.kept
+    photo = PLAIN if config.data.max_side else PIXEL
     generator = FLOAT * (2 * costs.generator.parameters + costs.discriminator.parameters)
     photos = costs.pictures.photos.get(step.domain or "", 0)
     real = photos + costs.pictures.labelled.get(step.domain or "", 0)
-    extra = PIXEL["rgb"] + 2 * PIXEL["alpha"] if step.stage == "label" and step.config["targets"] else 0.0
+    extra = photo["rgb"] + 2 * photo["alpha"] if step.stage == "label" and step.config["targets"] else 0.0
     return {
-        "prepare": pixels * (costs.pictures.total * PIXEL["rgb"] + _labelled(costs) * (PIXEL["rgb"] + PIXEL["alpha"])),
-        "label": pixels * (real * PIXEL["rgba"] + photos * extra),
+        "prepare": kept * (costs.pictures.total * photo["rgb"] + _labelled(costs) * (photo["rgb"] + photo["alpha"]))
+        + kept * costs.pictures.masked * (photo["rgb"] + 2 * photo["alpha"]),
+        "label": pixels * real * PIXEL["rgba"] + kept * photos * extra,
+        "evaluate": kept * sum(costs.pictures.heldout.values()) * (PIXEL["rgb"] + 2 * PIXEL["alpha"]),
         "fit_generator": config.generator.fit.snapshots * generator,
         "select_generator": generator,
         "synthesize": config.synthesize.count_in(step.round) * pixels * PIXEL["rgba"],
@@ -64,8 +69,8 @@ def _disk(costs: StepSeconds, step: Step) -> float:
 
 
 def _labelled(costs: StepSeconds) -> int:
-    """Pictures with an alpha, held-out ones among them: they have a foreground, too."""
-    return sum(costs.pictures.labelled.values()) + sum(costs.pictures.heldout.values())
+    """Pictures with an alpha, held-out ones and extra subjects among them: they have a foreground, too."""
+    return costs.pictures.extra + sum(costs.pictures.labelled.values()) + sum(costs.pictures.heldout.values())
 
 
 def _kept(costs: StepSeconds, step: Step) -> int:

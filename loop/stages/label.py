@@ -2,7 +2,8 @@
 
 Labelled training pictures go in as they are. Unlabelled photos get the matter's alpha and stay out when its flipped
 and scaled views disagree; photos with a mask also stay out when the alpha contradicts the mask. Held-out pictures
-never come near. Every cut-out is framed alike (`frame_cutout`).
+never come near. Every cut-out is framed alike (`frame_cutout`); one that does not fill its frame (min_fill) is not for
+the generator, but the roads below have it.
 
 For the roads of matter.later that ask for it, kept photos of kind `none` also get what `fit_matter` learns from: a
 trimap of what the matter is sure of in every view (trimaps), the alpha and the foreground as they are in the photo
@@ -48,7 +49,7 @@ def run(ctx: Context) -> Metrics:
     for row in data_rows(data, "train", config.domain, (*MEASURED, FOREGROUND)):
         cutout = read_cutout(data, row)
         rows.append(_entry(row, None, None) | _foreground(cutout[3:], cutout[3:]))
-        write_rgba(ctx.out / rows[-1]["rgba"], frame_cutout(cutout, config.size))
+        rows[-1] |= _framed(ctx, config, rows[-1], cutout)
     photos = data_rows(data, "train", config.domain, ("none", "mask"))
     batch = BATCH if all("box" in row or row["image"].endswith(".png") for row in photos) else 1  # their own shapes
     network = load_matter(ctx.inputs["matter"]).to(device_for(ctx))
@@ -63,6 +64,7 @@ def run(ctx: Context) -> Metrics:
         "photos": len(pseudo),
         "kept": sum(row["kept"] for row in pseudo),
         "pool": sum(row["kept"] for row in rows),
+        **({"too_small": sum("fill" in row for row in rows)} if config.rules.min_fill else {}),
         **({"trimaps": sum(bool(row["trimap"]) for row in rows)} if config.trimaps else {}),
         **({"targets": sum("alpha" in row for row in rows)} if config.targets else {}),
         "foreground": _mean(row["foreground"] for row in pseudo),
@@ -99,8 +101,7 @@ def _label(ctx: Context, config: LabelStep, network: nn.Module, photos: list[Row
         entry |= _foreground(content(alpha, row), None if mask is None else content(mask, row))
         if entry["kept"]:
             foreground = estimate_foreground(image, alpha)
-            cutout = content(torch.cat([foreground, alpha]), row)
-            write_rgba(ctx.out / entry["rgba"], frame_cutout(cutout, config.size))
+            entry |= _framed(ctx, config, entry, content(torch.cat([foreground, alpha]), row))
             if config.targets and row["kind"] == "none":
                 entry |= {"alpha": _file("alpha", row), "colour": _file("foreground", row)}
                 write_alpha(ctx.out / entry["alpha"], alpha)
@@ -116,7 +117,7 @@ def _label(ctx: Context, config: LabelStep, network: nn.Module, photos: list[Row
 def _write_trimaps(ctx: Context, network: nn.Module, images: Tensor, rows: list[Row], photos: list[Row]) -> None:
     trimaps, known = from_matter(network, images)
     for row, photo, trimap, enough in zip(rows, photos, trimaps, known.tolist(), strict=True):
-        if row["kept"] and row["kind"] == "none" and enough:
+        if (row["kept"] or "fill" in row) and row["kind"] == "none" and enough:
             row["trimap"] = _file("trimap", photo)
             write_trimap(ctx.out / row["trimap"], trimap)
 
@@ -126,6 +127,17 @@ def _write_agreement(ctx: Context, network: nn.Module, images: Tensor, rows: lis
         if "alpha" in row:
             row["agreement"] = _file("agreement", photo)
             write_alpha(ctx.out / row["agreement"], agreement)
+
+
+def _framed(ctx: Context, config: LabelStep, entry: Row, cutout: Tensor) -> Row:
+    """Writes the cut-out as the generator sees it; or says why it does not: what to add to the entry."""
+    framed = frame_cutout(cutout, config.size)
+    fill = float(framed[3].mean())
+    if fill < config.rules.min_fill:
+        reason = f"fills {fill:.3f} of the square around it, below {config.rules.min_fill}: not for the generator"
+        return {"kept": False, "reason": reason, "fill": round(fill, 5)}
+    write_rgba(ctx.out / entry["rgba"], framed)
+    return {}
 
 
 def _file(kind: str, photo: Row) -> str:

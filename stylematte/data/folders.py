@@ -83,10 +83,15 @@ class Frame(NamedTuple):
         coloured = kind in ("image", "foreground")
         return f"{kind}/{name}.{('ppm' if coloured else 'pgm') if self.max_side else 'png'}"
 
-    def _reduced(self, picture: Tensor) -> Tensor:
-        height, width = picture.shape[-2:]
+    def size_of(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) as a picture of this size is kept."""
+        if not self.max_side:
+            return self.size, self.size
         scale = min(1.0, self.max_side / max(height, width))
-        return resize(picture, (max(2, round(height * scale)), max(2, round(width * scale))))
+        return max(2, round(height * scale)), max(2, round(width * scale))
+
+    def _reduced(self, picture: Tensor) -> Tensor:
+        return resize(picture, self.size_of(*picture.shape[-2:]))
 
 
 Wanted = tuple[str, ManifestRow]

@@ -11,9 +11,9 @@ from loop.config.steps import FitMatterStep, read
 from loop.engine.stage import Context
 from loop.fitting import trainer
 from loop.fitting.mixture import matter_sources
-from loop.stages import fit_matter
+from loop.stages import fit_matter, label
 from stylematte.errors import ConfigError
-from stylematte.imagefile import read_alpha, read_rgb
+from stylematte.imagefile import read_alpha, read_rgb, read_rgba
 from stylematte.inference.predict import predict_agreement, predict_with_confidence
 from stylematte.networks.weights import load_matter
 from tests.loop.planned import planned
@@ -61,6 +61,26 @@ def test_label_writes_alphas_as_the_accepted_matter_sees_them(run: Path) -> None
             assert (read_alpha(folder / row["agreement"]) - agreement).abs().max() < 0.003
             assert row["confidence"] == pytest.approx(confidence.item(), abs=1e-4)
             assert read_rgb(folder / row["colour"]).shape == image[0].shape
+
+
+def test_what_does_not_fill_its_frame_is_for_the_roads_alone(run: Path, tmp_path: Path) -> None:
+    """The smaller half of the cut-outs, the labelled ones' among them, leave the generator's pool and nothing else."""
+    before = run / "rounds/01/portraits/label"
+    fills = {row["id"]: read_rgba(before / row["rgba"])[3].mean().item() for row in rows(before) if row["kept"]}
+    least = sorted(fills.values())[len(fills) // 2]
+    words = [f"run.dir={run}", *OPEN, f"label.min_fill={least - 1e-6}"]
+    step = next(s for s in planned(load_config(TINY, words)) if s.id == "01/portraits/label")
+    inputs = {name: run / "rounds" / id_ for name, id_ in step.inputs.items()}
+    found = label.run(Context(inputs, tmp_path, tmp_path, step.config, step.seed, step.id, {}))
+    now = {row["id"]: row for row in rows(tmp_path)}
+    assert {id_ for id_, row in now.items() if row["kept"]} == {id_ for id_, fill in fills.items() if fill >= least}
+    assert found["too_small"] == len(fills) // 2 == len(fills) - found["pool"]
+    for row in rows(before):
+        unchanged = {key: value for key, value in row.items() if key not in ("kept", "reason")}
+        assert unchanged == {key: now[row["id"]][key] for key in unchanged}
+        assert now[row["id"]]["kept"] == (tmp_path / row["rgba"]).exists()
+        if "alpha" in row:
+            assert (tmp_path / row["alpha"]).read_bytes() == (before / row["alpha"]).read_bytes()
 
 
 def test_every_road_has_its_sources(run: Path) -> None:
