@@ -1,19 +1,20 @@
 """Exporting a matter: one ONNX or .pt2 file that is checked against PyTorch, or a folder in the hub's layout.
 
-ONNX: any number of pictures of one size, any height and width of at least MIN_SIDE; padding is inside the graph. It is
-traced, not `torch.export`ed: on Swin's window attention symbolic sizes take minutes, a trace takes seconds and follows
-the shapes as well. .pt2: `torch.export`, for multiples of UNIT where the backbone has no attention, else for one fixed
-size.
+Both take any number of pictures of one size, any height and width of at least MIN_SIDE; padding is inside the graph.
+ONNX is traced, not `torch.export`ed: a trace takes seconds and follows the shapes as well. .pt2: `export_program`; for
+one fixed size where the backbone asks for sizes in a way that torch.export cannot follow.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import os
 import shutil
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,8 @@ from torch import Tensor, nn
 
 from stylematte.atomic import new_folder
 from stylematte.errors import ConfigError, UserError
+from stylematte.export_half import compute_in_half
+from stylematte.export_program import LEAST, MOST, AnySize, to_program, to_program_of_size
 from stylematte.inference.matter import load
 from stylematte.inference.predict import takes_trimap
 from stylematte.networks.weights import HUB_DESCRIPTION, HUB_TENSORS, matter_files, read_description
@@ -33,13 +36,11 @@ MIN_SIDE = 32
 EXAMPLE = (75, 101)
 """The traced size: no multiple of anything, so that the padding is in the graph."""
 CHECKED, CHECKED_BATCHES = ((96, 160), (101, 131)), (1, 3)
-UNIT = 32
-"""A .pt2 of any size takes multiples of it: padding asks for the size, which an exported graph may not."""
-PT2_MOST = 8192
-PT2_EXAMPLE, PT2_CHECKED = (96, 160), ((64, 96), (160, 64))
-TOLERANCE, HALF_TOLERANCE = 1e-3, 2e-2
-"""Largest difference of alpha from PyTorch's that is accepted. Half precision: fp16 weights, 11 bits each; the guided
+TOLERANCE, HALF_TOLERANCE, BF16_TOLERANCE = 1e-3, 2e-2, 1e-1
+"""Largest difference of alpha from PyTorch's that is accepted. Half precision: fp16 has 11 bits, bfloat16 8; the guided
 filter magnifies their rounding."""
+PRECISIONS = ("fp32", "bf16", "fp16")
+log = logging.getLogger("stylematte")
 NEEDS = ("onnx", "onnxscript", "onnxruntime")
 INPUT = "RGB, straight sRGB, float32 in [0, 1], NCHW"
 TRIMAP = "trimap, float32 in {0, 1/2, 1}, (N, 1, H, W), 1/2 where nothing is known"
@@ -52,44 +53,18 @@ def check_packages() -> None:
         raise ConfigError(f"--format onnx needs {', '.join(missing)}: pip install 'stylematte[export]'")
 
 
-class AnySize(nn.Module):
-    """The released network with its padding as arithmetic on the sizes: a trace cannot follow an `if`."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, image: Tensor) -> Tensor:
-        from stylematte.networks.released.network import MULTIPLE, mirror_index
-
-        height, width = image.shape[-2:]
-        most = 2 * (MULTIPLE - 1)
-        odd = (height % MULTIPLE + width % MULTIPLE + most - 1) // most  # 1 if a side is no multiple of 8, else 0
-        for axis, size in ((-2, height), (-1, width)):
-            before = (MULTIPLE - size % MULTIPLE) * odd
-            image = image.index_select(axis, mirror_index(size, before, image.device))
-        return self.network.from_normalised(self.network.backbone.normalise(image))[..., -height:, -width:]
-
-
-def fixed_size(network: nn.Module, side: int) -> tuple[int, int] | None:
-    """None where a .pt2 of `network` can take any multiple of UNIT, else (side, side)."""
-    attends = any("attention" in type(module).__name__.lower() for module in network.modules())
-    return (side, side) if attends else None
-
-
 def sizes_of(kind: str, size: tuple[int, int] | None) -> str:
     """Which H and W a file of format `kind` takes; size: its only (height, width), None if it takes more."""
     if size is not None:
         return f"{size[0]} x {size[1]} only"
-    if kind == "onnx":
-        return f"any H, W >= {MIN_SIDE}; padding is inside"
-    return f"multiples of {UNIT} from {2 * UNIT} to {PT2_MOST}; pad before, cut after"
+    least = f">= {MIN_SIDE}" if kind == "onnx" else f"from {LEAST} to {MOST}"
+    return f"any H, W {least}; padding is inside"
 
 
 def metadata(
-    network: nn.Module, name: str, licence: str, half: bool, sizes: str, trimap: bool = False, batch: str = "1"
+    network: nn.Module, name: str, licence: str, precision: str, sizes: str, trimap: bool = False, batch: str = "1"
 ) -> dict[str, str]:
-    """What the file says of itself; all strings. sizes: of `sizes_of`."""
+    """What the file says of itself; all strings. precision: of weights. sizes: of `sizes_of`."""
     import stylematte
 
     return {
@@ -100,7 +75,7 @@ def metadata(
         "input": f"{INPUT}, N = {batch}" + (f"; {TRIMAP}" if trimap else ""),
         "output": "alpha in [0, 1], float32, (N, 1, H, W)",
         "size": sizes,
-        "weights": "float16" if half else "float32",
+        "weights": {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}[precision],
         "opset": str(OPSET),
         "stylematte": stylematte.__version__,
     }
@@ -126,11 +101,13 @@ def export_file(
     size: int | None = None,
     trimap: bool = False,
     int8: Sequence[Path] = (),
+    precision: str = "fp32",
 ) -> ExportedFile:
     """Write matter.onnx or matter.pt2 (kind) of a run, an export or a matter folder into the new folder `out`.
 
-    half: onnx, float16 weights. size: pt2, for pictures of this height and width only. trimap: onnx, with a trimap as
-    second input, for a network that takes one. int8: onnx, photos that 8-bit ranges are measured on (`quantize`).
+    half: onnx, float16 weights. size: pt2, for one picture of this height and width only. trimap: a trimap as second
+    input, for a network that takes one. int8: onnx, photos that 8-bit ranges are measured on (`quantize`). precision:
+    what layers compute in, fp32, bf16 (pt2) or fp16 (onnx).
     Raises ConfigError, DataError, WeightsError, and UserError if alpha differs too much.
     """
     if int8 and (kind != "onnx" or half or trimap):
@@ -139,8 +116,12 @@ def export_file(
         raise ConfigError("--half is for --format onnx")
     if size and (kind != "pt2" or size < MIN_SIDE):
         raise ConfigError(f"--size {size}: for --format pt2, at least {MIN_SIDE}; an ONNX file takes any size")
-    if trimap and kind != "onnx":
-        raise ConfigError("--trimap is for --format onnx")
+    if trimap and size:
+        raise ConfigError("--trimap and --size do not go together")
+    if precision != "fp32" and (precision, kind) not in (("bf16", "pt2"), ("fp16", "onnx")):
+        raise ConfigError(f"--precision {precision}: bf16 is for --format pt2, fp16 for --format onnx")
+    if precision != "fp32" and (half or int8):
+        raise ConfigError("--precision goes without --half and --int8")
     if kind == "onnx":
         check_packages()
     loaded = load(matter)
@@ -149,14 +130,24 @@ def export_file(
     name, fixed, loss = f"matter.{kind}", None, None
     with new_folder(out) as folder:
         if kind == "onnx":
-            worst = export_onnx(loaded.network, folder / name, loaded.folder.name, licence, half, trimap)
+            worst = export_onnx(loaded.network, folder / name, loaded.folder.name, licence, half, trimap, precision)
             if int8:
                 full = (folder / name).rename(folder / "float32.onnx")
                 loss = quantize(full, folder / name, int8, loaded.trained_at, _onnx_runner)
                 full.unlink()
         else:
-            fixed = (size, size) if size else fixed_size(loaded.network, loaded.trained_at)
-            worst = export_pt2(loaded.network, folder / name, loaded.folder.name, fixed, licence)
+            fixed = (size, size) if size else None
+            write = partial(export_pt2, loaded.network, folder / name, loaded.folder.name, licence=licence)
+            try:
+                worst = write(fixed, trimap=trimap, precision=precision)
+            except UserError:
+                raise
+            except Exception as error:  # a backbone's own code, which torch.export cannot follow
+                if fixed or trimap:
+                    raise UserError(f"{name}: torch.export cannot follow this network: {_first_line(error)}") from error
+                log.warning("not for any size, torch.export cannot follow the backbone: %s", _first_line(error))
+                fixed = (loaded.trained_at, loaded.trained_at)
+                worst = write(fixed, precision=precision)
     return ExportedFile(out / name, loaded.folder, worst, sizes_of(kind, fixed), loss)
 
 
@@ -172,13 +163,20 @@ def export_hub(folder: Path, target: Path) -> dict[str, Any]:
 
 
 def export_onnx(
-    network: nn.Module, path: str | Path, name: str, licence: str = "", half: bool = False, trimap: bool = False
+    network: nn.Module,
+    path: str | Path,
+    name: str,
+    licence: str = "",
+    half: bool = False,
+    trimap: bool = False,
+    precision: str = "fp32",
 ) -> float:
     """Write `network` (eval, CPU) to path as ONNX; returns the largest difference found in onnxruntime.
 
     half: weights stored as float16, computed with in float32. trimap: a second input, for a network that takes one.
-    Any number of pictures. Checked at the sizes CHECKED; raises UserError, and
-    leaves no file, if alpha differs by more than TOLERANCE (half: HALF_TOLERANCE).
+    precision: fp16 computes in it but for the padding and the guided filter (`compute_in_half`). Any number of
+    pictures. Checked at the sizes CHECKED; raises UserError, and leaves no file, if alpha differs by more than
+    TOLERANCE (half and fp16: HALF_TOLERANCE).
     """
     check_packages()
     import onnx
@@ -203,38 +201,49 @@ def export_onnx(
         model = onnx.load(file)
         if half:
             _halve(model)
+        if precision == "fp16":
+            model = compute_in_half(model)
         model.producer_name = "stylematte"
         onnx.helper.set_model_props(
-            model, metadata(network, name, licence, half, sizes_of("onnx", None), trimap, "any")
+            model, metadata(network, name, licence, stored, sizes_of("onnx", None), trimap, "any")
         )
         onnx.save(model, file)
 
-    allowed = HALF_TOLERANCE if half else TOLERANCE
+    stored = "fp16" if half else precision
+    allowed = TOLERANCE if stored == "fp32" else HALF_TOLERANCE
     return _kept(network, Path(path), write, _onnx_runner, CHECKED, allowed, trimap, CHECKED_BATCHES)
 
 
 def export_pt2(
-    network: nn.Module, path: str | Path, name: str, size: tuple[int, int] | None = None, licence: str = ""
+    network: nn.Module,
+    path: str | Path,
+    name: str,
+    size: tuple[int, int] | None = None,
+    licence: str = "",
+    trimap: bool = False,
+    precision: str = "fp32",
 ) -> float:
-    """Write `network` (eval, CPU) to path for `torch.export.load`, for pictures of `size` (height, width) only.
+    """Write `network` (eval, CPU) to path for `torch.export.load`, for any number of pictures of any size.
 
-    size None: for all multiples of UNIT (see `fixed_size` for which networks). Returns the largest difference of two
-    inputs; raises UserError as `export_onnx` does. Half precision is had after loading, by `module().half()`.
+    size: for one picture of this (height, width) only. trimap: a second input, for a network that takes one. precision:
+    fp32, or bf16, in which the layers then have their weights and multiply; what comes in and out is float32. Returns
+    the largest difference found; raises UserError as `export_onnx` does, and what torch.export raises.
     """
-    example, checked = (PT2_EXAMPLE, PT2_CHECKED) if size is None else (size, (size, size))
-    free = {axis: UNIT * torch.export.Dim(side, min=2, max=PT2_MOST // UNIT) for axis, side in ((2, "h"), (3, "w"))}
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    network.eval()
+    program = to_program(network, dtype, trimap) if size is None else to_program_of_size(network, size, dtype)
+    batch = "any" if size is None else "1"
+    about = metadata(network, name, licence, precision, sizes_of("pt2", size), trimap, batch)
 
     def write(file: Path) -> None:
-        with warnings.catch_warnings(), torch.no_grad():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            shapes = (free,) if size is None else None
-            program = torch.export.export(
-                network.eval(), (torch.rand(1, 3, *example),), dynamic_shapes=shapes, strict=False
-            )
-            about = json.dumps(metadata(network, name, licence, False, sizes_of("pt2", size)), indent=1, sort_keys=True)
-            torch.export.save(program, file, extra_files={"stylematte.json": about})
+            told = json.dumps(about, indent=1, sort_keys=True)
+            torch.export.save(program, file, extra_files={"stylematte.json": told})
 
-    return _kept(network, Path(path), write, _pt2_runner, checked, TOLERANCE)
+    allowed = BF16_TOLERANCE if precision == "bf16" else TOLERANCE
+    sizes, batches = (CHECKED, CHECKED_BATCHES) if size is None else ((size,), (1,))
+    return _kept(network, Path(path), write, _pt2_runner, sizes, allowed, trimap, batches)
 
 
 def _halve(model: Any) -> None:
@@ -296,6 +305,10 @@ def _kept(
     finally:
         partial.unlink(missing_ok=True)
     return worst
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def drawn_example(size: tuple[int, int], count: int, trimap: bool, random: torch.Generator) -> tuple[Tensor, ...]:

@@ -28,8 +28,20 @@ def main(args: argparse.Namespace) -> int:
     config.run.dir = str(folder)
     with Announcer() as announce:
         made = fit_generator(config, domain=args.domain, cutouts=args.cutouts, redo=args.redo, on_event=announce)
+    from loop.runs.generator_curve import best, draw_curve  # torch, which --help does without
+
+    out = folder / "curves" / made.folder.parent.name
+    rows = draw_curve(made.folder, out, config.generator.select_images)
     if args.json:
-        print(json.dumps({"run": str(folder), "generator": str(made.folder)}, indent=2))
+        about = {"run": str(folder), "generator": str(made.folder), "curve": rows}
+        print(json.dumps(about, indent=2))
         return 0
+    if rows:
+        nearest = best(rows)
+        said = f"Frechet distance {nearest['frechet']:.4g} at {nearest['kimg']:g} kimg, "
+        said += f"{rows[-1]['frechet']:.4g} at the end"
+        print(f"nearest of {len(rows)} snapshots: {said}: {nearest['folder']}\ncurve: {out / 'curve.html'}")
+    else:
+        print("no curve: it takes 64 cut-outs, and generator.select_images of 64")
     print(f"generator: {made.folder}\nstylematte sample {made.folder} -o OUT")
     return 0

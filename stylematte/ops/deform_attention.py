@@ -38,10 +38,15 @@ def deform_attention(
             f"value {tuple(value.shape)}, locations {tuple(locations.shape)}, weights {tuple(weights.shape)} do not "
             f"fit maps of {list(shapes)}: expected (N, {cells}, M, D), (N, Q, M, {len(shapes)}, P, 2), the same less 2"
         )
-    fits = value.shape[0] * cells * value.shape[2] < 2**31 and min(map(min, shapes)) > 1
-    if fits and plain_inference(value) and bool(locations.sum().isfinite()):  # nan has no cell
+    if plain_inference(value) and _fits(value, shapes, locations):
         return gathered(value, shapes, locations, weights)
     return sampled(value, shapes, locations, weights)
+
+
+def _fits(value: Tensor, shapes: Shapes, locations: Tensor) -> bool:
+    """Whether `gathered` can: its numbers of rows are 32 bits, a map has two cells a side, and nan has no cell."""
+    rows = value.shape[0] * value.shape[1] * value.shape[2]
+    return rows < 2**31 and min(map(min, shapes)) > 1 and bool(locations.sum().isfinite())
 
 
 def sampled(
@@ -57,7 +62,9 @@ def sampled(
     share = weights.permute(3, 0, 2, 1, 4).reshape(len(shapes), n * heads, 1, queries, points)
     out = value.new_zeros(())
     for level, part in enumerate(value.split([height * width for height, width in shapes], 1)):
-        maps = part.permute(0, 2, 3, 1).reshape(n * heads, depth, *shapes[level])
+        # what `reshape` would do, without asking about strides: an export would keep the answer
+        rows = part.permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format)
+        maps = rows.view(n * heads, depth, *shapes[level])
         taken = F.grid_sample(maps, grid[level], mode="bilinear", padding_mode="zeros", align_corners=False)
         out = out + (taken * share[level]).sum(-1)  # (N M, D, Q)
     return out.view(n, heads * depth, queries).transpose(1, 2)

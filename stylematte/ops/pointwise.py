@@ -33,9 +33,9 @@ def plain_inference(x: Tensor) -> bool:
 def linear(
     x: Float[Tensor, "... c"], weight: Float[Tensor, "d c"], bias: Float[Tensor, " d"] | None = None
 ) -> Float[Tensor, "... d"]:
-    """x W^T + b over the last axis: `F.linear`."""
+    """x W^T + b over the last axis: `F.linear`, in the weight's precision or autocast's."""
     if not plain_inference(x) or x.numel() == 0:
-        return F.linear(x, weight, bias)
+        return F.linear(x if torch.is_autocast_enabled(x.device.type) else x.to(weight.dtype), weight, bias)
     rows = x.reshape(1, -1, 1, x.shape[-1]).permute(0, 3, 1, 2)  # (1, C, rows, 1), channels last: no copy
     y = F.conv2d(rows, weight[:, :, None, None], bias, dilation=2)
     return y.permute(0, 2, 3, 1).reshape(*x.shape[:-1], weight.shape[0])

@@ -9,7 +9,11 @@ import torch
 from stylematte import export
 from stylematte.config import BackboneConfig, DetailConfig, FpnConfig, ReleasedConfig
 from stylematte.errors import ConfigError, UserError
+from stylematte.export_program import AnySize
+from stylematte.networks.released.swin import window_attention
 from stylematte.networks.variants import build_matter
+from stylematte.networks.weights import save_matter
+from stylematte.networks.windows import attend, windows_by_index
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -89,31 +93,100 @@ def said_by(file):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [FpnConfig, DetailConfig])
-def test_pt2_at_any_multiple(options, tmp_path):
-    torch.manual_seed(0)
-    network = build_matter(options(backbone=MOBILE, channels=8)).eval()
-    assert export.fixed_size(network, 100) is None
-    file = tmp_path / "matter.pt2"
-    assert export.export_pt2(network, file, "tiny") <= 1e-3
+@pytest.mark.parametrize("variant", SMALL)
+def test_pt2_is_pytorch_at_any_size(variant, tmp_path):
+    """Sizes of multiples of nothing and of everything, one picture and several; the traced ones were 2 of 75 x 101."""
+    network, file = small(variant), tmp_path / "matter.pt2"
+    assert export.export_pt2(network, file, "tiny") <= 1e-5
     run, said = said_by(file)
-    assert said["size"] == "multiples of 32 from 64 to 8192; pad before, cut after"
-    for size in ((64, 224), (192, 96)):
-        image = torch.rand(1, 3, *size)
+    assert said["size"] == "any H, W from 32 to 16384; padding is inside"
+    for count, size in enumerate(((33, 50), (64, 224), (130, 65)), start=1):
+        image = torch.rand(count, 3, *size)
         with torch.no_grad():
-            assert (run(image) - network(image)).abs().max() <= 1e-3
+            assert (run(image) - network(image)).abs().max() <= 1e-5
 
 
-def test_attention_wants_one_size():
-    assert export.fixed_size(small("detail"), 100) == (100, 100)
+@pytest.mark.slow
+def test_pt2_with_a_trimap_in_bfloat16(tmp_path):
+    network, file = small("detail"), tmp_path / "matter.pt2"
+    assert 1e-5 < export.export_pt2(network, file, "tiny", trimap=True, precision="bf16") <= 2e-2
+    run, said = said_by(file)
+    assert said["weights"] == "bfloat16"
+    assert {w.dtype for name, w in run.state_dict().items() if "conv" in name} == {torch.bfloat16}
+    image, known = torch.rand(2, 3, 40, 70), torch.zeros(2, 1, 40, 70)
+    known[..., 20:] = 1
+    with torch.no_grad():
+        found, expected = run(image, known), network(image, known)
+    assert found.dtype == torch.float32
+    assert (found - expected).abs().max() <= 2e-2
 
 
 @pytest.mark.slow
 def test_pt2_at_its_size(tmp_path):
-    network = small("detail")
+    network = mobile()
     file = tmp_path / "matter.pt2"
     assert export.export_pt2(network, file, "tiny", (64, 96)) <= 1e-3
     assert said_by(file)[1]["size"] == "64 x 96 only"
+
+
+@pytest.mark.slow
+def test_a_backbone_that_no_graph_follows_gets_one_size(tmp_path, monkeypatch, caplog):
+    def refuses(*given):
+        raise RuntimeError("data-dependent\nand more")
+
+    network, matter = mobile(), tmp_path / "matter"
+    save_matter(matter, network, {"size": 64})
+    monkeypatch.setattr(export, "to_program", refuses)
+    made = export.export_file(matter, tmp_path / "out", "pt2")
+    assert made.sizes == "64 x 64 only"
+    assert "torch.export cannot follow the backbone: data-dependent" in caplog.text
+    with pytest.raises(UserError, match="cannot follow this network: data-dependent"):
+        export.export_file(saved_detail(tmp_path), tmp_path / "new", "pt2", trimap=True)
+    assert not (tmp_path / "new").exists()
+
+
+def saved_detail(folder):
+    save_matter(folder / "detail", small("detail"), {"size": 64})
+    return folder / "detail"
+
+
+@pytest.mark.parametrize("variant", ["fpn", "released"])
+@pytest.mark.parametrize("size", [(33, 50), (57, 224)])
+def test_windows_by_index_are_the_windows(variant, size):
+    """What an export follows is what the network does, padding and rolled windows too."""
+    network, image = small(variant), torch.rand(2, 3, *size)
+    with torch.no_grad():
+        expected = network(image)
+        with windows_by_index(network):
+            assert (AnySize(network)(image) - expected).abs().max() <= 1e-5
+        assert torch.equal(network(image), expected)
+
+
+def test_the_released_windows_are_padded_first():
+    swin = small("released").backbone.swin
+    block = swin.layers[1].blocks[1]
+    assert max(block.shift_size) > 0
+    x = torch.randn(2, 9, 12, block.dim)
+    with torch.no_grad():
+        padded, rolled = (attend(block, x, padded_first=first) for first in (True, False))
+        assert (padded - window_attention(block, x)).abs().max() <= 1e-6
+        assert (rolled - block._attn(x)).abs().max() <= 1e-6
+    assert (padded - rolled).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("variant", ["fpn", *(pytest.param(v, marks=pytest.mark.slow) for v in ("detail", "released"))])
+def test_onnx_in_half_keeps_what_must_be_float32(variant, tmp_path):
+    network, file = small(variant), tmp_path / "matter.onnx"
+    assert 0 < export.export_onnx(network, file, "tiny", precision="fp16") <= export.HALF_TOLERANCE
+    graph = onnx.load(file).graph
+    assert {each.type.tensor_type.elem_type for each in (*graph.input, *graph.output)} == {onnx.TensorProto.FLOAT}
+    kinds = [w.data_type for w in graph.initializer if np.prod(w.dims) > 64 and w.data_type != onnx.TensorProto.INT64]
+    assert kinds.count(onnx.TensorProto.FLOAT16) > 0.9 * len(kinds)
+
+
+def test_precisions_that_a_format_has_not(tmp_path):
+    with pytest.raises(ConfigError, match="bf16 is for --format pt2, fp16 for --format onnx"):
+        export.export_file(tmp_path, tmp_path / "out", "onnx", precision="bf16")
 
 
 def test_a_file_that_differs_is_not_kept(tmp_path, monkeypatch):

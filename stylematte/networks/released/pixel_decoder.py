@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from stylematte.networks.windows import contiguous
 from stylematte.ops.deform_attention import Shapes, deform_attention
 from stylematte.ops.pointwise import feedforward, project
 
@@ -80,7 +82,8 @@ class DeformableSelfAttention(nn.Module):
         value = project(self.value_proj, tokens).view(n, count, HEADS, channels // HEADS)
         offsets = project(self.sampling_offsets, queries)
         weights = project(self.attention_weights, queries).view(n, count, HEADS, LEVELS * POINTS).softmax(-1)
-        sides = [torch.as_tensor(side, device=tokens.device) for height, width in shapes for side in (width, height)]
+        number = partial(torch.full, ()) if torch.compiler.is_exporting() else torch.as_tensor  # follow the shapes both
+        sides = [number(side, device=tokens.device) for height, width in shapes for side in (width, height)]
         size = torch.stack(sides).to(tokens.dtype).view(-1, 2)  # not one constant: an export must follow the shapes
         size = size.repeat_interleave(POINTS, 0).repeat(HEADS, 1).flatten()  # for every x and y in a row of offsets
         locations = centres.repeat(1, HEADS * LEVELS * POINTS) + offsets / size  # offsets are in cells
@@ -154,6 +157,8 @@ class PixelDecoder(nn.Module):
         for layer in self.encoder.layers:
             tokens = layer(tokens, positions, centres, shapes)
         parts = tokens.split([height * width for height, width in shapes], 1)
+        if torch.compiler.is_exporting():
+            parts = [contiguous(part) for part in parts]
         maps = [part.reshape(part.shape[0], *shape, channels) for part, shape in zip(parts, shapes, strict=True)]
         return [m.permute(0, 3, 1, 2) for m in maps]
 

@@ -22,6 +22,7 @@ from stylematte.errors import ConfigError
 from stylematte.networks.backbone import check_name
 from stylematte.networks.normalisation import normalisation
 from stylematte.networks.pretrained import build_filled
+from stylematte.networks.windows import APART, attend, padded_by_index
 from stylematte.ops.pointwise import feedforward, project
 from stylematte.ops.pointwise import linear as product
 
@@ -30,12 +31,12 @@ NEEDED = (
     "variant 'released' is built on timm's Swin with 4 stages, patch 4 and square windows, for example "
     "swin_tiny_patch4_window7_224; choose it, or another variant"
 )
-APART = -100.0
-"""Added to the logit of two cells that the roll put into one window although they do not touch."""
 
 
 def pad_to(x: Float[Tensor, "n _ _ c"], multiple: int) -> Float[Tensor, "n _ _ c"]:
     """x with zeros below and right, so that H and W are multiples."""
+    if torch.compiler.is_exporting():
+        return padded_by_index(x, multiple)
     return F.pad(x, (0, 0, 0, -x.shape[2] % multiple, 0, -x.shape[1] % multiple))
 
 
@@ -65,6 +66,8 @@ def window_attention(block: SwinTransformerBlock, x: Float[Tensor, "n h w c"]) -
 
     B: the relative position bias; M: `roll_mask`, where the window is shifted.
     """
+    if torch.compiler.is_exporting():
+        return attend(block, x, padded_first=True)
     attention, window, shift = block.attn, block.window_size[0], max(block.shift_size)
     n, height, width, channels = x.shape
     heads = attention.num_heads

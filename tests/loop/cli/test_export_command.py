@@ -55,7 +55,7 @@ def test_the_hub_layout_loads_back(matter: Path, tmp_path: Path) -> None:
 
 def test_onnx_and_pt2_are_one_file_in_a_new_folder(matter: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     pytest.importorskip("onnxruntime")
-    for kind, says in (("onnx", "any H, W >= 32"), ("pt2", "multiples of 32")):
+    for kind, says in (("onnx", "any H, W >= 32"), ("pt2", "any H, W from 32 to 16384")):
         assert export(matter, tmp_path / kind, "--format", kind) == 0
         assert [f.name for f in (tmp_path / kind).iterdir()] == [f"matter.{kind}"]
         assert says in capsys.readouterr().out
@@ -86,7 +86,9 @@ def test_eight_bits_are_smaller_and_their_loss_is_said(matter: Path, tmp_path: P
 REFUSED = [
     (["--format", "onnx", "--size", "64"], 2, "an ONNX file takes any size"),
     (["--format", "pt2", "--half"], 2, "--half is for --format onnx"),
-    (["--half"], 2, "--half, --int8, --size and --trimap are for"),
+    (["--format", "pt2", "--precision", "fp16"], 2, "bf16 is for --format pt2, fp16 for --format onnx"),
+    (["--format", "onnx", "--precision", "fp16", "--half"], 2, "--precision goes without --half and --int8"),
+    (["--half"], 2, "--half, --int8, --precision, --size and --trimap are for"),
     (["--format", "pt2", "--int8", "."], 2, "--int8 is for --format onnx"),
     ([], 3, "not a run folder"),
 ]
