@@ -1,16 +1,17 @@
-"""A PNG encoder for large pictures that are wanted soon: rows as differences to the row above, packed by ISA-L.
+"""A PNG encoder for large pictures that are wanted soon: rows as differences to the row above, packed by cramjam.
 
 PNG (ISO/IEC 15948) lets an encoder choose a filter for each row and how hard deflate tries. One filter (2, "up") and
-Intel's igzip at its level 1 (`isal`) take a quarter of zlib's time at its quickest, for somewhat smaller files.
+cramjam's zlib at its level 1 take less than half of the time of Python's own, for a tenth more bytes.
 """
 
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Sequence
 
+import cramjam
 import numpy as np
-from isal import isal_zlib
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 UP = 2
@@ -27,8 +28,8 @@ class QuickPng:
         header = struct.pack(">IIBBBBB", width, height, bits, COLOUR_TYPES[channels], 0, 0, 0)
         self.rows, self.height = 0, height
         self.before = np.zeros(width * channels * bits // 8, np.uint8)
-        self.packer = isal_zlib.compressobj(LEVEL)
-        self.parts = [SIGNATURE + _chunk(b"IHDR", header)]
+        self.packer = cramjam.zlib.Compressor(LEVEL)
+        self.header = SIGNATURE + _chunk(b"IHDR", header)
 
     def add(self, rows: np.ndarray) -> None:
         """The next rows, (n, W) or (n, W, C) of uint8 or uint16, colours as RGB."""
@@ -37,14 +38,14 @@ class QuickPng:
         filtered[:, 0] = UP
         np.subtract(rows[0], self.before, out=filtered[0, 1:])
         np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
-        self.parts.append(_chunk(b"IDAT", self.packer.compress(filtered)))
+        self.packer.compress(filtered.tobytes())
         self.before = rows[-1].copy()
         self.rows += len(rows)
 
     def file(self) -> bytes:
         """All of it, after the last row."""
         assert self.rows == self.height, f"{self.rows} of {self.height} rows"
-        return b"".join([*self.parts, _chunk(b"IDAT", self.packer.flush()), _chunk(b"IEND", b"")])
+        return b"".join([self.header, _chunk(b"IDAT", bytes(self.packer.finish())), _chunk(b"IEND", b"")])
 
 
 def _big_endian(rows: np.ndarray) -> np.ndarray:
@@ -54,5 +55,5 @@ def _big_endian(rows: np.ndarray) -> np.ndarray:
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
-    checksum = isal_zlib.crc32(data, isal_zlib.crc32(kind))
+    checksum = zlib.crc32(data, zlib.crc32(kind))
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
