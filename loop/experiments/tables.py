@@ -76,7 +76,7 @@ def plot(experiment: Experiment, rows: Sequence[Row]) -> str:
         for row in shown
         if row.change is not None and row.low is not None and row.high is not None
     ]
-    chart = interval_chart(f"{experiment.headline} against {experiment.control}", spans, width=760)
+    chart = str(interval_chart(f"{experiment.headline} against {experiment.control}", spans, width=760))  # plain text
     head, _, rest = chart.partition(">")
     return head.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1) + ">" + STYLE + rest if chart else ""
 

@@ -1,13 +1,14 @@
 """What an experiment's numbers say, from numbers a person can check."""
 
 import json
+from xml.etree import ElementTree
 
 import pytest
 
 from loop.experiments.experiment import Experiment, Pair, Row
 from loop.experiments.folder import ask
 from loop.experiments.summary import compare, sentence
-from loop.experiments.tables import row_name, write_summary
+from loop.experiments.tables import plot, row_name, write_summary
 
 ARMS = {"control": (), "other": ("run.rounds=0",)}
 EXPERIMENT = Experiment("toy", "Is it so?", ARMS, "control", lambda folder: {})
@@ -82,3 +83,10 @@ def test_a_fit_that_was_stopped_is_in_the_table(tmp_path):
     text = (tmp_path / "table.md").read_text()
     assert "- A fit was stopped: other, seed 0: 00/fit_matter: loss is NaN" in text
     assert "| faces | control | 2.5 | 2.5 |  |  |  | 4 | 1 |  |" in text
+
+
+def test_the_plot_is_a_picture_with_every_change():
+    found = {arm: {0: measured(error), 1: measured(error)} for arm, error in (("control", 1.0), ("<other>", 2.0))}
+    drawn = ElementTree.fromstring(plot(EXPERIMENT, compare(found, "control")))
+    assert drawn.tag == "{http://www.w3.org/2000/svg}svg"
+    assert any("<other>, faces" in text for text in drawn.itertext())
