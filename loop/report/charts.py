@@ -17,6 +17,8 @@ from loop.report.formats import signed
 from loop.report.templates import render
 
 COLOURS = 6  # .c0 … .c5 in style.css
+LETTER = 6.3
+"""Pixels of a letter of a label, in the mean."""
 ROW = 24  # pixels between two intervals
 MOST = 200  # points of a curve
 
@@ -150,13 +152,15 @@ def intervals(title: str, spans: Sequence[Span], limit: float | None) -> Interva
 
 
 def interval_chart(title: str, spans: Sequence[Span], width: int = 640) -> Markup:
-    """The same as SVG, for a file of its own; zero is a solid line."""
+    """The same as SVG, for a file of its own, wider where labels are long; zero is a solid line."""
     spans = _finite(spans)
     if not spans:
         return Markup("")
     height = 26 + ROW * len(spans) + 24
     x0, x1 = _range([v for span in spans for v in (span.low, span.high)] + [0.0], pad=0.06)
-    frame = Frame(190, width - 110, 26, height - 20, x0, x1, 0.0, 1.0)
+    left = max(190.0, 16 + LETTER * max(len(span.label) for span in spans))
+    width = round(width + left - 190)
+    frame = Frame(left, width - 110, 26, height - 20, x0, x1, 0.0, 1.0)
 
     def at(value: float) -> float:
         return round(frame.pixel(value, 0.0)[0], 1)

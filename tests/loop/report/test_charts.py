@@ -47,3 +47,11 @@ def test_ticks_are_few_round_and_inside(low: float, high: float) -> None:
     ticks = _ticks(low, high, 4)
     assert 2 <= len(ticks) <= 6
     assert all(low - 1e-9 <= tick <= high + 1e-9 for tick in ticks)
+
+
+def test_a_long_label_ends_before_its_interval() -> None:
+    label = "all-roads-refined against photos-and-cutouts, portraits"
+    chart = interval_chart("t", [Span(label, -0.1, 0.0, 0.1, 0)], width=640)
+    starts = [float(x) for x in re.findall(r'class="span c0" x1="([0-9.]+)"', chart)]
+    assert starts[0] > 8 + 6 * len(label)
+    assert f"0 0 {round(640 + 16 + 6.3 * len(label) - 190)} " in chart
