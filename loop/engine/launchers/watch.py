@@ -91,9 +91,11 @@ def _until_over(launcher: Launcher, job: Job, settings: LaunchConfig, report: Re
             launcher.kill(grace=min(HANG_GRACE, settings.stop_grace))
         time.sleep(POLL)
     _warnings(job, hear)
+    silent = f"no heartbeat for {settings.heartbeat_timeout:g} s"
+    if hung and outcome.stopped is not None and not signals.stop_requested():
+        return Outcome(problem=Problem(silent))  # it woke up, and took its end for a wish to stop: nobody had one
     if hung and outcome.problem is not None and not outcome.problem.type:
-        silent = replace(outcome.problem, message=f"no heartbeat for {settings.heartbeat_timeout:g} s")
-        return replace(outcome, problem=silent)
+        return replace(outcome, problem=replace(outcome.problem, message=silent))
     return outcome
 
 

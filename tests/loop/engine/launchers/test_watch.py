@@ -31,8 +31,11 @@ class Queue:
     A kill takes two looks to come true. None in `ends`: that attempt never ends by itself.
     """
 
-    def __init__(self, *ends: Outcome | None, looks: int = 3, beats: bool = True) -> None:
+    def __init__(
+        self, *ends: Outcome | None, looks: int = 3, beats: bool = True, killed: Outcome | None = None
+    ) -> None:
         self.ends, self.looks, self.beats = ends, looks, beats
+        self.killed = killed or Outcome(problem=Problem("was cancelled"))
         self.calls: list[str] = []
 
     def start(self, job: Job, attempt: int) -> None:
@@ -51,7 +54,7 @@ class Queue:
     def kill(self, grace: float = 0.0) -> None:
         self.calls.append(f"kill {grace:g}")
         if self.end is None:
-            self.end, self.left = Outcome(problem=Problem("was cancelled")), 2
+            self.end, self.left = self.killed, 2
 
     def heartbeat(self) -> Beat | None:
         self.beat += self.beats
@@ -113,6 +116,13 @@ def test_a_silent_one_is_killed_with_a_grace_and_the_kill_may_take_its_time(tmp_
     assert watched(queue, tmp_path, heard, heartbeat_timeout=0.05) == {"loss": 0.5}
     assert queue.calls[:2] == ["start 1", "kill 0.1"]
     assert queue.calls[-1] == "start 2"
+    assert "no heartbeat for 0.05 s; attempt 2 of 3" in heard.lines[0]
+
+
+def test_a_silent_one_that_stops_when_it_is_killed_is_tried_again(tmp_path: Path) -> None:
+    """A slow start: its SIGTERM comes when it is up, and it ends as a fit ends that somebody wanted to stop."""
+    queue, heard = Queue(None, DONE, beats=False, killed=Outcome(stopped="00/x stopped at step 1")), Heard()
+    assert watched(queue, tmp_path, heard, heartbeat_timeout=0.05) == {"loss": 0.5}
     assert "no heartbeat for 0.05 s; attempt 2 of 3" in heard.lines[0]
 
 
