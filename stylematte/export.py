@@ -1,6 +1,6 @@
 """Exporting a matter: one ONNX or .pt2 file that is checked against PyTorch, or a folder in the hub's layout.
 
-Both take any number of pictures of one size, any height and width of at least MIN_SIDE; padding is inside the graph.
+Both take any number of pictures of one size, any height and width of at least LEAST; padding is inside the graph.
 ONNX is traced, not `torch.export`ed: a trace takes seconds and follows the shapes as well. .pt2: `export_program`; for
 one fixed size where the backbone asks for sizes in a way that torch.export cannot follow.
 """
@@ -25,16 +25,13 @@ from torch import Tensor, nn
 from stylematte.atomic import new_folder
 from stylematte.errors import ConfigError, UserError
 from stylematte.export_half import compute_in_half
-from stylematte.export_program import LEAST, MOST, AnySize, to_program, to_program_of_size
+from stylematte.export_program import EXAMPLE, LEAST, MOST, AnySize, to_program, to_program_of_size
 from stylematte.inference.matter import load
 from stylematte.inference.predict import takes_trimap
 from stylematte.networks.weights import HUB_DESCRIPTION, HUB_TENSORS, matter_files, read_description
 from stylematte.quantize import Loss, quantize
 
 OPSET = 17
-MIN_SIDE = 32
-EXAMPLE = (75, 101)
-"""The traced size: no multiple of anything, so that the padding is in the graph."""
 CHECKED, CHECKED_BATCHES = ((96, 160), (101, 131)), (1, 3)
 TOLERANCE, HALF_TOLERANCE, BF16_TOLERANCE = 1e-3, 2e-2, 1e-1
 """Largest difference of alpha from PyTorch's that is accepted. Half precision: fp16 has 11 bits, bfloat16 8; the guided
@@ -57,7 +54,7 @@ def sizes_of(kind: str, size: tuple[int, int] | None) -> str:
     """Which H and W a file of format `kind` takes; size: its only (height, width), None if it takes more."""
     if size is not None:
         return f"{size[0]} x {size[1]} only"
-    least = f">= {MIN_SIDE}" if kind == "onnx" else f"from {LEAST} to {MOST}"
+    least = f">= {LEAST}" if kind == "onnx" else f"from {LEAST} to {MOST}"
     return f"any H, W {least}; padding is inside"
 
 
@@ -114,8 +111,8 @@ def export_file(
         raise ConfigError("--int8 is for --format onnx, without --half and --trimap")
     if half and kind != "onnx":
         raise ConfigError("--half is for --format onnx")
-    if size and (kind != "pt2" or size < MIN_SIDE):
-        raise ConfigError(f"--size {size}: for --format pt2, at least {MIN_SIDE}; an ONNX file takes any size")
+    if size and (kind != "pt2" or size < LEAST):
+        raise ConfigError(f"--size {size}: for --format pt2, at least {LEAST}; an ONNX file takes any size")
     if trimap and size:
         raise ConfigError("--trimap and --size do not go together")
     if precision != "fp32" and (precision, kind) not in (("bf16", "pt2"), ("fp16", "onnx")):

@@ -21,7 +21,7 @@ from stylematte.networks.windows import windows_by_index
 LEAST, MOST = 32, 16384
 """Pixels a side."""
 EXAMPLE = (75, 101)
-"""The traced size; nothing of it stays in the graph."""
+"""The traced size: no multiple of anything, so that the padding is in the graph; nothing of it stays there."""
 KEPT_IN_FLOAT = (nn.modules.batchnorm._BatchNorm,)
 """Modules whose weights stay float32: variances of eight bits would shift whole maps."""
 

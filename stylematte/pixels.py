@@ -16,10 +16,7 @@ import torch
 from torch import Tensor
 
 from stylematte.imagecode import Decoded
-from stylematte.imagefile import on_white, read_decoded, resize
-
-STRIP = 32
-"""Rows that are floats at a time."""
+from stylematte.imagefile import STRIP, on_white, read_decoded, resize
 
 
 class Pixels:

@@ -48,7 +48,7 @@ def draw_curve(
     files = kept_files(labels)
     if min(len(files), images) < SMALLEST:
         return []
-    real = _blocks([read_rgba(file) for file in files])
+    real = _blocks(torch.stack([read_rgba(file) for file in files]))
     rows, nearest = [], float("inf")
     for folder in track([*sorted(fit.glob("snapshots/*")), fit]):
         pictures = _drawn(folder, images)
@@ -68,19 +68,13 @@ def best(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return min(rows, key=lambda row: (row["frechet"], row["kimg"]))
 
 
-def _drawn(folder: Path, images: int) -> list[Tensor]:
+def _drawn(folder: Path, images: int) -> Tensor:
     """The same latents for every snapshot."""
-    G = load_generator(folder)
-    seeds = list(range(1, images + 1))
-    return [picture for part in range(0, images, BATCH) for picture in _part(G, seeds[part : part + BATCH])]
+    return sample(load_generator(folder), range(1, images + 1), [1.0] * images, BATCH)
 
 
-def _part(G: Any, seeds: list[int]) -> Tensor:
-    return sample(G, seeds, [1.0] * len(seeds), BATCH)
-
-
-def _blocks(pictures: Sequence[Tensor]) -> Blocks:
-    return collect(pixels(), torch.stack(list(pictures)).split(BATCH))
+def _blocks(pictures: Tensor) -> Blocks:
+    return collect(pixels(), pictures.split(BATCH))
 
 
 def _between_halves(real: Blocks) -> float | None:
