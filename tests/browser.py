@@ -165,11 +165,10 @@ class Page:
 
     @property
     def errors(self) -> list[str]:
-        """What the console would show in red or yellow."""
+        """What the console would show in red or yellow, each with the address that it is about."""
         said = [event["exceptionDetails"]["text"] for event in self._events("Runtime.exceptionThrown")]
-        said += [
-            event["entry"]["text"] for event in self._events("Log.entryAdded") if event["entry"]["level"] != "info"
-        ]
+        entries = [event["entry"] for event in self._events("Log.entryAdded")]
+        said += [f"{entry['text']} {entry.get('url', '')}" for entry in entries if entry["level"] != "info"]
         calls = [event for event in self._events("Runtime.consoleAPICalled") if event["type"] in ("error", "warning")]
         return said + [str(event["args"]) for event in calls]
 

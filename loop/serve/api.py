@@ -39,6 +39,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 PHOTO = {"type": "string", "format": "binary", "description": "A picture file, as it is"}
 READS: dict[int | str, dict[str, Any]] = {code: REFUSALS[code] for code in (401, 404)}
 HTML: dict[int | str, dict[str, Any]] = {200: {"content": {"text/html": {}}}}
+GONE: dict[int | str, dict[str, Any]] = {204: {"description": "It was there and has gone since"}}
 router = APIRouter()
 
 RunName = Annotated[str, Path(description="A run's folder below RUNS_DIR, with : for /", max_length=300)]
@@ -133,12 +134,15 @@ async def run_parts(request: Request, run: RunName) -> dict[str, Any]:
     return (await service_of(request).parts(run)).listing()
 
 
-@router.get("/api/runs/{run}/parts/{anchor}", tags=["runs"], responses=READS | HTML, response_class=Response)
+@router.get("/api/runs/{run}/parts/{anchor}", tags=["runs"], responses=READS | HTML | GONE, response_class=Response)
 async def run_part(
     request: Request, run: RunName, anchor: Annotated[str, Path(max_length=40)], v: str = Query("", max_length=40)
-) -> HTMLResponse:
-    """One part as HTML. v: the digest that is expected, for caches."""
+) -> Response:
+    """One part as HTML. v: the digest that is expected, for caches; a part that was listed with one and has gone since,
+    as after a rollback, is no content instead of an error."""
     part = (await service_of(request).parts(run)).parts.get(anchor)
+    if part is None and v:
+        return Response(status_code=204)
     if part is None:
         raise Unknown("the report has no such part")
     return HTMLResponse(part.html, headers={"cache-control": FOREVER} if v == part.digest else None)

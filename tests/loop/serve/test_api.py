@@ -45,6 +45,9 @@ def test_the_parts_are_those_of_the_report(reader: TestClient, tiny_run: Path) -
         found = reader.get(f"/api/runs/tiny/parts/{part['anchor']}", params={"v": part["digest"]})
         assert found.text in report
         assert "immutable" in found.headers["cache-control"]
+    listed_before_a_rollback = reader.get("/api/runs/tiny/parts/gone", params={"v": "0123456789abcdef"})
+    assert (listed_before_a_rollback.status_code, listed_before_a_rollback.text) == (204, "")
+    assert reader.get("/api/runs/tiny/parts/gone").status_code == 404
 
 
 def test_prometheus_reads_the_runs(reader: TestClient) -> None:
