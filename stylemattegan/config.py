@@ -101,6 +101,9 @@ class ReconstructionConfig:
     """Of that term beside the adversarial one."""
     lr: float = ranged(1e-2, 1e-9, 1)
     """Learning rate of the latents."""
+    jitter: float = ranged(0.0, 0, 10)
+    """Standard deviation of noise on the latents, whose numbers have a root mean square of 1: what lies around a
+    cut-out's latent is to look like it, too. 0 = none."""
 
 
 @dataclass

@@ -87,13 +87,24 @@ class Reconstruction(nn.Module):
             [len(self.latents)], [count], 1, position_seed(self.seed, "known"), distributed.rank(), world
         )
         order.set_epoch(step)
-        indices = [draw.index for draw in next(iter(order))]
-        return Known(self.latents[indices], self._pictures(indices).to(self.latents.device))
+        draws = next(iter(order))
+        indices = [draw.index for draw in draws]
+        return Known(self._around(draws), self._pictures(indices).to(self.latents.device))
 
     def term(self, fake: Tensor, known: Known, step: int) -> Term:
         """Of generated pictures (n, 4, R, R), the first k of which are the known ones."""
         value = laplacian_l1(fake[: len(known.pictures)].float(), known.pictures)
         return Term(value, self.config.weight if self.d_learns(step) else 1.0, "G/reconstruction")
+
+    def _around(self, draws: Sequence[Draw]) -> Tensor:
+        """(k, z_dim): the latents, or points around them on the sphere that the mapping network puts all latents on."""
+        latents = self.latents[[draw.index for draw in draws]]
+        if not self.config.jitter:
+            return latents
+        size = latents.shape[1]
+        noise = torch.stack([torch.randn(size, generator=generator_at(draw.seed, "jitter")) for draw in draws])
+        level = latents.square().mean(1, keepdim=True).add(1e-8).rsqrt()
+        return latents * level + self.config.jitter * noise.to(latents)
 
     def _pictures(self, indices: Sequence[int]) -> Tensor:
         """Encoded (k, 4, R, R): cut-out index // views, mirrored where the rest is 1."""

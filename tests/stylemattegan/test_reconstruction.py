@@ -1,5 +1,6 @@
 """Fits that begin by reconstructing their cut-outs: latents, the term's value, phases, resume, processes, learning."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -90,6 +91,23 @@ def test_ranks_share_what_one_process_would_reconstruct(tmp_path, monkeypatch):
         part = reconstruction(files).known(4)
         assert torch.equal(part.latents, whole.latents[rank::2])
         assert torch.equal(part.pictures, whole.pictures[rank::2])
+
+
+def test_jitter_is_noise_of_that_size_around_latents_of_size_1(tmp_path, monkeypatch):
+    files = cutouts(tmp_path, 6)
+    still, shaken = (reconstruction(files, replace(START, jitter=jitter), z_dim=512) for jitter in (0.0, 0.3))
+    plain, noisy = still.known(1), shaken.known(1)
+    assert torch.equal(plain.pictures, noisy.pictures)
+    sizes = plain.latents.square().mean(1, keepdim=True).sqrt()
+    noise = noisy.latents - plain.latents / sizes
+    torch.testing.assert_close(noise.std(1), torch.full((BATCH,), 0.3), atol=0.05, rtol=0)
+    assert torch.equal(shaken.known(1).latents, noisy.latents)  # of the step and the cut-out alone
+    assert not torch.equal(shaken.known(3).latents[0], noisy.latents[0])
+    noisy.latents.sum().backward()
+    assert shaken.latents.grad.abs().sum() > 0
+    monkeypatch.setattr(distributed, "world", lambda: 2)
+    monkeypatch.setattr(distributed, "rank", lambda: 1)
+    assert torch.equal(shaken.known(1).latents, noisy.latents[1::2])
 
 
 def test_each_phase_moves_what_it_should(tmp_path):
