@@ -65,7 +65,7 @@ CONTROL = "control"
 # Raise a stage's number when its output changes for equal inputs: every run then makes it (and what follows) again.
 VERSIONS = {
     "prepare": 4,
-    "label": 5,
+    "label": 6,
     "gather_cutouts": 1,
     "refine_cutouts": 2,
     "fit_generator": 6,
@@ -73,11 +73,11 @@ VERSIONS = {
     "synthesize": 3,
     "draw_pairs": 1,
     "refine_pairs": 2,
-    "select": 2,
+    "select": 3,
     "enhance": 3,
     "watch": 1,
     "fit_matter": 5,
-    "evaluate": 4,
+    "evaluate": 5,
     "accept": 3,
     "compare": 1,
 }

@@ -17,6 +17,7 @@ from loop.fitting.validation import measured
 from loop.pools import data_rows
 from loop.tracking.fit_loggers import MIRROR, picture_file
 from stylematte.config import FitConfig
+from stylematte.inference.options import InferenceOptions
 from stylematte.sheets import on_checkerboard, write_sheet
 from stylemattegan.sample import sample
 
@@ -48,12 +49,12 @@ class Previews(Callback):
             mirror.log_metrics({**values, f"pictures/{self.name}": str(file.relative_to(self.run_dir))}, step)
 
 
-def heldout(data: Path, domains: list[str], size: int) -> Look:
-    """Of the averaged matter; data: of `prepare`; size: `whole_size` of the matter."""
+def heldout(data: Path, domains: list[str], options: InferenceOptions) -> Look:
+    """Of the averaged matter; data: of `prepare`; options: how the matter is usually shown photos."""
     rows = {domain: data_rows(data, "heldout", domain)[:PICTURES] for domain in domains}
 
     def look(module: Any, file: Path) -> dict[str, float]:
-        values, shown = measured(module.ema, data, rows, size)
+        values, shown = measured(module.ema, data, rows, options)
         write_sheet(file, shown, 3)
         return {f"heldout/{name}": value for name, value in values.items()}
 

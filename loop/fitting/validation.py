@@ -24,6 +24,7 @@ from loop.pools import Row, content, data_rows
 from stylematte.atomic import replace_file
 from stylematte.config import MatterFitConfig
 from stylematte.imagefile import read_alpha, read_rgb
+from stylematte.inference.options import InferenceOptions, usual
 from stylematte.inference.predict import predict
 from stylematte.inference.whole import WholeViews
 from stylematte.jsonl import read_jsonl
@@ -59,7 +60,7 @@ class Validation(Callback):
 
     def measure(self, network: torch.nn.Module, step: int) -> dict[str, float]:
         """SAD of `network` by domain and their mean; curve, sheet and best weights are brought up to date."""
-        values, shown = measured(network, self.data, self.rows, whole_size(self.meta))
+        values, shown = measured(network, self.data, self.rows, shown_by(self.meta))
         self._write(network, step, values, shown)
         return values
 
@@ -74,22 +75,22 @@ class Validation(Callback):
         write_sheet(self.folder / SHEET, shown, 3)
 
 
-def whole_size(meta: dict[str, Any]) -> int:
-    """The size at which a matter that learned from whole pictures sees them; 0: it learned from crops of them."""
-    return 0 if meta.get("max_side") else int(meta["size"])
+def shown_by(meta: dict[str, Any]) -> InferenceOptions:
+    """How a matter with these words in its folder is usually shown a photo that kept its resolution."""
+    return usual(int(meta["size"]), int(meta.get("max_side", 0)))
 
 
 def measured(
-    network: torch.nn.Module, data: Path, rows: dict[str, list[Row]], size: int
+    network: torch.nn.Module, data: Path, rows: dict[str, list[Row]], options: InferenceOptions
 ) -> tuple[dict[str, float], list[Tensor]]:
     """{"SAD": mean of the domains, "SAD/DOMAIN": …} on `rows` of `data`; photo, cut-out and alpha of SHOWN a domain.
 
-    size: `whole_size` of the matter, which matters where photos kept their resolution.
+    options: of the matter, for photos that kept their resolution; squares are shown as they are.
     """
     by_domain: dict[str, list[float]] = {domain: [] for domain in rows}
     shown: list[Tensor] = []
     for domain, row in ((domain, row) for domain, of_domain in rows.items() for row in of_domain):
-        image, alpha, sad = _matted(network, data, row, size)
+        image, alpha, sad = _matted(network, data, row, options)
         by_domain[domain].append(sad)
         if len(by_domain[domain]) <= SHOWN:
             shown += [image, on_checkerboard(torch.cat([image, alpha])), alpha.expand(3, -1, -1)]
@@ -99,10 +100,10 @@ def measured(
 
 
 @torch.no_grad()
-def _matted(network: torch.nn.Module, data: Path, row: Row, size: int) -> tuple[Tensor, Tensor, float]:
+def _matted(network: torch.nn.Module, data: Path, row: Row, options: InferenceOptions) -> tuple[Tensor, Tensor, float]:
     image = content(read_rgb(data / row["image"]), row)
     truth = content(read_alpha(data / row["alpha"]), row)
-    seen = WholeViews(network, size) if size and row["image"].endswith(".ppm") else network
+    seen = WholeViews(network, options) if row["image"].endswith(".ppm") else network
     alpha = predict(seen, image)
     return image, alpha, float((alpha - truth).abs().sum() / 1000)
 

@@ -17,6 +17,7 @@ from loop.forecast.hardware import Hardware, cores
 from loop.forecast.pictures import Pictures, pictures
 from loop.forecast.work import Work, discriminator_work, generator_work, matter_work
 from stylematte.config import FitConfig
+from stylematte.inference.options import usual
 from stylemattegan.config import CompositeDiscriminatorKind, GeneratorLoss
 
 VIEWS, AGREEMENT_VIEWS, TRIMAP_VIEWS, ENSEMBLE_VIEWS = 5, 6, 4, 11
@@ -120,12 +121,12 @@ class StepSeconds:
         return self.pictures.kept if self.config.data.max_side else None
 
     def _matte_photos(self, views: float, photos: float) -> float:
-        """views of each of photos. Where they kept their shapes the network sees them one by one: whole and small, or
-        as they are where it learned from crops."""
-        data, crops = self.config.data, self.config.matter.first.crop_share
+        """views of each of photos. Where they kept their shapes the network sees them one by one, whole and small."""
+        data, matter = self.config.data, self.config.matter
         if not data.max_side:
             return self._matte(views * photos)
-        return self._matte(views * photos, self._kept if crops else None) + views * photos * MODULE * self.matter.layers
+        side = usual(matter.size or data.size, data.max_side if matter.first.crop_share else 0).size or 0
+        return self._matte(views * photos, float(side**2)) + views * photos * MODULE * self.matter.layers
 
     def _draw(self, count: float) -> float:
         work, hardware = self.generator, self.hardware

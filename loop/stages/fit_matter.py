@@ -20,7 +20,7 @@ from loop.fitting.checkpoints import sha256
 from loop.fitting.mixture import matter_sources
 from loop.fitting.previews import Previews, heldout
 from loop.fitting.trainer import fit
-from loop.fitting.validation import BEST, Validation, best, curve, whole_size
+from loop.fitting.validation import BEST, Validation, best, curve, shown_by
 from loop.fitting.validation import FOLDER as VALIDATION
 from loop.pools import background_files
 from stylematte.config import PhotometryPlace
@@ -63,7 +63,7 @@ def run(ctx: Context) -> Metrics:
     meta = {"round": config.round, "steps": config.fit.steps, "size": config.size, **_origin(start)}
     meta |= {"max_side": config.max_side} if config.max_side and config.fit.crop_share else {}
     seen = Validation(ctx.scratch / VALIDATION, ctx.inputs["data"], config.domains, config.fit, meta)
-    preview = Previews(ctx, config.fit, "heldout", heldout(ctx.inputs["data"], config.domains, whole_size(meta)))
+    preview = Previews(ctx, config.fit, "heldout", heldout(ctx.inputs["data"], config.domains, shown_by(meta)))
     try:
         fit(module, data, ctx, config.fit, config.precision, [seen if config.fit.validations else preview])
     except Diverged as error:

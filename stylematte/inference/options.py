@@ -25,6 +25,10 @@ PIECE = 4096 * 4096
 """The most pixels a network sees in one piece: more would take tens of GiB."""
 LEAST = 32
 """Pixels of a side that a network can be asked for."""
+BEYOND = 1.5
+"""How much larger than in training a whole subject is shown to a network that learned from whole views and from crops
+at native scale: docs/results/real.md has what 1 to 4 times give. That test pictures want to be somewhat larger than
+training ones is known (Touvron et al. 2019, arXiv 1906.06423)."""
 
 
 class InferenceOptions(NamedTuple):
@@ -45,20 +49,29 @@ class InferenceOptions(NamedTuple):
     flip: bool = False
 
 
+def usual(trained_at: int, max_side: int = 0) -> InferenceOptions:
+    """How a matter is shown photos where nothing else is asked for.
+
+    It knows whole subjects of the scale it was trained at (longest side `trained_at`), so smaller photos are enlarged.
+    max_side: above 0 it learned from crops of photos up to this side, at their own scale, too: it is shown `BEYOND`
+    times `trained_at`, and smaller photos as they are.
+    """
+    if max_side:
+        return InferenceOptions(min(max_side, int(BEYOND * trained_at)))
+    return InferenceOptions(trained_at, enlarge=True)
+
+
 def options_for(
     network: NetworkConfig, trained_at: int, size: int | None = None, max_side: int = 0
 ) -> InferenceOptions:
-    """What is usual for a network of this configuration .
+    """What is `usual` for a network of this configuration; the released one is shown large photos reduced only.
 
-    size: the longest side it sees, None: what it was trained at; 0: the photo's own. A network knows subjects of the
-    scale it was trained at, so smaller photos are enlarged; for the released one large ones are reduced only.
-    max_side: above 0 it learned from crops of photos up to this side, at their own scale, and is shown them so.
+    size: the longest side it sees, None: as usual; 0: the photo's own.
     """
     if size == 0:
         return InferenceOptions()
-    if max_side and size is None:
-        return InferenceOptions(max_side)
-    return InferenceOptions(size or trained_at, enlarge=network.variant != "released")
+    found = usual(trained_at, max_side) if size is None else InferenceOptions(size, enlarge=True)
+    return found._replace(enlarge=found.enlarge and network.variant != "released")
 
 
 class AskedOptions(NamedTuple):

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from stylematte.config import BackboneConfig, FpnConfig
+from stylematte.inference.options import usual
 from stylematte.inference.predict import agreement, predict, predict_ensemble, predict_with_confidence, sharpen
 from stylematte.inference.whole import WholeViews, as_trained
 from stylematte.networks.stylematte import StyleMatte
@@ -105,5 +106,16 @@ def test_a_matter_of_whole_pictures_sees_them_at_its_size(tmp_path):
     assert alpha.shape == (1, 48, 96)
     assert (alpha[..., :42].mean() > 0.98) & (alpha[..., 54:].mean() < 0.02)
     assert as_trained(network, tmp_path, ["image/a.png"]) is network
+
+
+def test_a_matter_of_crops_and_whole_views_sees_photos_half_as_large_again(tmp_path):
+    """Trained on whole views of 16 pixels and crops of photos of up to 96: 24 pixels; smaller photos as they are."""
     (tmp_path / "matter.json").write_text('{"format": 2, "network": {}, "meta": {"size": 16, "max_side": 96}}')
-    assert as_trained(network, tmp_path, ["image/a.ppm"]) is network
+    seen = []
+    network = LeftHalf()
+    network.register_forward_pre_hook(lambda _, images: seen.append(tuple(images[0].shape)))
+    whole = as_trained(network, tmp_path, ["image/a.ppm"])
+    assert predict(whole, torch.full((3, 48, 96), 0.5)).shape == (1, 48, 96)
+    assert predict(whole, torch.full((3, 10, 20), 0.5)).shape == (1, 10, 20)
+    assert seen == [(1, 3, 12, 24), (1, 3, 10, 20)]
+    assert usual(16, 20).size == 20  # never more than it has seen
