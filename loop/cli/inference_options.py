@@ -15,7 +15,9 @@ def add_inference_options(parser: argparse.ArgumentParser, own_size: bool = Fals
     """Their names are the fields of AskedOptions. own_size: --size 0 stands for the photo's own."""
     seen = parser.add_mutually_exclusive_group()
     own = "; 0: the photo's own" if own_size else ""
-    seen.add_argument("--size", type=int, help=f"longest side the network sees{own} (default: what it was trained at)")
+    seen.add_argument(
+        "--size", type=int, help=f"longest side the network sees{own} (default: by what it was trained at)"
+    )
     seen.add_argument("--max-side", type=int, help="the same for larger photos; smaller ones stay as they are")
     seen.add_argument("--tile", type=int, help="see the whole resolution in square tiles of that many pixels")
     parser.add_argument("--overlap", type=int, help="pixels that neighbouring tiles share and blend (default: 64)")

@@ -26,7 +26,7 @@ from loop.pools import background_files
 from stylematte.config import PhotometryPlace
 from stylematte.data.datamodule import MatterData
 from stylematte.errors import DataError
-from stylematte.inference.matter import trained_at
+from stylematte.inference.matter import native_side, trained_at
 from stylematte.module import Diverged, MatterModule
 from stylematte.networks.start import build_network
 from stylematte.networks.weights import matter_files, read_description, save_matter
@@ -60,8 +60,8 @@ def run(ctx: Context) -> Metrics:
         crop_share=config.fit.crop_share if config.max_side else None,
         zoom=config.fit.zoom,
     )
-    meta = {"round": config.round, "steps": config.fit.steps, "size": config.size, **_origin(start)}
-    meta |= {"max_side": config.max_side} if config.max_side and config.fit.crop_share else {}
+    sides = sides_seen(config.size, config.max_side, config.fit.crop_share)
+    meta = {"round": config.round, "steps": config.fit.steps, **sides, **_origin(start)}
     seen = Validation(ctx.scratch / VALIDATION, ctx.inputs["data"], config.domains, config.fit, meta)
     preview = Previews(ctx, config.fit, "heldout", heldout(ctx.inputs["data"], config.domains, shown_by(meta)))
     try:
@@ -76,6 +76,14 @@ def run(ctx: Context) -> Metrics:
         if config.fit.validations:
             metrics |= _keep_validation(ctx, config)
     return metrics
+
+
+def sides_seen(size: int, max_side: int, crop_share: float) -> dict[str, int]:
+    """What a matter's description says of the pictures that it learned from: the longest side at which it saw whole
+    subjects, and that of the photos whose crops it saw. With crops alone it knows photos as they are."""
+    if not max_side or not crop_share:
+        return {"size": size}
+    return {"size": max_side if crop_share == 1 else size, "max_side": max_side}
 
 
 def _keep_validation(ctx: Context, config: FitMatterStep) -> Metrics:
@@ -110,8 +118,9 @@ def _as_given(ctx: Context, config: FitMatterStep, start: Path | None) -> Metric
     assert start is not None, "the configuration's checks demand a matter to start from"
     network = build_network(config.network, ctx.seed, str(start))
     if ctx.is_first_rank:
-        meta = {"round": config.round, "steps": 0, "size": trained_at(start), **_origin(start)}
-        save_matter(ctx.out, network, meta=meta)
+        native = native_side(start)
+        sides = {"size": trained_at(start), **({"max_side": native} if native else {})}
+        save_matter(ctx.out, network, meta={"round": config.round, "steps": 0, **sides, **_origin(start)})
     return {"steps": 0, "given": True}
 
 

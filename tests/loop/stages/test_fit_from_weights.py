@@ -84,6 +84,15 @@ def test_the_given_matter_labels_round_1_without_a_fit(tiny_run: Path, tmp_path:
     assert stylematte.load(str(run.folder)).network.training is False
 
 
+def test_a_given_matter_keeps_how_it_is_shown_photos(tiny_run: Path, tmp_path: Path) -> None:
+    given = shutil.copytree(stylematte.load(tiny_run).folder, tmp_path / "matter")
+    told = json.loads((given / "matter.json").read_text())
+    (given / "matter.json").write_text(json.dumps(told | {"meta": {"size": 32, "max_side": 64}}))
+    words = [f"run.dir={tmp_path / 'run'}", f"matter.init_from={given}", "matter.first.steps=0", "run.rounds=0"]
+    shown = stylematte.load(loop.run(TINY, *words).folder).options
+    assert (shown.size, shown.enlarge) == (48, False)
+
+
 def test_round_0_starts_from_it_and_its_contents_are_in_the_key(tiny_run: Path, tmp_path: Path) -> None:
     given = tmp_path / "matter"
     shutil.copytree(stylematte.load(tiny_run).folder, given)

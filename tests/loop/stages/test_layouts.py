@@ -11,6 +11,7 @@ from loop.cli.main import main
 from loop.config.found import found
 from loop.config.load import load_config
 from loop.fitting.mixture import labelled_groups
+from loop.stages.fit_matter import sides_seen
 from loop.stages.prepare import DataRoot
 from stylematte.data.drawn.dataset import draw, draw_background
 from stylematte.data.folders import load_index, prepare
@@ -95,6 +96,13 @@ def test_layouts_of_1280_x_1536_pixels_train_with_crops(tmp_path):
     assert {row["source"].split("/")[0] for row in rows} == {"p3m", "am", "own"}
     assert {read_rgb(row["image"]).shape for row in rows} == {(3, 16 * (SIDE - 16), 16 * SIDE)}
     assert json.loads((run / "rounds/00/fit_matter/matter.json").read_text())["meta"]["max_side"] == 2048
+
+
+def test_a_matter_says_at_which_sizes_it_saw_subjects():
+    assert sides_seen(48, 0, 0.5) == {"size": 48}  # squares
+    assert sides_seen(48, 96, 0.0) == {"size": 48}  # whole views alone
+    assert sides_seen(48, 96, 0.5) == {"size": 48, "max_side": 96}
+    assert sides_seen(48, 96, 1.0) == {"size": 96, "max_side": 96}  # crops alone: photos as they are
 
 
 def test_plan_says_why_run_could_not_start(roots, tmp_path, capsys):
