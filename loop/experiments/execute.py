@@ -1,8 +1,8 @@
 """Make an experiment's runs, one for each arm and seed, each an ordinary run folder; the same call goes on.
 
-Seeds are the outer loop, so that what is there at any moment compares all arms. Finished runs are fresh to the engine
-and cost nothing; steps that several runs have in common are made once (`loop.engine.shared`); the table is written anew
-after each run.
+Seeds are the outer loop, in blocks of as many as run side by side, so that what is there compares all arms. Finished
+runs are fresh to the engine and cost nothing; steps that several runs have in common are made once
+(`loop.engine.shared`); the table is written anew after each run.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def run(
     for name, number in (("seeds", seeds), ("at_once", at_once)):
         if number < 1:
             raise ConfigError(f"{name}={number}: expected 1 or more")
-    jobs = [_job(asked, path, words, folder, arm, seed) for seed in range(seeds) for arm in chosen]
+    jobs = [_job(asked, path, words, folder, arm, seed) for arm, seed in in_turn(chosen, seeds, at_once)]
     common = load_config(path, [*asked.settings, *words])
     with one_writer(folder):
         ask(folder, settings(asked, common), {arm: asked.arms[arm] for arm in chosen})
@@ -80,6 +80,13 @@ def run(
         else:
             _one_by_one(asked, jobs, listen, folder)
     return write_summary(asked, folder)
+
+
+def in_turn(arms: Sequence[str], seeds: int, at_once: int = 1) -> list[tuple[str, int]]:
+    """(arm, seed) in the order in which they begin: as many seeds at a time as runs, of those arm by arm.
+    Runs of one seed have steps in common, so the second of two that begin together would wait for the first."""
+    blocks = [range(first, min(first + at_once, seeds)) for first in range(0, seeds, at_once)]
+    return [(arm, seed) for block in blocks for arm in arms for seed in block]
 
 
 def _one_by_one(

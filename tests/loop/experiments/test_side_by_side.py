@@ -17,7 +17,7 @@ from loop.config.load import load_config
 from loop.engine import signals
 from loop.engine.stage import StageFailed
 from loop.experiments import named, run
-from loop.experiments.execute import Job
+from loop.experiments.execute import Job, in_turn
 from loop.experiments.side_by_side import side_by_side
 from stylematte.errors import DataError
 
@@ -144,3 +144,8 @@ def test_a_killed_process_is_told_by_name(tmp_path: Path) -> None:
         pytest.raises(StageFailed, match="arm0, seed 0: its process was ended by SIGKILL; the same command goes on"),
     ):
         side_by_side(die, named("without-alpha"), jobs(tmp_path, 1), 2, print, print)
+
+
+def test_runs_that_begin_together_are_of_different_seeds() -> None:
+    assert in_turn(["a", "b"], 2) == [("a", 0), ("b", 0), ("a", 1), ("b", 1)]
+    assert in_turn(["a", "b"], 3, at_once=2) == [("a", 0), ("a", 1), ("b", 0), ("b", 1), ("a", 2), ("b", 2)]
