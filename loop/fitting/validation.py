@@ -24,7 +24,7 @@ from loop.pools import Row, content, data_rows
 from stylematte.atomic import replace_file
 from stylematte.config import MatterFitConfig
 from stylematte.imagefile import read_alpha, read_rgb
-from stylematte.inference.options import InferenceOptions, usual
+from stylematte.inference.options import InferenceOptions, shown_by
 from stylematte.inference.predict import predict
 from stylematte.inference.whole import WholeViews
 from stylematte.jsonl import read_jsonl
@@ -73,11 +73,6 @@ class Validation(Callback):
         lines = [json.dumps(row, sort_keys=True) + "\n" for row in (*before, {"step": step, **values})]
         replace_file(self.folder / CURVE, "".join(lines))
         write_sheet(self.folder / SHEET, shown, 3)
-
-
-def shown_by(meta: dict[str, Any]) -> InferenceOptions:
-    """How a matter with these words in its folder is usually shown a photo that kept its resolution."""
-    return usual(int(meta["size"]), int(meta.get("max_side", 0)))
 
 
 def measured(

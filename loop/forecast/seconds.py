@@ -17,7 +17,7 @@ from loop.forecast.hardware import Hardware, cores
 from loop.forecast.pictures import Pictures, pictures
 from loop.forecast.work import Work, discriminator_work, generator_work, matter_work
 from stylematte.config import FitConfig
-from stylematte.inference.options import usual
+from stylematte.inference.options import shown_by, sides_seen
 from stylemattegan.config import CompositeDiscriminatorKind, GeneratorLoss
 
 VIEWS, AGREEMENT_VIEWS, TRIMAP_VIEWS, ENSEMBLE_VIEWS = 5, 6, 4, 11
@@ -125,7 +125,7 @@ class StepSeconds:
         data, matter = self.config.data, self.config.matter
         if not data.max_side:
             return self._matte(views * photos)
-        side = usual(matter.size or data.size, data.max_side if matter.first.crop_share else 0).size or 0
+        side = shown_by(sides_seen(matter.size or data.size, data.max_side, matter.first.crop_share)).size or 0
         return self._matte(views * photos, float(side**2)) + views * photos * MODULE * self.matter.layers
 
     def _draw(self, count: float) -> float:

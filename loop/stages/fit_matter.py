@@ -20,13 +20,14 @@ from loop.fitting.checkpoints import sha256
 from loop.fitting.mixture import matter_sources
 from loop.fitting.previews import Previews, heldout
 from loop.fitting.trainer import fit
-from loop.fitting.validation import BEST, Validation, best, curve, shown_by
+from loop.fitting.validation import BEST, Validation, best, curve
 from loop.fitting.validation import FOLDER as VALIDATION
 from loop.pools import background_files
 from stylematte.config import PhotometryPlace
 from stylematte.data.datamodule import MatterData
 from stylematte.errors import DataError
 from stylematte.inference.matter import native_side, trained_at
+from stylematte.inference.options import shown_by, sides_seen
 from stylematte.module import Diverged, MatterModule
 from stylematte.networks.start import build_network
 from stylematte.networks.weights import matter_files, read_description, save_matter
@@ -76,14 +77,6 @@ def run(ctx: Context) -> Metrics:
         if config.fit.validations:
             metrics |= _keep_validation(ctx, config)
     return metrics
-
-
-def sides_seen(size: int, max_side: int, crop_share: float) -> dict[str, int]:
-    """What a matter's description says of the pictures that it learned from: the longest side at which it saw whole
-    subjects, and that of the photos whose crops it saw. With crops alone it knows photos as they are."""
-    if not max_side or not crop_share:
-        return {"size": size}
-    return {"size": max_side if crop_share == 1 else size, "max_side": max_side}
 
 
 def _keep_validation(ctx: Context, config: FitMatterStep) -> Metrics:

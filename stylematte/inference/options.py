@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -59,6 +59,19 @@ def usual(trained_at: int, max_side: int = 0) -> InferenceOptions:
     if max_side:
         return InferenceOptions(min(max_side, int(BEYOND * trained_at)))
     return InferenceOptions(trained_at, enlarge=True)
+
+
+def sides_seen(size: int, max_side: int, crop_share: float) -> dict[str, int]:
+    """What a matter's description says of the pictures that it learned from: the longest side at which it saw whole
+    subjects, and that of the photos whose crops it saw. With crops alone it knows photos as they are."""
+    if not max_side or not crop_share:
+        return {"size": size}
+    return {"size": max_side if crop_share == 1 else size, "max_side": max_side}
+
+
+def shown_by(meta: Mapping[str, Any]) -> InferenceOptions:
+    """How a matter with these words in its folder is usually shown a photo that kept its resolution."""
+    return usual(int(meta["size"]), int(meta.get("max_side", 0)))
 
 
 def options_for(

@@ -11,11 +11,11 @@ from loop.cli.main import main
 from loop.config.found import found
 from loop.config.load import load_config
 from loop.fitting.mixture import labelled_groups
-from loop.stages.fit_matter import sides_seen
 from loop.stages.prepare import DataRoot
 from stylematte.data.drawn.dataset import draw, draw_background
 from stylematte.data.folders import load_index, prepare
 from stylematte.imagefile import read_alpha, read_rgb, resize, write_alpha, write_rgb
+from stylematte.inference.options import sides_seen
 
 ROOT = Path(__file__).parents[3]
 TINY = ROOT / "configs" / "tiny.yaml"
