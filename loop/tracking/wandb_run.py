@@ -156,7 +156,8 @@ class WandbRun:
 
 def offline_folders(run_dir: Path, id: str | None = None) -> list[Path]:
     """What W&B wrote offline below a run folder: of the run with that id, or of all."""
-    wanted = re.compile(rf"offline-run-\d+_\d+-{'.+' if id is None else re.escape(id)}")
+    # -1, -2: begun in a second in which W&B had begun one of that id already
+    wanted = re.compile(rf"offline-run-\d+_\d+-{'.+' if id is None else re.escape(id)}(-\d+)?")
     return sorted(path for path in (run_dir / "wandb").glob("offline-run-*") if wanted.fullmatch(path.name))
 
 

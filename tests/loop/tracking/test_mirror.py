@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -51,9 +52,13 @@ def test_rounds_of_several_processes_are_one_folder_and_stages_are_in_their_rows
 
     run_dir, picture = tmp_path / "hats", tmp_path / "a.png"
     write_rgb(picture, torch.zeros(3, 4, 4))
+    now = datetime.now()
+    for begun in (now + timedelta(seconds=second) for second in range(60)):  # W&B takes another name in such a second
+        (run_dir / f"wandb/offline-run-{begun:%Y%m%d_%H%M%S}-{loop_id(run_dir)}").mkdir(parents=True)
     mirrored(run_dir, 0, 0.5, of_stage("00/prepare", pictures=8), probes=picture)
     mirrored(run_dir, 1, 0.4, of_stage("01/portraits/label", kept=3), of_stage("01/fit_matter", steps=4))
     mirrored(run_dir, 1, 0.3)  # made again
+    assert len(list(run_dir.glob("wandb/offline-run-*"))) == 1
     ((id_, (run,)),) = offline_runs(run_dir).items()
     assert id_ == run.group == loop_id(run_dir)
     assert (run.name, run.job_type) == ("hats", "loop")
