@@ -136,12 +136,14 @@ def library_file(wanted: Callable[[], Made] = cpp_ops, again: bool = False) -> P
         done, failed = folder / f"{name}.so", folder / f"{name}.failed"
         if not done.is_file():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with _locked(folder / ".lock"):
+            with _locked(folder / ".lock") as alone:
                 if again:
                     failed.unlink(missing_ok=True)
                 if failed.is_file():
                     raise CannotBuild(f"{failed.read_text()} (`stylematte doctor --ops` tries again)")
                 if not done.is_file():
+                    if alone:
+                        _sweep(folder)
                     _build(made, done, failed)
         if hasattr(os, "getuid") and done.stat().st_uid not in (os.getuid(), 0):
             raise CannotBuild(f"{done} belongs to another user: set STYLEMATTE_CACHE to a folder of your own")
@@ -151,18 +153,20 @@ def library_file(wanted: Callable[[], Made] = cpp_ops, again: bool = False) -> P
 
 
 @contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """One process at a time; where files cannot be locked, the rename at the end still keeps the result whole."""
+def _locked(file: Path) -> Iterator[bool]:
+    """One process at a time: True. Where files cannot be locked, False: several may build, each in a folder of its own,
+    and the rename at the end still keeps the result whole."""
     try:
         import fcntl
     except ImportError:
-        yield
+        yield False
         return
-    deadline = time.monotonic() + PATIENCE
+    deadline, alone = time.monotonic() + PATIENCE, False
     with file.open("w") as handle:
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                alone = True
             except BlockingIOError as busy:
                 if time.monotonic() > deadline:
                     raise CannotBuild(f"{file} has been locked for {PATIENCE:.0f} s: remove it") from busy
@@ -171,14 +175,18 @@ def _locked(file: Path) -> Iterator[None]:
             except OSError:
                 pass
             break
-        yield
+        yield alone
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a process that was killed left; others' work, were the lock not ours."""
+    for left in folder.glob(".build-*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _build(made: Made, done: Path, failed: Path) -> None:
     """Compile in a folder of its own beside `done`, then rename."""
     tool = ninja()
-    for left in done.parent.glob(".build-*"):  # of a process that was killed; the lock is ours
-        shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=done.parent) as scratch:
         (Path(scratch) / "build.ninja").write_text(recipe(made))
         try:

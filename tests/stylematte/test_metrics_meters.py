@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 from multiprocessing.queues import SimpleQueue
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -75,9 +75,9 @@ def test_bfloat16_is_measured_bytes_are_refused():
         Grad("foreground")
 
 
-def _measure(rank: int, port: int, shares: list[list[int]], answers: SimpleQueue) -> None:
+def _measure(rank: int, store: Path, shares: list[list[int]], answers: SimpleQueue) -> None:
     torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=len(shares))
+    torch.distributed.init_process_group("gloo", f"file://{store}", rank=rank, world_size=len(shares))
     pred, truth, _ = pictures()
     meter = SAD()
     for index in shares[rank]:
@@ -87,13 +87,12 @@ def _measure(rank: int, port: int, shares: list[list[int]], answers: SimpleQueue
     torch.distributed.destroy_process_group()
 
 
-def test_two_processes_with_unequal_shares_and_a_repeated_picture_equal_one():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def test_two_processes_with_unequal_shares_and_a_repeated_picture_equal_one(tmp_path):
     answers = torch.multiprocessing.get_context("fork").SimpleQueue()
     shares = [[0, 2, 4, 6], [1, 3, 5, 0, 1]]
-    torch.multiprocessing.start_processes(_measure, (port, shares, answers), nprocs=2, start_method="fork")
+    torch.multiprocessing.start_processes(
+        _measure, (tmp_path / "store", shares, answers), nprocs=2, start_method="fork"
+    )
     rows = [row["SAD"] for row in expected(False)]
     for _, mean, each in sorted(answers.get() for _ in shares):
         assert mean == pytest.approx(np.mean(rows), rel=1e-12)

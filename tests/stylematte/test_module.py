@@ -188,7 +188,7 @@ def semantic_gradients(rows):
 
 def one_of_two(rank, folder):
     """What each rank does: its gradient and terms, and what it says when rank 1 alone has a nan, into a file."""
-    wait = timedelta(seconds=100)
+    wait = timedelta(seconds=300)
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2, timeout=wait)
     try:
         module = MatterModule(NETWORK, FIT, 0).eval()  # eval: without drop-path, which each rank draws for itself

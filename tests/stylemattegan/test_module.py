@@ -356,7 +356,7 @@ def test_two_processes_equal_one(tmp_path, changes):
 
 def two_processes_equal_one(folder, changes):
     code = TWO_PROCESSES.format(here=str(Path(__file__).parent), folder=folder, changes=changes)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     if done.returncode:
         pytest.fail(done.stderr[-2000:])
     alone, _ = fitted(1, steps=5, **changes)

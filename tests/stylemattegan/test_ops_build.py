@@ -104,6 +104,19 @@ def test_processes_wait_for_the_one_that_builds(compiler, tmp_path):
     assert not list((tmp_path / "ops").glob(".build-*"))
 
 
+@pytest.mark.usefixtures("_fresh")
+@pytest.mark.parametrize("lockable", [True, False])
+def test_what_killed_builds_left_goes_where_nobody_else_can_be_at_it(compiler, tmp_path, monkeypatch, lockable):
+    """On a file system without locks a folder beside may be another process's, at work."""
+    working_ninja()
+    compiler(TOUCH)
+    (beside := tmp_path / "ops/.build-another").mkdir(parents=True)
+    if not lockable:
+        monkeypatch.setattr("fcntl.flock", lambda *_: os.stat(tmp_path / "none"))  # an OSError
+    assert build.library_file().is_file()
+    assert beside.is_dir() != lockable
+
+
 def python() -> build.Made:
     """Some program that says its version."""
     return build.Made("C++ ops", sys.executable, build.flags(), sorted(build.SOURCES.glob("*.cpp")))
@@ -152,7 +165,7 @@ def test_ninja_is_found_beside_python_when_it_is_not_on_the_path(monkeypatch, tm
 def test_importing_compiles_nothing(tmp_path):
     environment = os.environ | {"STYLEMATTE_CACHE": str(tmp_path / "none")}
     code = "import stylemattegan.networks, stylemattegan.ops"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env=environment, timeout=120)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env=environment, timeout=300)
     assert not (tmp_path / "none").exists()
 
 

@@ -75,6 +75,8 @@ SHORTER = {
     "experiment loop-vs-real configs": "TINY run.rounds=1 --seeds 1 --arms photos-and-cutouts -o asked/loop",
     "experiment loop-vs-real configs/real-small.yaml": "TINY run.rounds=1 --seeds 1 --arms photos-and-cutouts "
     "-o asked/loop-photos",
+    "experiment loop-vs-real configs/real.yaml": "TINY run.rounds=1 --seeds 1 --arms photos-and-cutouts "
+    "-o asked/loop-photos-128",
     "experiment loop-vs-real data.drawn.alpha": "TINY ONE run.rounds=1 --seeds 1 --arms new-backgrounds",
     "experiment matter-variants": "TINY ONE --seeds 1 --arms detail matter.network.channels=64",
     "experiment matter-variants data": "TINY ONE --seeds 1 --arms fpn matter.network.channels=64 -o asked/variants",

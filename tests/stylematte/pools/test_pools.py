@@ -170,7 +170,7 @@ def _write_slowly(folder: str) -> None:
 
 def _each(entries):
     for one in entries:
-        time.sleep(0.01)
+        time.sleep(0.03)
         yield one
 
 
@@ -179,7 +179,7 @@ def test_a_writer_killed_anywhere_goes_on_to_the_same_bytes(tmp_path):
     _write_slowly(str(tmp_path / "unbroken"))
     context = multiprocessing.get_context("fork")
     killed = 0
-    for delay in (0.02, 0.05, 0.09, 0.13):
+    for delay in (0.06, 0.15, 0.27, 0.39):
         process = context.Process(target=_write_slowly, args=(str(tmp_path / "pool"),))
         process.start()
         time.sleep(delay)
