@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,16 @@ def freed_by_removing(folder: Path) -> int:
     """Bytes of the files below `folder` that are not linked from elsewhere, too."""
     found = (path.lstat() for path in _below(folder) if not path.is_dir())
     return sum(info.st_size for info in found if info.st_nlink == 1)
+
+
+def bytes_below(folder: Path) -> int:
+    """Of the files below `folder`; links count for nothing, nor does what goes meanwhile, as beside a running stage."""
+    total = 0
+    for path in _below(folder):
+        with suppress(FileNotFoundError):
+            info = path.lstat()
+            total += info.st_size if stat.S_ISREG(info.st_mode) else 0
+    return total
 
 
 def _below(folder: Path) -> Iterator[Path]:

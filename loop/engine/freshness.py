@@ -65,7 +65,10 @@ def _record(run_dir: Path, folder: Path, key: str) -> tuple[StageRecord | None, 
         record = StageRecord.load(folder)
     except StageError as error:
         return None, str(error)
-    return record, damage(run_dir, folder, record) if record is not None and record.key == key else ""
+    try:
+        return record, damage(run_dir, folder, record) if record is not None and record.key == key else ""
+    except FileNotFoundError:  # a step beside this one has just taken its kept result from there
+        return None, ""
 
 
 def _inputs(step: Step, outputs: Mapping[str, str]) -> dict[str, str]:

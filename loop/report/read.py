@@ -15,6 +15,7 @@ from typing import Any, TypeGuard
 
 import yaml
 
+from loop.engine.files import bytes_below
 from loop.report.data import (
     AgainstControl,
     Change,
@@ -70,7 +71,7 @@ def read_run(folder: Path) -> Run:
         free_bytes=shutil.disk_usage(folder).free,
         inputs=inputs,
         provenance=read_provenance(folder),
-        used_bytes=max((_size(round_.folder) for round_ in rounds[-2:]), default=0),
+        used_bytes=max((bytes_below(round_.folder) for round_ in rounds[-2:]), default=0),
     )
 
 
@@ -91,10 +92,6 @@ def _in_order(ids: list[str], rounds: list[Round]) -> None:
             for step in round_.seconds
         }
         round_.seconds = {step: round_.seconds[step] for step in sorted(order, key=order.__getitem__)}
-
-
-def _size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
 
 
 def _domains(config: Record, rounds: list[Round]) -> list[str]:
@@ -248,7 +245,8 @@ def _curves(rounds: list[Round]) -> Curves:
 
 def _inside(folder: Path, name: str) -> list[Path]:
     """Files of that name in the stages of a round and of its domains, finished stages last."""
-    found = [*folder.glob(f"*/{name}"), *folder.glob(f"*/*/{name}")]
+    # a domain's name has no dot before it, and what has one may be renamed while it is looked into
+    found = [*folder.glob(f"*/{name}"), *folder.glob(f"[!.]*/*/{name}")]
     return sorted(found, key=lambda path: (not path.parent.name.startswith("."), path))
 
 

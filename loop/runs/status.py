@@ -12,6 +12,7 @@ from loop.config.fingerprints import fingerprints
 from loop.config.load import load_config
 from loop.config.schema import Config
 from loop.engine.execute import freshness
+from loop.engine.files import bytes_below
 from loop.engine.live import Live, read_live
 from loop.engine.lock import holder
 from loop.engine.record import StageError, StageRecord
@@ -61,7 +62,7 @@ def outlook(path: Path, overrides: Sequence[str] = ()) -> Outlook:
     steps = [_state(config, folder, *found) for found in freshness(folder, planned)]
     steps = [replace(step, state="running", why="") if step.step in running else step for step in steps]
     free = shutil.disk_usage(_existing(folder)).free
-    return Outlook(folder, config, planned, steps, _size(folder), free, holder(folder), live)
+    return Outlook(folder, config, planned, steps, bytes_below(folder), free, holder(folder), live)
 
 
 def status(run: Path) -> Outlook:
@@ -106,10 +107,6 @@ def _state(config: Config, run: Path, step: Step, state: str, why: str) -> StepS
         # a step that waits for another and was never made is missing
         return StepState(step.id, "missing" if state == "waits" else state, why, work(config, step), None, {})
     return StepState(step.id, state, why, work(config, step), made.seconds, made.metrics)
-
-
-def _size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
 
 
 def _existing(path: Path) -> Path:

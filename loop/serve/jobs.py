@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -78,6 +79,7 @@ class Jobs(threading.Thread):
         if self.queue.cancel_waiting(job.id):
             return
         self.queue.cancel_running(job.id)
+        job = self.queue.job(job.id) or job  # its process may be of this moment
         try:
             requests.ask(self.folder(job), "stop", by)
         except requests.NothingRuns:
@@ -102,8 +104,11 @@ class Jobs(threading.Thread):
                 env={**environment, "CUDA_VISIBLE_DEVICES": numbers},
                 start_new_session=True,
             )
-        self.children[job.id] = process
-        self.queue.begun(job.id, process.pid, born(process.pid), devices)
+        if self.queue.begun(job.id, process.pid, born(process.pid), devices):
+            self.children[job.id] = process
+        else:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
 
     def _runs(self, job: Job) -> bool:
         child = self.children.get(job.id)

@@ -112,19 +112,15 @@ class Queue:
         """The job of a run that waits or runs."""
         return next((job for job in self.jobs("waiting", "running", most=10_000) if job.run == run), None)
 
-    def begun(self, id_: int, pid: int, born: int | None, devices: list[str]) -> None:
-        self._set(
-            id_,
-            state="running",
-            pid=pid,
-            born=born,
-            devices=json.dumps(devices),
-            started=_now(),
-            ended=None,
-            message="",
-        )
+    def begun(self, id_: int, pid: int, born: int | None, devices: list[str]) -> bool:
+        """Whether it waited until now; if not, it was cancelled meanwhile, and its process must go."""
         with self._connected() as db:
-            db.execute("UPDATE jobs SET attempts = attempts + 1 WHERE id = ?", (id_,))
+            done = db.execute(
+                "UPDATE jobs SET state = 'running', pid = ?, born = ?, devices = ?, started = ?, ended = NULL, "
+                "message = '', attempts = attempts + 1 WHERE id = ? AND state = 'waiting'",
+                (pid, born, json.dumps(devices), _now(), id_),
+            )
+            return done.rowcount == 1
 
     def again(self, id_: int, message: str) -> None:
         """Its process died under it: it waits for its turn once more."""

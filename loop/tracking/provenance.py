@@ -57,7 +57,7 @@ def commit() -> str | None:
     """Of the code: "6a0e71d…", or "6a0e71d… with changes"; of an installed package what pip noted; None if unknown."""
     if (ROOT / ".git").exists():  # not a repository further up, which holds something else
         head = _said("git", "-C", str(ROOT), "rev-parse", "HEAD")
-        changed = _said("git", "-C", str(ROOT), "status", "--porcelain", "--untracked-files=no")
+        changed = _said("git", "--no-optional-locks", "-C", str(ROOT), "status", "--porcelain", "--untracked-files=no")
         return f"{head} with changes" if head and changed else head or None
     try:
         noted = json.loads(Distribution.from_name("stylematte").read_text("direct_url.json") or "{}")

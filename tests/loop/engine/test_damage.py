@@ -13,6 +13,7 @@ import pytest
 from loop.engine.damage import damage, problem
 from loop.engine.digest_cache import CACHE
 from loop.engine.execute import Event, execute
+from loop.engine.files import bytes_below
 from loop.engine.freshness import freshness
 from loop.engine.kept import kept
 from loop.engine.record import StageError, StageRecord
@@ -24,12 +25,11 @@ STEP = Step("01/d/label", "toy", 1, "d", {}, {"word": "a"}, seed=3, fit=False, v
 
 
 def flip(path: Path, at: float = 0.5, keep_time: bool = False) -> None:
-    """One bit, at a share of the file."""
+    """One bit, at a share of the file, a second after it was written: some clocks of files tick every 4 ms."""
     data, info = bytearray(path.read_bytes()), path.stat()
     data[int(at * (len(data) - 1))] ^= 1
     path.write_bytes(data)
-    if keep_time:
-        os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
+    os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns + (0 if keep_time else 10**9)))
 
 
 def writes(ctx: Context) -> dict:
@@ -104,6 +104,26 @@ def test_a_result_that_was_read_in_full_is_looked_at_by_size_and_time(tmp_path: 
     assert damage(tmp_path, folder, record) == ""
     (folder / "text").unlink()
     assert damage(tmp_path, folder, record) == wrong
+
+
+def test_a_kept_result_that_is_taken_while_it_is_read_is_no_longer_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step beside this one brings it back; what is in its place is found at the next look."""
+    run, steps = tmp_path / "run", plan(tmp_path / "calls")
+    at_work(run, steps)
+    monkeypatch.setattr("loop.engine.freshness.damage", lambda run, folder, record: str(os.stat(run / "none")))
+    assert freshness(run, steps)[0].state == "missing"
+
+
+def test_bytes_below_are_those_of_files_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner/text").write_text("four")
+    (tmp_path / "more").write_text("seven77")
+    (tmp_path / "link").symlink_to(tmp_path / "more")
+    assert bytes_below(tmp_path) == 4 + 7
+    monkeypatch.setattr(os, "walk", lambda folder: [(folder, ["gone"], ["more", "gone too"])])
+    assert bytes_below(tmp_path) == 7
 
 
 @pytest.mark.parametrize("file", ["text", "stage.json"])

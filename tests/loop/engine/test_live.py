@@ -29,10 +29,10 @@ def test_the_record_follows_the_run(tmp_path: Path, kind: Launch) -> None:
         seen.append(found)
 
     calls = str(tmp_path / "calls")
-    steps = [toy("00/a", word="w", calls=calls, sleep=0), toy("00/x", stage="ticks", steps=5, sleep=0.3, calls=calls)]
+    steps = [toy("00/a", word="w", calls=calls, sleep=0), toy("00/x", stage="ticks", steps=8, sleep=0.3, calls=calls)]
     execute(run, steps, LaunchConfig(kind=kind), look)
     running = [live.steps[0] for live in seen if live.steps and live.steps[0].step == "00/x"]
-    assert {(step.stage, step.number, step.total) for step in running if step.total} == {("ticks", 2, 5)}
+    assert {(step.stage, step.number, step.total) for step in running if step.total} == {("ticks", 2, 8)}
     assert max(step.memory for step in running) > 1e6
     last = read_live(run)
     assert last is not None

@@ -36,7 +36,7 @@ def calls_of(tmp_path: Path, step: str) -> list[str]:
 @pytest.mark.parametrize("kind", ["inline", pytest.param("torchrun", marks=pytest.mark.slow)])
 def test_a_pause_lets_the_stage_end_and_a_stop_does_not(tmp_path: Path, start, kind: str) -> None:
     run = tmp_path / "run"
-    process = start(run, kind, 0.1)
+    process = start(run, kind, 0.2)
     wait_until(lambda: bool(calls_of(tmp_path, "01/d/fit")))
     ask(run, "pause", "Ada")
     assert pending(run) == "pause"
@@ -48,7 +48,7 @@ def test_a_pause_lets_the_stage_end_and_a_stop_does_not(tmp_path: Path, start, k
     assert live is not None
     assert (live.state, live.finished, pending(run)) == ("paused", 3, None)
 
-    process = start(run, kind, 0.1)
+    process = start(run, kind, 0.2)
     wait_until(lambda: bool(calls_of(tmp_path, "02/d/fit")))
     ask(run, "stop", "Ada")
     assert "02/d/fit stopped at step" in process.communicate(timeout=60)[0].splitlines()[-1]
@@ -64,7 +64,7 @@ def test_a_pause_lets_the_stage_end_and_a_stop_does_not(tmp_path: Path, start, k
     assert said[3][:2] == ("loop", "stop")
     assert said[3][2].startswith("02/d/fit stopped at step")
 
-    assert start(run, kind, 0.1).communicate(timeout=60)
+    assert start(run, kind, 0.2).communicate(timeout=60)
     assert len(calls_of(tmp_path, "02/d/fit")) == 8  # the same command went on from the checkpoint
 
 

@@ -50,7 +50,7 @@ def ends_soon(pid: int) -> bool:
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_cleanly_and_the_same_command_goes_on(tmp_path, start, kind, signum):
     run, calls = tmp_path / "run", tmp_path / "calls"
-    process = start(run, kind, 0.2)
+    process = start(run, kind, 0.4)
     wait_for(calls, "01/d/fit 2")
     process.send_signal(signum)
     text = process.communicate(timeout=20)[0]
@@ -58,7 +58,7 @@ def test_a_signal_stops_cleanly_and_the_same_command_goes_on(tmp_path, start, ki
     assert "01/d/fit stopped at step" in text.splitlines()[-1]
     assert "to go on: python -m tests.loop.toy_run" in text.splitlines()[-1]
     steps = [line for line in calls.read_text().splitlines() if line.startswith("01/d/fit ")]
-    execute(run, twelve(calls, 0.2)[:3], LaunchConfig())
+    execute(run, twelve(calls, 0.4)[:3], LaunchConfig())
     resumed = [line for line in calls.read_text().splitlines() if line.startswith("01/d/fit ")]
     assert resumed == [f"01/d/fit {n}" for n in range(1, 9)]
     assert len(steps) < 8
@@ -69,12 +69,13 @@ def test_a_second_interrupt_stops_at_once_and_takes_the_children_along(tmp_path,
     (pid_file,) = wait_for_file(tmp_path, "run/rounds/00/.x.*/launch/heartbeat")
     worker = int((pid_file.parent / "pid.0").read_text())
     process.send_signal(signal.SIGINT)
-    time.sleep(0.5)
+    while "Ctrl-C again stops at once" not in (line := process.stdout.readline()):
+        assert line, "ended without a word"
+    time.sleep(0.2)
     assert process.poll() is None  # the stage is deaf, its grace is 5 s
     process.send_signal(signal.SIGINT)
-    text = process.communicate(timeout=2)[0]
+    process.communicate(timeout=4)
     assert process.returncode == 75
-    assert "Ctrl-C again stops at once" in text
     assert ends_soon(worker)
 
 
@@ -144,5 +145,5 @@ def test_two_ranks_are_killed_stopped_and_resumed(tmp_path, start):
     assert third.communicate(timeout=60)[0].count("done in") == 1
     steps = [int(line.split()[1]) for line in calls.read_text().splitlines()]
     assert steps == sorted(steps)
-    assert len(steps) - 100 in {0, 1}  # the kill may repeat the one step whose checkpoint it cut
+    assert len(steps) - 100 in {-1, 0}  # the kill may come between a step's checkpoint and its line
     assert not list(run.glob("rounds/00/.*"))

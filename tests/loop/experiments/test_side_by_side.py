@@ -98,10 +98,15 @@ def test_a_failure_in_one_is_raised_when_the_others_are_done(tmp_path: Path) -> 
 
 
 def refuse_the_first(experiment, job, listen) -> None:
-    """Stands for the making of a run: one is refused at once, another takes its time, a third must not begin."""
+    """Stands for the making of a run: one is refused, one beside it ends after that, a third must not begin."""
+    refused = job.folder.parent / "refused"
     if job.arm == "arm0":
+        refused.touch()
         raise DataError("a file where the run has a folder")
-    time.sleep(0.2)
+    until = time.monotonic() + 60
+    while not refused.exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    time.sleep(0.5)  # in which the refusal arrives
     job.folder.mkdir()
     (job.folder / "measured.json").write_text("{}")
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -133,6 +136,37 @@ def test_a_running_job_that_is_cancelled_saves_and_ends(queue: Queue, jobs: ToyJ
     ended = queue.job(1)
     assert ended is not None
     assert ended.message.startswith("cancelled while it ran: ")
+
+
+def test_a_job_that_is_cancelled_while_its_process_starts_does_not_run(
+    queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Late(ToyJobs):
+        def command(self, job: Job) -> list[str]:
+            assert queue.cancel_waiting(job.id)
+            add(queue, "a")
+            return super().command(job)
+
+    def popen(*args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:
+        started.append(subprocess.Popen(*args, **kwargs))
+        return started[-1]
+
+    monkeypatch.setattr("loop.serve.jobs.subprocess", SimpleNamespace(**{**vars(subprocess), "Popen": popen}))
+    add(queue, "a", sleep=60)
+    late = Late(queue, tmp_path, tmp_path / ".serve" / "logs", ("cpu",))
+    late._start(queue.jobs("waiting")[0], ["cpu"])
+    assert [(job.id, job.state) for job in queue.jobs()] == [(2, "waiting"), (1, "cancelled")]
+    assert started[0].returncode == -signal.SIGTERM
+    assert late.children == {}
+
+
+def test_a_job_that_began_since_it_was_looked_at_is_cancelled_too(queue: Queue, jobs: ToyJobs) -> None:
+    seen = add(queue, "a", sleep=60)
+    jobs.look()
+    jobs.cancel(seen, "Ada")
+    wait(jobs, lambda: states(queue) == {"a": "cancelled"})
 
 
 def test_what_became_of_a_job_is_said_in_a_line(queue: Queue) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from loop import sharded
 from loop.config.schema import SelectConfig
 from loop.config.steps import FitMatterStep, SelectStep, SynthesizeStep, read
 from loop.engine.stage import Context
@@ -68,8 +69,22 @@ def test_select_keeps_the_same_pairs_and_a_fit_reads_them(pools, tiny_run, tmp_p
     assert torch.equal(batches[0].image, batches[1].image)
 
 
+def hangs_at_the_second(*args) -> None:
+    """In a process of its own: the second shard does not come before somebody kills it."""
+    whole, begun = sharded.write_shard, []
+
+    def write_shard(*args):
+        begun.append(args)
+        if len(begun) > 1:
+            time.sleep(600)
+        return whole(*args)
+
+    sharded.write_shard = write_shard
+    synthesized(*args)
+
+
 def test_a_killed_synthesis_goes_on_at_its_first_missing_shard(pools, tiny_run, tmp_path):
-    process = multiprocessing.get_context("fork").Process(target=synthesized, args=(tmp_path, tiny_run, 3))
+    process = multiprocessing.get_context("fork").Process(target=hangs_at_the_second, args=(tmp_path, tiny_run, 3))
     process.start()
     while process.is_alive() and not (tmp_path / "scratch/shards/000000.jsonl").exists():
         time.sleep(0.0005)
