@@ -23,6 +23,7 @@ from tests.stylemattegan.test_module import (
     fit_config,
     network_config,
     trainer,
+    with_one_of_three_seeds,
 )
 from tests.stylemattegan.test_projected import Toy
 
@@ -120,14 +121,7 @@ sys.exit(max(os.waitpid(child, 0)[1] for child in children) > 0)
 
 @pytest.mark.slow
 def test_two_processes_equal_one(folder):
-    """Up to three seeds, as in test_module.py: where a sample lies at the bend of a leaky ReLU, the fits part."""
-    parted = []
-    for seed in range(3):
-        try:
-            return two_processes_equal_one(folder, seed)
-        except AssertionError as error:
-            parted.append(error)
-    raise parted[0]
+    with_one_of_three_seeds(lambda seed: two_processes_equal_one(folder, seed))
 
 
 def two_processes_equal_one(folder, seed):
